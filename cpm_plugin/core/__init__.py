@@ -1,0 +1,28 @@
+"""Convolutional Pose Machines in plain PyTorch; needs torch and numpy only."""
+
+from .belief_maps import background_map, center_map, decode_peaks, ideal_belief_maps
+from .checkpoints import load_checkpoint
+from .joints import LSP, JointSet
+from .loss import IntermediateSupervisionLoss, stage_losses
+from .models import create_model, list_models
+from .network import BeliefStages, ConvolutionalPoseMachine, FeatureTrunks
+from .pck import TorsoPCK, torso_pck
+
+__all__ = [
+    'LSP',
+    'BeliefStages',
+    'ConvolutionalPoseMachine',
+    'FeatureTrunks',
+    'IntermediateSupervisionLoss',
+    'JointSet',
+    'TorsoPCK',
+    'background_map',
+    'center_map',
+    'create_model',
+    'decode_peaks',
+    'ideal_belief_maps',
+    'list_models',
+    'load_checkpoint',
+    'stage_losses',
+    'torso_pck',
+]

@@ -1,0 +1,63 @@
+"""Joint sets: the names of a model's belief channels, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JointSet:
+    """Names of joints in channel order; left and right from the person's own side.
+
+    Args:
+        names: unique, lower case; partners differ in ``left_`` / ``right_`` alone.
+        links: pairs of names to draw as bones.
+    """
+
+    names: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
+
+    def index(self, name: str) -> int:
+        """Channel of a joint. Raises ValueError, naming what there is, if it has none."""
+        if name not in self.names:
+            raise ValueError(f'no joint {name!r}; there are: {", ".join(self.names)}')
+        return self.names.index(name)
+
+    def partner(self, name: str) -> str:
+        """Name of the same joint on the other side, or ``''`` for a joint of the middle."""
+        for side, other in (('left_', 'right_'), ('right_', 'left_')):
+            if name.startswith(side) and other + name[len(side) :] in self.names:
+                return other + name[len(side) :]
+        return ''
+
+    @property
+    def flip_indices(self) -> tuple[int, ...]:
+        """For each channel, the channel it becomes in a mirrored picture."""
+        return tuple(self.index(self.partner(name) or name) for name in self.names)
+
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Channels by part of the body: both sides together, neck and head top as head."""
+        groups: dict[str, list[int]] = {}
+        for channel, name in enumerate(self.names):
+            part = name.removeprefix('left_').removeprefix('right_')
+            part = 'head' if part in ('neck', 'head_top') else part
+            groups.setdefault(part, []).append(channel)
+        return {part: tuple(channels) for part, channels in groups.items()}
+
+
+# Order: README.txt of LSP Extended (Johnson & Everingham, CVPR 2011), the same in LSP.
+LSP = JointSet(
+    names=(
+        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
+        'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
+        'left_wrist', 'neck', 'head_top',
+    ),
+    links=(
+        ('right_ankle', 'right_knee'), ('right_knee', 'right_hip'), ('right_hip', 'left_hip'),
+        ('left_hip', 'left_knee'), ('left_knee', 'left_ankle'),
+        ('right_wrist', 'right_elbow'), ('right_elbow', 'right_shoulder'),
+        ('right_shoulder', 'neck'), ('neck', 'left_shoulder'),
+        ('left_shoulder', 'left_elbow'), ('left_elbow', 'left_wrist'),
+        ('right_shoulder', 'right_hip'), ('left_shoulder', 'left_hip'), ('neck', 'head_top'),
+    ),
+)  # fmt: skip

@@ -1,0 +1,66 @@
+"""Named models: ``create_model(name, **overrides)`` and ``list_models()``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .checkpoints import load_checkpoint
+from .network import ConvolutionalPoseMachine
+
+# Arguments of ConvolutionalPoseMachine, on top of its defaults (the paper's network).
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    # Figure 2 of the paper, as trained on LSP: 14 joints and background, center map.
+    'cpm_6s': {},
+    # The same with batch normalisation, which trains in far fewer iterations.
+    'cpm_6s_bn': {'norm_layer': nn.BatchNorm2d},
+    # For small machines and pictures of about 128 pixels. Kernels are smaller because the
+    # picture is: stage 1 sees 75 of 128 pixels (the paper: 160 of 368).
+    'cpm_slim_3s': {
+        'num_stages': 3,
+        'channels': 32,
+        'first_stage_channels': 128,
+        'trunk_kernel_size': 5,
+        'reduce_kernel_size': 3,
+        'first_stage_kernel_size': 3,
+        'refine_kernel_size': 7,
+        'norm_layer': nn.BatchNorm2d,
+    },
+}
+
+
+def list_models() -> list[str]:
+    """Names that :func:`create_model` takes."""
+    return sorted(MODELS)
+
+
+def create_model(
+    name: str, *, checkpoint: str | Path | None = None, **overrides: Any
+) -> ConvolutionalPoseMachine:
+    """Build a named model.
+
+    Args:
+        name: one of :func:`list_models`.
+        checkpoint: a file with its weights, ours or of an MMPose run with the same sizes
+            (:func:`cpm_plugin.core.checkpoints.load_checkpoint`).
+        overrides: arguments of
+            :class:`~cpm_plugin.core.network.ConvolutionalPoseMachine`, e.g.
+            ``num_keypoints=17, num_stages=3``.
+
+    Raises:
+        ValueError: for an unknown name or argument, or a checkpoint that does not fit.
+    """
+    if name not in MODELS:
+        raise ValueError(f'no model {name!r}; there are: {", ".join(list_models())}')
+    accepted = inspect.signature(ConvolutionalPoseMachine).parameters
+    unknown = sorted(set(overrides) - set(accepted))
+    if unknown:
+        raise ValueError(f'unknown argument {", ".join(unknown)}; there are: {", ".join(accepted)}')
+    model = ConvolutionalPoseMachine(**{**MODELS[name], **overrides})
+    if checkpoint is not None:
+        load_checkpoint(model, checkpoint)
+    return model

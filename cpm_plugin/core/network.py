@@ -1,0 +1,414 @@
+"""The network of "Convolutional Pose Machines" (Wei et al., CVPR 2016, arXiv 1602.00134).
+
+Read from the bottom up: :class:`ConvolutionalPoseMachine` is
+:class:`FeatureTrunks` (image -> features) and :class:`BeliefStages`
+(features -> beliefs of every stage). All tensors are (N, C, H, W).
+
+Layer sizes are those of figure 2 of the paper and of the authors' MPII and LSP deploy
+files: trunks 3 x (9x9 convolution, 3x3 stride-2 max pool), stages as below. All
+convolutions have stride 1 and keep the size; ReLU follows all but the belief outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .belief_maps import cached_center_map
+
+NormLayer = Callable[[int], nn.Module]
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution that keeps the size, optional normalisation, ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, norm_layer: NormLayer | None
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel size {kernel_size} must be odd to keep the size')
+        conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=kernel_size // 2,
+            bias=norm_layer is None,
+        )
+        self.add_module('conv', conv)
+        if norm_layer is not None:
+            self.add_module('norm', norm_layer(out_channels))
+        self.add_module('relu', nn.ReLU(inplace=True))
+
+
+class FeatureTrunk(nn.Sequential):
+    """Image -> image features at stride 8: three convolutions, a pool after each.
+
+    The pools are Caffe's: no padding, sizes by the ceil rule
+    (:func:`cpm_plugin.core.geometry.pooled_size`), 368 -> 46.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        channels: int = 128,
+        kernel_size: int = 9,
+        norm_layer: NormLayer | None = None,
+    ) -> None:
+        super().__init__()
+        for number in (1, 2, 3):
+            block = ConvBlock(
+                in_channels if number == 1 else channels, channels, kernel_size, norm_layer
+            )
+            self.add_module(f'conv{number}', block)
+            self.add_module(f'pool{number}', nn.MaxPool2d(3, stride=2, ceil_mode=True))
+
+
+class FeatureTrunks(nn.Module):
+    """Both trunks: one for stage 1, one shared by all later stages.
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of the trunks.
+        kernel_size: of all trunk convolutions.
+        shared_trunk: False leaves out the second trunk, for a machine of one stage.
+        center_map_sigma: adds the pooled center map to the outputs; the Gaussian's sigma
+            in input pixels (the authors use 21). None: no center map.
+        norm_layer: called with a number of channels after each convolution, or None.
+    """
+
+    stride = 8
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        channels: int = 128,
+        kernel_size: int = 9,
+        shared_trunk: bool = True,
+        center_map_sigma: float | None = None,
+        norm_layer: NormLayer | None = None,
+    ) -> None:
+        super().__init__()
+        if center_map_sigma is not None and not shared_trunk:
+            raise ValueError(
+                f'center_map_sigma={center_map_sigma} needs the shared trunk: the center map '
+                'enters stages 2 and later only; set center_map_sigma=None'
+            )
+        self.in_channels = in_channels
+        self.center_map_sigma = center_map_sigma
+        self.stage1_trunk = FeatureTrunk(
+            in_channels=in_channels,
+            channels=channels,
+            kernel_size=kernel_size,
+            norm_layer=norm_layer,
+        )
+        self.shared_trunk = (
+            FeatureTrunk(
+                in_channels=in_channels,
+                channels=channels,
+                kernel_size=kernel_size,
+                norm_layer=norm_layer,
+            )
+            if shared_trunk
+            else None
+        )
+        # The authors' deploy files: AVE pool, kernel 9, stride 8; as in Caffe, windows at
+        # the border divide by their clipped area.
+        self.center_pool = nn.AvgPool2d(9, stride=8, ceil_mode=True)
+        initialize(self)
+
+    def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
+        """(N, in_channels, H, W) -> stage-1 features[, shared features[, center map]].
+
+        Args:
+            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image,
+                where a top-down crop has its person.
+        """
+        if image.ndim != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f'image of shape {tuple(image.shape)}: this network takes '
+                f'(N, {self.in_channels}, H, W)'
+            )
+        if center_map is not None and self.center_map_sigma is None:
+            raise ValueError('this network has no center map; build it with center_map_sigma=21')
+        features = self.stage1_trunk(image)
+        if self.shared_trunk is None:
+            return (features,)
+        outputs = (features, self.shared_trunk(image))
+        if self.center_map_sigma is None:
+            return outputs
+        if center_map is None:
+            height, width = image.shape[2:]
+            middle = cached_center_map((width, height), sigma=self.center_map_sigma)
+            center_map = torch.from_numpy(middle).to(image).expand(len(image), 1, -1, -1)
+        elif center_map.shape != (len(image), 1, *image.shape[2:]):
+            raise ValueError(
+                f'center_map of shape {tuple(center_map.shape)}: expected '
+                f'{(len(image), 1, *image.shape[2:])}, one channel as large as the image'
+            )
+        return (*outputs, self.center_pool(center_map))
+
+
+class FirstStage(nn.Sequential):
+    """Image features -> beliefs, from local evidence: 5x5-32, 9x9-512, 1x1-512, 1x1-out."""
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        reduced_channels: int = 32,
+        channels: int = 512,
+        reduce_kernel_size: int = 5,
+        kernel_size: int = 9,
+        norm_layer: NormLayer | None = None,
+    ) -> None:
+        super().__init__()
+        self.reduce = ConvBlock(in_channels, reduced_channels, reduce_kernel_size, norm_layer)
+        self.conv1 = ConvBlock(reduced_channels, channels, kernel_size, norm_layer)
+        self.conv2 = ConvBlock(channels, channels, 1, norm_layer)
+        self.beliefs = nn.Conv2d(channels, out_channels, 1)
+
+
+class RefinementStage(nn.Module):
+    """Shared features, previous beliefs and center map -> better beliefs.
+
+    The features go through a 5x5-32 convolution of this stage's own. The rest sees, in
+    the authors' order, (features, beliefs, center map): 3 x 11x11-128, 1x1-128, 1x1-out.
+    At stride 8 three 11x11 convolutions see 31 cells = 248 pixels, most of a person.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        center_channels: int = 0,
+        reduced_channels: int = 32,
+        channels: int = 128,
+        reduce_kernel_size: int = 5,
+        kernel_size: int = 11,
+        norm_layer: NormLayer | None = None,
+    ) -> None:
+        super().__init__()
+        self.reduce = ConvBlock(in_channels, reduced_channels, reduce_kernel_size, norm_layer)
+        seen = reduced_channels + out_channels + center_channels
+        self.refine = nn.Sequential(
+            ConvBlock(seen, channels, kernel_size, norm_layer),
+            ConvBlock(channels, channels, kernel_size, norm_layer),
+            ConvBlock(channels, channels, kernel_size, norm_layer),
+            ConvBlock(channels, channels, 1, norm_layer),
+        )
+        self.beliefs = nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, features: Tensor, beliefs: Tensor, center: Tensor | None) -> Tensor:
+        seen = [self.reduce(features), beliefs]
+        if center is not None:
+            seen.append(center)
+        return self.beliefs(self.refine(torch.cat(seen, dim=1)))
+
+
+class BeliefStages(nn.Module):
+    """Image features -> the beliefs of every stage.
+
+    Args:
+        in_channels: of (stage-1 features, shared features).
+        num_keypoints: joints.
+        num_stages: T >= 1.
+        background: adds a last channel for "no joint here".
+        center_map: later stages also see the pooled center map.
+        channels: width of the refinement stages.
+        reduced_channels: width of each stage's 5x5 convolution on the image features.
+        first_stage_channels: width of stage 1.
+        reduce_kernel_size, first_stage_kernel_size, refine_kernel_size: 5, 9 and 11 in
+            the paper.
+        norm_layer: called with a number of channels after each convolution, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: Sequence[int] = (128, 128),
+        num_keypoints: int,
+        num_stages: int = 6,
+        background: bool = False,
+        center_map: bool = False,
+        channels: int = 128,
+        reduced_channels: int = 32,
+        first_stage_channels: int = 512,
+        reduce_kernel_size: int = 5,
+        first_stage_kernel_size: int = 9,
+        refine_kernel_size: int = 11,
+        norm_layer: NormLayer | None = None,
+    ) -> None:
+        super().__init__()
+        if num_stages < 1 or num_keypoints < 1:
+            raise ValueError(
+                f'num_stages={num_stages} and num_keypoints={num_keypoints} must be at least 1'
+            )
+        if len(in_channels) != 2:
+            raise ValueError(
+                f'in_channels={tuple(in_channels)}: expected two numbers, the channels of the '
+                'stage-1 and of the shared features'
+            )
+        self.in_channels = tuple(in_channels)
+        self.num_keypoints = num_keypoints
+        self.num_stages = num_stages
+        self.background = background
+        self.center_map = center_map
+        self.out_channels = num_keypoints + background
+        self.first = FirstStage(
+            in_channels=in_channels[0],
+            out_channels=self.out_channels,
+            reduced_channels=reduced_channels,
+            channels=first_stage_channels,
+            reduce_kernel_size=reduce_kernel_size,
+            kernel_size=first_stage_kernel_size,
+            norm_layer=norm_layer,
+        )
+        self.later = nn.ModuleList(
+            RefinementStage(
+                in_channels=in_channels[1],
+                out_channels=self.out_channels,
+                center_channels=int(center_map),
+                reduced_channels=reduced_channels,
+                channels=channels,
+                reduce_kernel_size=reduce_kernel_size,
+                kernel_size=refine_kernel_size,
+                norm_layer=norm_layer,
+            )
+            for _ in range(num_stages - 1)
+        )
+        initialize(self)
+
+    def forward(
+        self, stage1_features: Tensor, shared_features: Tensor, center: Tensor | None = None
+    ) -> list[Tensor]:
+        """Features (N, C, h, w) and the pooled center map (N, 1, h, w) -> T beliefs.
+
+        Returns:
+            T tensors (N, num_keypoints + background, h, w), stage 1 first, not rectified.
+        """
+        found = (stage1_features.shape[1], shared_features.shape[1])
+        if found != self.in_channels:
+            raise ValueError(
+                f'features with {found} channels, but the stages were built for '
+                f'in_channels={self.in_channels}; make the two agree'
+            )
+        if self.num_stages > 1 and (center is not None) != self.center_map:
+            raise ValueError(
+                f'center map {"given" if center is not None else "missing"}, but the stages '
+                f'were built with center_map={self.center_map}; make the two agree'
+            )
+        beliefs = [self.first(stage1_features)]
+        for stage in self.later:
+            beliefs.append(stage(shared_features, beliefs[-1], center))
+        return beliefs
+
+
+class ConvolutionalPoseMachine(nn.Module):
+    """The whole machine: image -> beliefs of every stage.
+
+    The defaults are the paper's LSP / MPII network but for the number of joints. A slim
+    one is a line::
+
+        ConvolutionalPoseMachine(num_keypoints=14, num_stages=3, channels=32,
+                                 first_stage_channels=128)
+
+    Args:
+        num_keypoints: joints.
+        num_stages: T; 6 in the paper.
+        background: a last channel for "no joint here"; the authors have it.
+        center_map_sigma: of the center map in input pixels (authors: 21), None without.
+        in_channels: channels of the image.
+        channels: width of trunks and refinement stages.
+        trunk_kernel_size: of the trunks' convolutions.
+        norm_layer: e.g. ``nn.BatchNorm2d``; None, as in the paper, for no normalisation.
+        reduced_channels, first_stage_channels, reduce_kernel_size,
+        first_stage_kernel_size, refine_kernel_size: see :class:`BeliefStages`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_keypoints: int = 14,
+        num_stages: int = 6,
+        background: bool = True,
+        center_map_sigma: float | None = 21.0,
+        in_channels: int = 3,
+        channels: int = 128,
+        reduced_channels: int = 32,
+        first_stage_channels: int = 512,
+        trunk_kernel_size: int = 9,
+        reduce_kernel_size: int = 5,
+        first_stage_kernel_size: int = 9,
+        refine_kernel_size: int = 11,
+        norm_layer: NormLayer | None = None,
+    ) -> None:
+        super().__init__()
+        self.trunks = FeatureTrunks(
+            in_channels=in_channels,
+            channels=channels,
+            kernel_size=trunk_kernel_size,
+            shared_trunk=num_stages > 1,
+            center_map_sigma=center_map_sigma if num_stages > 1 else None,
+            norm_layer=norm_layer,
+        )
+        self.stages = BeliefStages(
+            in_channels=(channels, channels),
+            num_keypoints=num_keypoints,
+            num_stages=num_stages,
+            background=background,
+            center_map=center_map_sigma is not None,
+            channels=channels,
+            reduced_channels=reduced_channels,
+            first_stage_channels=first_stage_channels,
+            reduce_kernel_size=reduce_kernel_size,
+            first_stage_kernel_size=first_stage_kernel_size,
+            refine_kernel_size=refine_kernel_size,
+            norm_layer=norm_layer,
+        )
+
+    def forward(self, image: Tensor, center_map: Tensor | None = None) -> list[Tensor]:
+        """(N, 3, H, W) -> T tensors (N, num_keypoints + background, h, w).
+
+        h and w follow :func:`cpm_plugin.core.geometry.pooled_size`: 368 -> 46.
+        The image is expected roughly in [-0.5, 0.5]: the authors' is BGR, (v - 128) / 256.
+        """
+        return self.stages(*split_features(self.trunks(image, center_map)))
+
+
+def split_features(features: Sequence[Tensor] | Tensor) -> tuple[Tensor, ...]:
+    """What a trunk or any other backbone gives, as (stage 1, shared[, center map]).
+
+    One feature map serves stage 1 and the later stages alike.
+    """
+    maps = (features,) if isinstance(features, Tensor) else tuple(features)
+    if not 1 <= len(maps) <= 3:
+        raise ValueError(
+            f'{len(maps)} feature maps; expected one for all stages, or (stage 1, shared) or '
+            '(stage 1, shared, center map). Let the backbone give a single out_indices'
+        )
+    return maps * 2 if len(maps) == 1 else maps
+
+
+def initialize(module: nn.Module) -> None:
+    """Fill hidden convolutions by He's rule and belief outputs with N(0, 0.001).
+
+    The authors fill all with N(0, 0.01), which lets a network without normalisation start
+    only slowly; 0.001 is stock MMPose's value for its outputs, so that beliefs start at 0.
+    """
+    for layer in module.modules():
+        if isinstance(layer, ConvBlock):
+            conv = layer.get_submodule('conv')
+            nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')  # type: ignore[arg-type]
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        elif isinstance(layer, (FirstStage, RefinementStage)):
+            nn.init.normal_(layer.beliefs.weight, std=0.001)
+            if layer.beliefs.bias is not None:
+                nn.init.zeros_(layer.beliefs.bias)
