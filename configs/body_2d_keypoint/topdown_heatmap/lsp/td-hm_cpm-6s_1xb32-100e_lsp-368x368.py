@@ -1,0 +1,18 @@
+# The protocol of the paper: train on LSP 1-1000 and LSP Extended, test on LSP 1001-2000.
+_base_ = '../lspet/td-hm_cpm-6s_1xb32-100e_lspet-368x368.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        datasets=[
+            dict(
+                type='LspDataset',
+                data_root=data_root,
+                image_range=image_range,
+                pipeline=_base_.train_pipeline)
+            for data_root, image_range in (('data/lsp/', (1, 1000)), ('data/lspet/', None))
+        ]))
+val_dataloader = dict(
+    dataset=dict(data_root='data/lsp/', image_range=(1001, 2000)))
+test_dataloader = val_dataloader

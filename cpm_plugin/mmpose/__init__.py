@@ -1,0 +1,26 @@
+"""The MMPose components. ``custom_imports = dict(imports=['cpm_plugin.mmpose'])`` in a config
+registers them all, after making stock MMPose importable on this stack (:mod:`.compat`)."""
+
+from . import compat
+
+compat.apply()
+
+from .backbone import CPMBackbone  # noqa: E402
+from .codec import CPMHeatmap  # noqa: E402
+from .datasets import LspDataset  # noqa: E402
+from .head import CPMStageHead  # noqa: E402
+from .hooks import ChannelsLastHook  # noqa: E402
+from .loss import IntermediateSupervisionLoss  # noqa: E402
+from .metrics import TorsoPCKAccuracy  # noqa: E402
+from .transforms import AddNeighbours  # noqa: E402
+
+__all__ = [
+    'AddNeighbours',
+    'CPMBackbone',
+    'CPMHeatmap',
+    'CPMStageHead',
+    'ChannelsLastHook',
+    'IntermediateSupervisionLoss',
+    'LspDataset',
+    'TorsoPCKAccuracy',
+]

@@ -1,0 +1,62 @@
+"""Run a stock MMPose script with compat applied: python -m cpm_plugin.mmpose SCRIPT ARGS...
+
+SCRIPT is a path inside the installed MMPose, or else a file, for example:
+
+    python -m cpm_plugin.mmpose demo/image_demo.py PICTURE CONFIG CHECKPOINT --out-file OUT.jpg
+    python -m cpm_plugin.mmpose demo/inferencer_demo.py PICTURE --pose2d CONFIG ...
+    python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --shape 256 192
+    python -m cpm_plugin.mmpose tools/train.py CONFIG
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+
+
+def find_script(name: str) -> Path:
+    """A script by its path inside the installed MMPose, or else by its own path.
+
+    A wheel of MMPose has its tools and demos in ``mmpose/.mim``; an editable install may
+    not: there they are beside the package, in the repository.
+
+    Raises:
+        ValueError: naming the places looked at.
+    """
+    spec = importlib.util.find_spec('mmpose')
+    if spec is None or spec.origin is None:
+        raise ValueError("MMPose is not installed; pip install 'cpm_plugin[mmpose]' (see README)")
+    package = Path(spec.origin).parent
+    places = [package / '.mim' / name, package.parent / name, Path(name)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ValueError(f'no script {name}; looked at {", ".join(map(str, places))}')
+
+
+def run_script(name: str, arguments: list[str]) -> None:
+    """Run a script as ``python name arguments...`` would, with the components registered."""
+    script = find_script(name)
+    import cpm_plugin.mmpose  # noqa: F401  (applies compat before the script imports mmpose)
+
+    sys.argv = [str(script), *arguments]
+    runpy.run_path(str(script), run_name='__main__')
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1] in ('-h', '--help'):
+        print(__doc__)
+        return 0 if len(sys.argv) > 1 else 2
+    try:
+        find_script(sys.argv[1])
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    run_script(sys.argv[1], sys.argv[2:])
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""``CPMBackbone``: the two feature trunks as an MMPose backbone."""
+
+from __future__ import annotations
+
+from mmcv.cnn import build_norm_layer
+from mmpose.models.backbones.base_backbone import BaseBackbone
+from mmpose.registry import MODELS
+from torch import Tensor
+
+from ..core.network import FeatureTrunks, NormLayer
+from .strict import refuse_mismatch
+
+
+def norm_layer_of(norm_cfg: dict | None) -> NormLayer | None:
+    """MMCV's ``norm_cfg`` as the core's factory of normalisation layers."""
+    if norm_cfg is None:
+        return None
+    return lambda channels: build_norm_layer(norm_cfg, channels)[1]
+
+
+@MODELS.register_module()
+class CPMBackbone(BaseBackbone):
+    """Image -> ``(stage1_features, shared_features[, pooled_center_map])`` at stride 8.
+
+    All (N, C, h, w); h and w by Caffe's ceil rule, H / 8 for multiples of 8.
+
+    Args:
+        in_channels: channels of the image.
+        channels: width of the trunks, 128 in the paper.
+        kernel_size: of the trunks' convolutions, 9 in the paper.
+        shared_trunk: False for a machine of one stage, which has no second trunk.
+        center_map_sigma: adds the pooled center map, a Gaussian in the middle of the
+            crop, where a top-down crop has its person; in input pixels, the authors'
+            is 21. None: without.
+        norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
+        strict_load: refuse checkpoints that do not fit instead of warning.
+        init_cfg: None leaves the core's initialisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        channels: int = 128,
+        kernel_size: int = 9,
+        shared_trunk: bool = True,
+        center_map_sigma: float | None = None,
+        norm_cfg: dict | None = None,
+        strict_load: bool = True,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.trunks = FeatureTrunks(
+            in_channels=in_channels,
+            channels=channels,
+            kernel_size=kernel_size,
+            shared_trunk=shared_trunk,
+            center_map_sigma=center_map_sigma,
+            norm_layer=norm_layer_of(norm_cfg),
+        )
+        if strict_load:
+            refuse_mismatch(self)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.trunks(x)

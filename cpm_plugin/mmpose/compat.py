@@ -1,0 +1,159 @@
+"""What lets stock MMPose 1.3 import, load checkpoints and draw on a current stack.
+
+Each fix acts only where something is missing, and does nothing otherwise:
+
+========================  ===========================================================
+:func:`fix_torchvision`   a torchvision whose compiled operators do not load (a CUDA
+                          build beside a CPU torch) fails at import
+:func:`fix_mmcv_ops`      ``mmpose.models`` imports ``mmcv.ops``, which wants the
+                          compiled ``mmcv._ext`` that mmcv-lite lacks
+:func:`fix_safe_loading`  torch >= 2.6 loads with ``weights_only=True``, which refuses
+                          what MMEngine keeps in its checkpoints
+:func:`fix_drawing`       numpy >= 2.4 refuses ``int(array of one element)``, which
+                          MMPose's visualiser does
+========================  ===========================================================
+
+``import cpm_plugin.mmpose`` applies them all. Scripts that import mmpose before they
+read a config run as ``python -m cpm_plugin.mmpose SCRIPT ARGS...``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+# torchvision's operators that Python code refers to at import time (0.20 to 0.28).
+_TORCHVISION_SCHEMAS = {
+    name: f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+    for name in ('nms', 'qnms')
+}
+# A torch.library.Library takes its definitions back when it is collected.
+_libraries: list[torch.library.Library] = []
+
+
+def apply() -> list[str]:
+    """Apply all fixes in the order they are needed. Returns the names of those that acted."""
+    fixes = (fix_torchvision, fix_mmcv_ops, fix_safe_loading, fix_drawing)
+    return [fix.__name__ for fix in fixes if fix()]
+
+
+def fix_torchvision() -> bool:
+    """Declare the compiled operators that keep torchvision from being imported.
+
+    Only their schemas are declared, one for each that the import asks for. To call one
+    still fails: with torchvision's own error, or through ``torch.ops`` with one that names
+    the operator and the remedy.
+    """
+    acted = False
+    while True:
+        try:
+            importlib.import_module('torchvision')
+            return acted
+        except ModuleNotFoundError:
+            return acted  # not installed: nothing to mend
+        except RuntimeError as error:
+            found = re.search(r'operator torchvision::(\w+) does not exist', str(error))
+            schema = _TORCHVISION_SCHEMAS.get(found[1]) if found else None
+            if found is None or schema is None:
+                raise
+            for name in [key for key in sys.modules if key.split('.')[0] == 'torchvision']:
+                del sys.modules[name]
+            library = torch.library.Library('torchvision', 'FRAGMENT')
+            library.define(schema)
+            remedy = 'install the torchvision build that belongs to this torch'
+            library.impl(found[1], _missing(f'torchvision::{found[1]}', remedy), 'CPU')
+            _libraries.append(library)
+            acted = True
+
+
+def fix_mmcv_ops() -> bool:
+    """Stand in for ``mmcv._ext`` where mmcv has no compiled operators (mmcv-lite).
+
+    The stand-in has every name; to call one raises an error with the operator's name and
+    the remedy. Its spec has no loader, so that ``mmengine``'s ``mmcv_full_available()``
+    stays False and nothing takes mmcv-lite for full mmcv.
+    """
+    # A spec is looked up from the parent's path, without running mmcv/_ext itself.
+    if importlib.util.find_spec('mmcv') is None or 'mmcv._ext' in sys.modules:
+        return False
+    if importlib.util.find_spec('mmcv._ext') is not None:
+        return False
+    stand_in = _StandIn('mmcv._ext', 'Stand-in of cpm_plugin.mmpose.compat: no compiled operators.')
+    stand_in.__spec__ = ModuleSpec('mmcv._ext', loader=None)
+    sys.modules['mmcv._ext'] = stand_in
+    return True
+
+
+class _StandIn(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return _missing(f'mmcv._ext.{name}', 'install full mmcv, built with its operators')
+
+
+def _missing(operator: str, remedy: str) -> Any:
+    def raise_missing(*args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError(f'{operator} is not compiled here; to use it, {remedy}')
+
+    return raise_missing
+
+
+def fix_safe_loading() -> bool:
+    """Allow-list what MMEngine's checkpoints hold, so that the safe loading stays on.
+
+    Their message hub keeps ``HistoryBuffer`` objects of numpy arrays and scalars. The
+    names under which numpy 1 pickled them are allowed too, for older checkpoints.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return False  # torch < 2.4 has no safe loading by default
+    multiarray = importlib.import_module(
+        'numpy._core.multiarray' if hasattr(np, '_core') else 'numpy.core.multiarray'
+    )
+    from mmengine.logging import HistoryBuffer
+
+    allowed: list[Any] = [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *(getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith('DType')),
+        *((fn, f'{package}.multiarray.{fn.__name__}')
+          for fn in (multiarray._reconstruct, multiarray.scalar)
+          for package in ('numpy.core', 'numpy._core')),
+    ]  # fmt: skip
+    known = set(torch.serialization.get_safe_globals())
+    new = [entry for entry in allowed if entry not in known]
+    torch.serialization.add_safe_globals(new)
+    return bool(new)
+
+
+def fix_drawing() -> bool:
+    """Let MMPose's visualiser take the radius it computes, an array of one element."""
+    try:
+        int(np.ones(1))
+        return False
+    except TypeError:
+        pass
+    from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
+
+    draw_circles = OpencvBackendVisualizer.draw_circles
+    if getattr(draw_circles, 'takes_arrays', False):
+        return False
+
+    def draw_circles_of_array(
+        self: Any, center: Any, radius: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        if self.backend == 'opencv':
+            radius = np.ravel(radius)[0]
+        return draw_circles(self, center, radius, *args, **kwargs)
+
+    draw_circles_of_array.takes_arrays = True  # type: ignore[attr-defined]
+    OpencvBackendVisualizer.draw_circles = draw_circles_of_array
+    return True

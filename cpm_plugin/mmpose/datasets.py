@@ -1,0 +1,188 @@
+"""``LspDataset``: Leeds Sports Pose and LSP Extended in their native layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.registry import DATASETS
+from scipy.io import loadmat
+
+from ..core.joints import LSP, JointSet
+
+# Colours by side, as in MMPose's own datasets: right orange, left green, middle blue.
+_COLORS = {'right': [255, 128, 0], 'left': [0, 255, 0], 'middle': [51, 153, 255]}
+
+
+def dataset_info(joints: JointSet, **info: Any) -> dict[str, Any]:
+    """A joint set as MMPose's dataset meta information.
+
+    All weights are 1; sigmas are 0.05 for want of published ones, and used by OKS alone.
+    """
+
+    def side(*names: str) -> str:
+        sides = {name.split('_')[0] for name in names} & {'left', 'right'}
+        return sides.pop() if len(sides) == 1 else 'middle'
+
+    lower = ('hip', 'knee', 'ankle')
+    return dict(
+        info,
+        keypoint_info={
+            channel: dict(
+                name=name,
+                id=channel,
+                color=_COLORS[side(name)],
+                type='lower' if name.endswith(lower) else 'upper',
+                swap=joints.partner(name),
+            )
+            for channel, name in enumerate(joints.names)
+        },
+        skeleton_info={
+            number: dict(link=link, id=number, color=_COLORS[side(*link)])
+            for number, link in enumerate(joints.links)
+        },
+        joint_weights=[1.0] * len(joints.names),
+        sigmas=[0.05] * len(joints.names),
+    )
+
+
+def read_joints(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """``joints.mat`` of LSP or LSP Extended.
+
+    LSP Extended keeps (14, 3, N) with a third row that says *labelled*: 0 has no usable
+    position. LSP keeps (3, 14, N) with a third row that says *occluded*: the position of
+    an occluded joint is labelled all the same.
+
+    Returns:
+        key points (N, 14, 2) in pixels and labelled (N, 14), 0 or 1.
+
+    Raises:
+        ValueError: naming the file, if it is missing or not such a file.
+    """
+    if not Path(path).is_file():
+        raise ValueError(
+            f'{path}: no such file. LspDataset expects DATA_ROOT/joints.mat and '
+            'DATA_ROOT/images/; set data_root to where Leeds Sports Pose was unpacked'
+        )
+    try:
+        joints = np.asarray(loadmat(path)['joints'], dtype=np.float32)
+    except Exception as error:  # loadmat raises many kinds on a broken file
+        raise ValueError(
+            f"{path}: not a MATLAB file with a matrix 'joints' ({error}); unpack the data set anew"
+        ) from error
+    if joints.ndim == 3 and joints.shape[:2] == (14, 3) and joints.shape[2]:
+        joints = joints.transpose(2, 0, 1)
+        labelled = joints[..., 2]
+    elif joints.ndim == 3 and joints.shape[:2] == (3, 14) and joints.shape[2]:
+        joints = joints.transpose(2, 1, 0)
+        labelled = np.ones(joints.shape[:2], dtype=np.float32)
+    else:
+        raise ValueError(
+            f"{path}: 'joints' has shape {joints.shape}; expected (14, 3, N) (LSP Extended) or "
+            '(3, 14, N) (LSP)'
+        )
+    return joints[..., :2], (labelled > 0).astype(np.float32)
+
+
+def box_of_joints(keypoints: np.ndarray, labelled: np.ndarray, margin: float) -> np.ndarray:
+    """Box (x1, y1, x2, y2) of the labelled joints, ``margin`` x its longer side larger on
+    every side. Keypoints (K, 2), labelled (K,) with at least one joint."""
+    points = keypoints[labelled > 0]
+    low, high = points.min(axis=0), points.max(axis=0)
+    border = margin * (high - low).max()
+    return np.concatenate([low - border, high + border]).astype(np.float32)
+
+
+@DATASETS.register_module()
+class LspDataset(BaseCocoStyleDataset):
+    """Leeds Sports Pose (``im0001.jpg``) or LSP Extended (``im00001.jpg``), from
+    ``data_root/joints.mat`` and ``data_root/images/``.
+
+    The data sets have no person boxes. The box is made from the ground-truth joints, in
+    training and in testing: results are those of a perfect detector.
+
+    Args:
+        image_range: first and last image number, both included, counted from 1 as the
+            files are. None: all.
+        box_margin: the box is the labelled joints' and this times its longer side on
+            every side: 0.1 covers the outline of head, hands and feet. MMPose's
+            ``GetBBoxCenterScale`` enlarges it once more by 1.25.
+
+    Images without a labelled joint are left out.
+
+    Raises:
+        ValueError: naming the file or value, for a missing or broken file or range.
+    """
+
+    METAINFO = dataset_info(
+        LSP,
+        dataset_name='lsp',
+        paper_info=dict(
+            author='Sam Johnson and Mark Everingham',
+            title='Learning Effective Human Pose Estimation from Inaccurate Annotation',
+            container='CVPR',
+            year='2011',
+            homepage='http://sam.johnson.io/research/lspet.html',
+        ),
+    )
+
+    def __init__(
+        self,
+        ann_file: str = 'joints.mat',
+        data_prefix: dict = dict(img='images/'),  # noqa: B006
+        image_range: tuple[int, int] | None = None,
+        box_margin: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        if box_margin < 0:
+            raise ValueError(f'box_margin {box_margin} must not be negative')
+        self.image_range = image_range
+        self.box_margin = box_margin
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
+
+    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+        keypoints, labelled = read_joints(self.ann_file)
+        first, last = self.image_range or (1, len(keypoints))
+        if not 1 <= first <= last <= len(keypoints):
+            raise ValueError(
+                f'image_range ({first}, {last}): {self.ann_file} has images 1 to {len(keypoints)}'
+            )
+        folder = Path(self.data_prefix['img'])
+        name = self._file_name(folder, first)
+        instances, images = [], []
+        for number in range(first, last + 1):
+            known = labelled[number - 1]
+            if not known.any():
+                continue
+            path = str(folder / name.format(number))
+            x1, y1, x2, y2 = box_of_joints(keypoints[number - 1], known, self.box_margin)
+            images.append(dict(img_id=number, img_path=path))
+            instances.append(
+                dict(
+                    id=number,
+                    img_id=number,
+                    img_path=path,
+                    category_id=1,
+                    iscrowd=0,
+                    bbox=np.array([[x1, y1, x2, y2]], dtype=np.float32),
+                    bbox_score=np.ones(1, dtype=np.float32),
+                    # positions of joints that are not labelled mean nothing
+                    keypoints=np.where(known[:, None] > 0, keypoints[number - 1], 0)[None],
+                    keypoints_visible=known[None],
+                    num_keypoints=int(known.sum()),
+                    area=np.array((x2 - x1) * (y2 - y1), dtype=np.float32),
+                )
+            )
+        return instances, images
+
+    @staticmethod
+    def _file_name(folder: Path, number: int) -> str:
+        for pattern in ('im{:05d}.jpg', 'im{:04d}.jpg'):
+            if (folder / pattern.format(number)).is_file():
+                return pattern
+        raise ValueError(
+            f'{folder}: neither im{number:05d}.jpg (LSP Extended) nor im{number:04d}.jpg (LSP) '
+            'is there; set data_root and data_prefix to where the images are'
+        )

@@ -1,0 +1,202 @@
+"""``CPMStageHead``: the stages of a pose machine as an MMPose head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from mmpose.evaluation.functional import pose_pck_accuracy
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.utils.tta import flip_heatmaps
+from mmpose.registry import KEYPOINT_CODECS, MODELS
+from mmpose.utils.tensor_utils import to_numpy
+from torch import Tensor
+
+from ..core.network import BeliefStages, split_features
+from .backbone import norm_layer_of
+from .strict import refuse_mismatch
+
+
+@MODELS.register_module()
+class CPMStageHead(BaseHead):
+    """Image features -> beliefs of every stage, with a loss at each.
+
+    Takes what ``CPMBackbone`` gives, ``(stage1_features, shared_features
+    [, pooled_center_map])``, or the single feature map of any stock backbone, used for
+    stage 1 and the later stages alike.
+
+    Args:
+        in_channels: of the feature map, or of (stage-1 features, shared features).
+        num_keypoints: joints.
+        num_stages: T, 6 in the paper.
+        background: a last belief channel for "no joint here"; needs targets with one, as
+            ``CPMHeatmap(background=True)`` makes. It is cut off before flip test,
+            decoding and ``output_heatmaps``.
+        center_map: the features hold the pooled center map, for stages 2 and later.
+        channels, reduced_channels, first_stage_channels, reduce_kernel_size,
+        first_stage_kernel_size, refine_kernel_size: see
+            :class:`cpm_plugin.core.network.BeliefStages`; defaults are the paper's.
+        norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
+        loss: config of ``IntermediateSupervisionLoss``.
+        target_fields: names of the targets in ``gt_fields``, one for all stages or one a
+            stage, e.g. ``['heatmaps_all'] + ['heatmaps'] * 5``.
+        decoder: config of a codec.
+        strict_load: refuse checkpoints that do not fit instead of warning.
+        init_cfg: None leaves the core's initialisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        num_keypoints: int,
+        num_stages: int = 6,
+        background: bool = False,
+        center_map: bool = False,
+        channels: int = 128,
+        reduced_channels: int = 32,
+        first_stage_channels: int = 512,
+        reduce_kernel_size: int = 5,
+        first_stage_kernel_size: int = 9,
+        refine_kernel_size: int = 11,
+        norm_cfg: dict | None = None,
+        loss: dict | None = None,
+        target_fields: str | Sequence[str] = 'heatmaps',
+        decoder: dict | None = None,
+        strict_load: bool = True,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.stages = BeliefStages(
+            in_channels=(in_channels,) * 2 if isinstance(in_channels, int) else in_channels,
+            num_keypoints=num_keypoints,
+            num_stages=num_stages,
+            background=background,
+            center_map=center_map,
+            channels=channels,
+            reduced_channels=reduced_channels,
+            first_stage_channels=first_stage_channels,
+            reduce_kernel_size=reduce_kernel_size,
+            first_stage_kernel_size=first_stage_kernel_size,
+            refine_kernel_size=refine_kernel_size,
+            norm_layer=norm_layer_of(norm_cfg),
+        )
+        names = [target_fields] * num_stages if isinstance(target_fields, str) else target_fields
+        if len(names) != num_stages:
+            raise ValueError(
+                f'{len(names)} target_fields for num_stages={num_stages}; give one name, or one '
+                'a stage'
+            )
+        self.target_fields = list(names)
+        self.loss_module = MODELS.build(loss or dict(type='IntermediateSupervisionLoss'))
+        self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
+        if strict_load:
+            refuse_mismatch(self)
+
+    def forward(self, feats: Sequence[Tensor] | Tensor) -> list[Tensor]:
+        """Features -> T beliefs (N, num_keypoints + background, h, w), stage 1 first."""
+        return self.stages(*split_features(feats))
+
+    def keypoint_beliefs(
+        self, feats: Any, data_samples: Sequence[Any], test_cfg: dict | None = None
+    ) -> list[Tensor]:
+        """As :meth:`forward`, without background and, under ``flip_test``, averaged with the
+        beliefs of the mirrored picture.
+
+        Args:
+            feats: features; under ``test_cfg['flip_test']`` a list of two, of the picture
+                and of the mirrored one.
+            data_samples: of the batch; the first one's ``flip_indices`` are used.
+
+        Returns:
+            T tensors (N, num_keypoints, h, w).
+        """
+        test_cfg = test_cfg or {}
+        num_keypoints = self.stages.num_keypoints
+        if not test_cfg.get('flip_test', False):
+            return [beliefs[:, :num_keypoints] for beliefs in self.forward(feats)]
+        flip_indices = data_samples[0].metainfo['flip_indices']
+        if len(flip_indices) != num_keypoints:
+            raise ValueError(
+                f'the dataset has {len(flip_indices)} joints, the head num_keypoints='
+                f'{num_keypoints}; make the two agree'
+            )
+        straight, mirrored = map(self.forward, feats)
+        return [
+            0.5
+            * (
+                one[:, :num_keypoints]
+                + flip_heatmaps(
+                    other[:, :num_keypoints],
+                    flip_indices=flip_indices,
+                    flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+                    shift_heatmap=test_cfg.get('shift_heatmap', False),
+                )
+            )
+            for one, other in zip(straight, mirrored)
+        ]
+
+    def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
+        """Joint positions of the last stage, in network-input pixels.
+
+        Returns:
+            A list of ``InstanceData``; with ``test_cfg['output_heatmaps']`` also a list of
+            ``PixelData`` with ``heatmaps`` (num_keypoints, h, w).
+        """
+        beliefs = self.keypoint_beliefs(feats, batch_data_samples, test_cfg)[-1]
+        instances = self.decode(beliefs)
+        if not test_cfg.get('output_heatmaps', False):
+            return instances
+        return instances, [PixelData(heatmaps=maps) for maps in beliefs.detach()]
+
+    def loss(self, feats: Any, batch_data_samples: Sequence[Any], train_cfg: dict = {}) -> dict:  # noqa: B006
+        """Loss and accuracy of every stage: ``loss_stage1``, ``acc_stage1``, ...
+
+        MMEngine sums what has "loss" in its name into the loss of the machine. Accuracy is
+        MMPose's: the share of labelled joints whose peak is within 5 % of the map.
+        """
+        beliefs = self.forward(feats)
+        fields = {
+            name: torch.stack([_field(sample, name) for sample in batch_data_samples])
+            for name in set(self.target_fields)
+        }
+        targets = [fields[name] for name in self.target_fields]
+        joint_weights = torch.cat(
+            [sample.gt_instance_labels.keypoint_weights for sample in batch_data_samples]
+        )
+        losses = self.loss_module(
+            beliefs, targets, self._channel_weights(joint_weights, batch_data_samples)
+        )
+        log: dict[str, Tensor] = {}
+        mask = to_numpy(joint_weights) > 0
+        for stage, (loss, belief, target) in enumerate(zip(losses, beliefs, targets), start=1):
+            num_keypoints = self.stages.num_keypoints
+            _, accuracy, _ = pose_pck_accuracy(
+                to_numpy(belief[:, :num_keypoints]), to_numpy(target[:, :num_keypoints]), mask
+            )
+            log[f'loss_stage{stage}'] = loss
+            log[f'acc_stage{stage}'] = belief.new_tensor(accuracy)
+        return log
+
+    def _channel_weights(self, joint_weights: Tensor, samples: Sequence[Any]) -> Tensor:
+        """(N, K) joint weights, and the background's as a last column."""
+        if not self.stages.background:
+            return joint_weights
+        try:
+            background = [s.gt_instance_labels.background_weights for s in samples]
+        except AttributeError as error:
+            raise ValueError(
+                'the head has background=True but the codec makes no background channel; use '
+                "dict(type='CPMHeatmap', background=True, ...) or background=False in the head"
+            ) from error
+        return torch.cat([joint_weights, torch.cat(background)], dim=1)
+
+
+def _field(sample: Any, name: str) -> Tensor:
+    if name not in sample.gt_fields:
+        raise ValueError(
+            f'no target {name!r} in the sample, there are {list(sample.gt_fields.keys())}; '
+            "'heatmaps_all' needs CPMHeatmap(all_people=True) and AddNeighbours in the pipeline"
+        )
+    return getattr(sample.gt_fields, name)

@@ -1,0 +1,11 @@
+"""Test a model: MMPose's own tools/test.py, run unchanged; see --help for its options.
+
+    python tools/test.py configs/.../CONFIG.py CHECKPOINT.pth --work-dir DIR
+"""
+
+import sys
+
+from cpm_plugin.mmpose.__main__ import run_script
+
+if __name__ == '__main__':
+    run_script('tools/test.py', sys.argv[1:])

@@ -1,0 +1,12 @@
+"""Train a model: MMPose's own tools/train.py, run unchanged; see --help for its options.
+
+    python tools/train.py configs/.../CONFIG.py --work-dir DIR
+    torchrun --nproc_per_node=8 tools/train.py configs/.../CONFIG.py --launcher pytorch
+"""
+
+import sys
+
+from cpm_plugin.mmpose.__main__ import run_script
+
+if __name__ == '__main__':
+    run_script('tools/train.py', sys.argv[1:])
