@@ -1,6 +1,6 @@
 # Baseline: stock MMPose CPM at the width and with the schedule of
-# td-hm_cpm-slim-3s_1xb32-8e_lspet-128x128.py, with stock's codec and decoder.
-_base_ = 'td-hm_cpm-slim-3s_1xb32-8e_lspet-128x128.py'
+# td-hm_cpm-slim-3s_1xb32-6e_lspet-128x128.py, with stock's codec and decoder.
+_base_ = 'td-hm_cpm-slim-3s_1xb32-6e_lspet-128x128.py'
 
 custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])
 

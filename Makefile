@@ -1,0 +1,35 @@
+# make demo    watch a pose machine learn: generated pictures, stock MMPose tools
+# make test    lint, types and all tests
+# make setup   only the virtual environment in .venv, which the others make if it is missing
+PYTHON ?= python3
+BIN := .venv/bin
+FIGURES := configs/body_2d_keypoint/topdown_heatmap/figures/td-hm_cpm-slim-3s_1xb32-8e_figures-96x96.py
+
+.PHONY: demo test setup clean
+
+demo: .venv/ready
+	$(BIN)/python tools/make_figures.py demo_output/figures
+	$(BIN)/python tools/train.py $(FIGURES) --work-dir demo_output/train
+	$(BIN)/python tools/test.py $(FIGURES) $$(cat demo_output/train/last_checkpoint) \
+		--work-dir demo_output/test
+	$(BIN)/python tools/show_stages.py $(FIGURES) $$(cat demo_output/train/last_checkpoint) \
+		--out demo_output/stages.png
+
+test: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+setup: .venv/ready
+
+# Without build isolation, because mmpose's chumpy cannot be built in it.
+.venv/ready: constraints.txt setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt 'setuptools<81' wheel
+	$(BIN)/pip install -q -c constraints.txt numpy cython
+	$(BIN)/pip install -c constraints.txt --no-build-isolation -e '.[mmpose,dev]' mmcv-lite
+	touch $@
+
+clean:
+	rm -rf .venv demo_output work_dirs

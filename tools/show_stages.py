@@ -1,0 +1,83 @@
+"""See how the stages of a trained pose machine refine their beliefs.
+
+    python tools/show_stages.py CONFIG CHECKPOINT [--out stages.png] [--person N]
+
+Runs the config's test set, prints PCK@0.2 of the torso for every stage, and draws, for one
+person of the test set, the belief maps of each stage and the skeleton decoded from them.
+Without --person it is the one whose joints the later stages corrected most: an example of
+what they do, not of the average picture. The last row of the table is what tools/test.py
+prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cpm_plugin.mmpose import compat
+
+compat.apply()
+
+import numpy as np  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.dataset import pseudo_collate  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from mmpose.apis import init_model  # noqa: E402
+from rich.progress import track  # noqa: E402
+
+from cpm_plugin.core.joints import JointSet  # noqa: E402
+from cpm_plugin.core.pck import format_table  # noqa: E402
+from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
+from cpm_plugin.mmpose.stages import draw_stages, predict_stages, stage_beliefs  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config with a CPMStageHead')
+    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument('--out', type=Path, default=Path('stages.png'), help='the picture')
+    parser.add_argument('--person', type=int, help='number in the test set, from 0')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda:0')
+    args = parser.parse_args()
+    for path in (args.config, args.checkpoint):
+        if not Path(path).is_file():
+            parser.error(f'{path}: no such file')
+
+    config = Config.fromfile(args.config)
+    model = init_model(config, args.checkpoint, device=args.device)
+    if not isinstance(model.head, CPMStageHead):
+        parser.error(f'{args.config}: its head is {type(model.head).__name__}, not CPMStageHead')
+    loader = Runner.build_dataloader(config.test_dataloader)
+    meta = loader.dataset.metainfo
+    joints = JointSet(
+        tuple(meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])),
+        tuple(
+            (meta['keypoint_id2name'][a], meta['keypoint_id2name'][b])
+            for a, b in meta['skeleton_links']
+        ),
+    )
+
+    predictions = predict_stages(model, track(loader, description='stages on the test set'))
+    person = predictions.most_helped(joints) if args.person is None else args.person
+    if not 0 <= person < len(predictions.truth):
+        parser.error(f'--person {person}: the test set has 0 to {len(predictions.truth) - 1}')
+
+    batch = pseudo_collate([loader.dataset[person]])
+    crop = batch['inputs'][0].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR to RGB
+    beliefs, _ = stage_beliefs(model, batch)
+    keypoints = [model.head.decode(maps)[0].keypoints[0] for maps in beliefs]
+    maps = [maps[0].detach().cpu().numpy() for maps in beliefs]
+    figure = draw_stages(crop, maps, keypoints, joints, np.asarray(meta['skeleton_link_colors']))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out, dpi=110)
+
+    print(format_table(predictions.pck(joints)))
+    print(f'\nBelief maps of each stage and skeleton (person {person}): {args.out.resolve()}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
