@@ -3,7 +3,7 @@
 # make setup   only the virtual environment in .venv, which the others make if it is missing
 PYTHON ?= python3
 BIN := .venv/bin
-FIGURES := configs/body_2d_keypoint/topdown_heatmap/figures/td-hm_cpm-slim-3s_1xb32-8e_figures-96x96.py
+FIGURES := configs/body_2d_keypoint/topdown_heatmap/figures/td-hm_cpm-slim-3s_1xb16-3e_figures-96x96.py
 
 .PHONY: demo test setup clean
 

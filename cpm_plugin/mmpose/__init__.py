@@ -7,7 +7,7 @@ compat.apply()
 
 from .backbone import CPMBackbone  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
-from .datasets import LspDataset  # noqa: E402
+from .datasets import FiguresDataset, LspDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import ChannelsLastHook  # noqa: E402
 from .loss import IntermediateSupervisionLoss  # noqa: E402
@@ -20,6 +20,7 @@ __all__ = [
     'CPMHeatmap',
     'CPMStageHead',
     'ChannelsLastHook',
+    'FiguresDataset',
     'IntermediateSupervisionLoss',
     'LspDataset',
     'TorsoPCKAccuracy',

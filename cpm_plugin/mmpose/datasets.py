@@ -1,4 +1,4 @@
-"""``LspDataset``: Leeds Sports Pose and LSP Extended in their native layout."""
+"""``LspDataset``: Leeds Sports Pose in its native layout; ``FiguresDataset``: generated ones."""
 
 from __future__ import annotations
 
@@ -186,3 +186,23 @@ class LspDataset(BaseCocoStyleDataset):
             f'{folder}: neither im{number:05d}.jpg (LSP Extended) nor im{number:04d}.jpg (LSP) '
             'is there; set data_root and data_prefix to where the images are'
         )
+
+
+@DATASETS.register_module()
+class FiguresDataset(BaseCocoStyleDataset):
+    """Pictures of ``tools/make_figures.py``: COCO key points with the joints of LSP.
+
+    Raises:
+        ValueError: naming the file, if the annotations are missing or broken.
+    """
+
+    METAINFO = dataset_info(LSP, dataset_name='figures')
+
+    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+        try:
+            return super()._load_annotations()
+        except (AssertionError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f'{self.ann_file}: missing or broken ({error}); make the pictures with '
+                f'python tools/make_figures.py {self.data_root}'
+            ) from error

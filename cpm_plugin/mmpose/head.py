@@ -110,12 +110,12 @@ class CPMStageHead(BaseHead):
             data_samples: of the batch; the first one's ``flip_indices`` are used.
 
         Returns:
-            T tensors (N, num_keypoints, h, w).
+            T tensors (N, num_keypoints, h, w) in float32, whatever autocast chose.
         """
         test_cfg = test_cfg or {}
         num_keypoints = self.stages.num_keypoints
         if not test_cfg.get('flip_test', False):
-            return [beliefs[:, :num_keypoints] for beliefs in self.forward(feats)]
+            return [beliefs[:, :num_keypoints].float() for beliefs in self.forward(feats)]
         flip_indices = data_samples[0].metainfo['flip_indices']
         if len(flip_indices) != num_keypoints:
             raise ValueError(
@@ -126,9 +126,9 @@ class CPMStageHead(BaseHead):
         return [
             0.5
             * (
-                one[:, :num_keypoints]
+                one[:, :num_keypoints].float()
                 + flip_heatmaps(
-                    other[:, :num_keypoints],
+                    other[:, :num_keypoints].float(),
                     flip_indices=flip_indices,
                     flip_mode=test_cfg.get('flip_mode', 'heatmap'),
                     shift_heatmap=test_cfg.get('shift_heatmap', False),
@@ -173,10 +173,12 @@ class CPMStageHead(BaseHead):
         for stage, (loss, belief, target) in enumerate(zip(losses, beliefs, targets), start=1):
             num_keypoints = self.stages.num_keypoints
             _, accuracy, _ = pose_pck_accuracy(
-                to_numpy(belief[:, :num_keypoints]), to_numpy(target[:, :num_keypoints]), mask
+                to_numpy(belief[:, :num_keypoints].float()),
+                to_numpy(target[:, :num_keypoints]),
+                mask,
             )
             log[f'loss_stage{stage}'] = loss
-            log[f'acc_stage{stage}'] = belief.new_tensor(accuracy)
+            log[f'acc_stage{stage}'] = loss.new_tensor(accuracy)
         return log
 
     def _channel_weights(self, joint_weights: Tensor, samples: Sequence[Any]) -> Tensor:
