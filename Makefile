@@ -8,7 +8,7 @@ FIGURES := configs/body_2d_keypoint/topdown_heatmap/figures/td-hm_cpm-slim-3s_1x
 .PHONY: demo test setup clean
 
 demo: .venv/ready
-	$(BIN)/python tools/make_figures.py demo_output/figures
+	$(BIN)/python tools/make_figures.py demo_output/figures --train 3000 --val 300 --size 96
 	$(BIN)/python tools/train.py $(FIGURES) --work-dir demo_output/train
 	$(BIN)/python tools/test.py $(FIGURES) $$(cat demo_output/train/last_checkpoint) \
 		--work-dir demo_output/test

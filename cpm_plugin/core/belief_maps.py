@@ -33,7 +33,7 @@ def ideal_belief_maps(
     """Ideal belief maps: per joint the largest of one Gaussian per person.
 
     Args:
-        keypoints: (P, K, 2), x and y of K joints of P people in input pixels. They may
+        keypoints: (P, K, 2), x and y of K joints of P >= 0 people in input pixels. They may
             lie outside the picture: the part of the Gaussian inside is drawn.
         labelled: (P, K), joints with a value < 0.5 are not drawn.
         size: (width, height) of the maps in cells.
@@ -46,7 +46,8 @@ def ideal_belief_maps(
         (K, height, width) in [0, 1].
 
     Raises:
-        ValueError: on another shape, or a sigma or stride that is not positive.
+        ValueError: on another shape, a labelled joint that is not finite, or a sigma or
+            stride that is not positive.
     """
     points = np.asarray(keypoints, dtype=np.float64)
     seen = np.asarray(labelled) >= 0.5
@@ -62,12 +63,14 @@ def ideal_belief_maps(
     y = cell_to_pixel(np.arange(height), stride)
     # not labelled: NaN in some data sets, so replaced before the arithmetic
     points = np.where(seen[..., None], points, 0.0)
+    if not np.isfinite(points).all():
+        raise ValueError('a labelled joint has a position that is not a number; mask it instead')
     # separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
     along_x = np.exp(-((x - points[..., :1]) ** 2) / (2 * sigma**2))
     along_y = np.exp(-((y - points[..., 1:]) ** 2) / (2 * sigma**2))
     maps = along_y[..., :, None] * along_x[..., None, :] * seen[..., None, None]
     maps[maps < truncation] = 0
-    return maps.max(axis=0).astype(np.float32)
+    return maps.max(axis=0, initial=0).astype(np.float32)
 
 
 def background_map(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -164,7 +167,9 @@ def _vertex(lines: FloatArray, peak: npt.NDArray[np.int64]) -> FloatArray:
 def position_in_map(
     keypoints: npt.ArrayLike, size: tuple[int, int], *, stride: int = 8, sigma: float = 7.0
 ) -> npt.NDArray[np.bool_]:
-    """Which joints leave a trace in a map: True where the 3-sigma square reaches it.
+    """Which joints belong to a map: True within 3 sigma of its first and last cells, per axis.
+
+    MMPose's rule for joints that keep a weight in the loss.
 
     Args:
         keypoints: (..., 2) in input pixels.

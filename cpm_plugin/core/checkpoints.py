@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,12 +59,22 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
         raise ValueError(f'checkpoint {path}: no such file')
     try:
         loaded: Any = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(
-            f'checkpoint {path}: cannot be read safely ({str(error).splitlines()[0]}). If a '
-            "training run wrote it, strip it first: MMPose's tools/misc/publish_model.py"
-        ) from error
-    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else {}
+    except Exception as error:  # a broken file makes torch.load raise nearly anything
+        if 'Weights only load failed' in str(error):
+            problem = 'cannot be read safely: it holds more than weights'
+            remedy = (
+                "if a training run wrote it, strip it first with MMPose's "
+                'tools/misc/publish_model.py'
+            )
+        else:
+            reason = (str(error) or repr(error)).splitlines()[0]
+            problem, remedy = f'cannot be read ({reason})', 'it is broken or no checkpoint'
+        raise ValueError(f'checkpoint {path} {problem}; {remedy}') from error
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise ValueError(f'checkpoint {path}: no state dict of names and tensors in it')
     if any(key.startswith(tuple(_MMPOSE_PREFIXES)) for key in state):
         state = from_mmpose(state)
     problem = describe_mismatch(model.state_dict(), state)

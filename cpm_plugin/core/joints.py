@@ -12,10 +12,20 @@ class JointSet:
     Args:
         names: unique, lower case; partners differ in ``left_`` / ``right_`` alone.
         links: pairs of names to draw as bones.
+
+    Raises:
+        ValueError: for a name that is given twice, or a link to a joint that is not there.
     """
 
     names: tuple[str, ...]
     links: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f'joint names must be unique: {", ".join(self.names)}')
+        for link in self.links:
+            for name in link:
+                self.index(name)
 
     def index(self, name: str) -> int:
         """Channel of a joint. Raises ValueError, naming what there is, if it has none."""

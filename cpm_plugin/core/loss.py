@@ -43,10 +43,10 @@ def stage_losses(
         raise ValueError(f'reduction {reduction!r} must be one of {REDUCTIONS}')
     targets = [targets] * len(beliefs) if isinstance(targets, Tensor) else list(targets)
     factors = [1.0] * len(beliefs) if stage_weights is None else list(stage_weights)
-    if not len(beliefs) == len(targets) == len(factors):
+    if not 1 <= len(beliefs) == len(targets) == len(factors):
         raise ValueError(
             f'{len(beliefs)} stages, {len(targets)} targets and {len(factors)} stage_weights '
-            'must be as many'
+            'must be as many, and at least one'
         )
     losses = []
     for stage, (belief, target, factor) in enumerate(zip(beliefs, targets, factors), start=1):

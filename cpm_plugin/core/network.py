@@ -134,7 +134,10 @@ class FeatureTrunks(nn.Module):
                 f'(N, {self.in_channels}, H, W)'
             )
         if center_map is not None and self.center_map_sigma is None:
-            raise ValueError('this network has no center map; build it with center_map_sigma=21')
+            raise ValueError(
+                'this network takes no center map; build it with center_map_sigma=21 and at least '
+                'two stages'
+            )
         features = self.stage1_trunk(image)
         if self.shared_trunk is None:
             return (features,)
@@ -150,7 +153,9 @@ class FeatureTrunks(nn.Module):
                 f'center_map of shape {tuple(center_map.shape)}: expected '
                 f'{(len(image), 1, *image.shape[2:])}, one channel as large as the image'
             )
-        return (*outputs, self.center_pool(center_map))
+        # Where the last window is a part of one, the two pooling rules give one cell more here.
+        height, width = features.shape[2:]
+        return (*outputs, self.center_pool(center_map)[..., :height, :width])
 
 
 class FirstStage(nn.Sequential):

@@ -60,9 +60,9 @@ val_evaluator = dict(type='TorsoPCKAccuracy')
 test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=3, val_interval=1)
-optim_wrapper = dict(optimizer=dict(type='Adam', lr=4e-3))
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-3))
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100, start_factor=0.1, by_epoch=False),  # warm-up
+    dict(type='LinearLR', begin=0, end=140, start_factor=0.04, by_epoch=False),  # warm-up
     dict(
         type='CosineAnnealingLR',
         begin=0,
