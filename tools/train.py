@@ -1,7 +1,7 @@
 """Train a model: MMPose's own tools/train.py, run unchanged; see --help for its options.
 
-    python tools/train.py configs/.../CONFIG.py --work-dir DIR
-    torchrun --nproc_per_node=8 tools/train.py configs/.../CONFIG.py --launcher pytorch
+python tools/train.py configs/.../CONFIG.py --work-dir DIR
+torchrun --nproc_per_node=8 tools/train.py configs/.../CONFIG.py --launcher pytorch
 """
 
 import sys

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pickle
 import re
 import sys
 from importlib.machinery import ModuleSpec
@@ -109,8 +110,10 @@ def _missing(operator: str, remedy: str) -> Any:
 def fix_safe_loading() -> bool:
     """Allow-list what MMEngine's checkpoints hold, so that the safe loading stays on.
 
-    Their message hub keeps ``HistoryBuffer`` objects of numpy arrays and scalars. The
-    names under which numpy 1 pickled them are allowed too, for older checkpoints.
+    Their message hub keeps ``HistoryBuffer`` objects of numpy arrays and scalars, and with
+    them the buffer's methods, pickled as ``getattr(HistoryBuffer, 'mean')``: ``getattr``
+    is answered by :func:`_history_buffer_method`, which gives nothing else. The names
+    under which numpy 1 pickled its own are allowed too, for older checkpoints.
     """
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return False  # torch < 2.4 has no safe loading by default
@@ -119,19 +122,31 @@ def fix_safe_loading() -> bool:
     )
     from mmengine.logging import HistoryBuffer
 
+    reconstructors = (multiarray._reconstruct, multiarray.scalar)
     allowed: list[Any] = [
         HistoryBuffer,
         np.ndarray,
         np.dtype,
         *(getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith('DType')),
-        *((fn, f'{package}.multiarray.{fn.__name__}')
-          for fn in (multiarray._reconstruct, multiarray.scalar)
-          for package in ('numpy.core', 'numpy._core')),
-    ]  # fmt: skip
+        *(
+            (function, f'{package}.multiarray.{function.__name__}')
+            for function in reconstructors
+            for package in ('numpy.core', 'numpy._core')
+        ),
+        (_history_buffer_method, 'builtins.getattr'),
+    ]
     known = set(torch.serialization.get_safe_globals())
     new = [entry for entry in allowed if entry not in known]
     torch.serialization.add_safe_globals(new)
     return bool(new)
+
+
+def _history_buffer_method(owner: Any, name: str) -> Any:
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current', 'statistics'):
+        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) in a checkpoint is not allowed')
+    return getattr(HistoryBuffer, name)
 
 
 def fix_drawing() -> bool:
