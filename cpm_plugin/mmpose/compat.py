@@ -19,6 +19,7 @@ read a config run as ``python -m cpm_plugin.mmpose SCRIPT ARGS...``.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pickle
@@ -151,17 +152,15 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
 
 def fix_drawing() -> bool:
     """Let MMPose's visualiser take the radius it computes, an array of one element."""
-    try:
-        int(np.ones(1))
+    if np.lib.NumpyVersion(np.__version__) < '2.4.0':
         return False
-    except TypeError:
-        pass
     from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
 
     draw_circles = OpencvBackendVisualizer.draw_circles
     if getattr(draw_circles, 'takes_arrays', False):
         return False
 
+    @functools.wraps(draw_circles)
     def draw_circles_of_array(
         self: Any, center: Any, radius: Any, *args: Any, **kwargs: Any
     ) -> Any:

@@ -74,7 +74,8 @@ class TorsoPCKAccuracy(BaseMetric):
             'PCK': pck.mean,
             **{f'PCK_{group}': value for group, value in pck.per_group.items()},
             'AUC': pck.auc,
-            'num_images': pck.num_images,
-            'num_left_out': pck.num_left_out,
-            'num_joints': pck.num_joints,
+            # floats, because MMEngine leaves integers out of the JSON it writes
+            'num_images': float(pck.num_images),
+            'num_left_out': float(pck.num_left_out),
+            'num_joints': float(pck.num_joints),
         }

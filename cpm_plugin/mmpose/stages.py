@@ -127,12 +127,13 @@ def draw_stages(
         row[0].set_ylabel(f'stage {stage}', fontsize=11)
         for axis, name in zip(row[1:], shown):
             channel = joints.index(name)
-            axis.imshow(crop.mean(axis=2), cmap='gray', extent=extent)
+            axis.imshow(crop.mean(axis=2), cmap='gray', vmin=-80, vmax=255, extent=extent)
+            heat = maps[channel].clip(0, 1)
             axis.imshow(
-                maps[channel], cmap='inferno', alpha=0.65, vmin=0, vmax=1, extent=extent,
+                heat, cmap='hot', vmin=0, vmax=1.2, alpha=heat**0.5, extent=extent,
                 interpolation='bilinear',
             )  # fmt: skip
-            axis.plot(*points[channel], '+', color='white', markersize=8)
+            axis.plot(*points[channel], '+', color='cyan', markersize=9, markeredgewidth=1.5)
             if stage == 1:
                 axis.set_title(name.replace('_', ' '), fontsize=9)
         for axis in row:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmpose.datasets.dataset_wrappers import CombinedDataset
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmpose.structures.keypoint import flip_keypoints
@@ -25,6 +26,9 @@ class AddNeighbours(BaseTransform):
     ori_shape, and flip, flip_direction, bbox_rotation where they were applied.
     Added keys: ``neighbour_keypoints`` (M, K, 2), ``neighbour_keypoints_visible`` (M, K).
 
+    Raises:
+        ValueError: in MMPose's ``CombinedDataset``, which hides the sample's number.
+
     Args:
         use_udp: as in ``TopdownAffine``.
     """
@@ -33,6 +37,11 @@ class AddNeighbours(BaseTransform):
         self.use_udp = use_udp
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(results['dataset'], CombinedDataset):
+            raise ValueError(
+                'AddNeighbours cannot find neighbours in a CombinedDataset, which does not tell '
+                'the number of the sample; use a ConcatDataset'
+            )
         people = list(_neighbours(results['dataset'], results['sample_idx'], results['img_id']))
         num_joints = results['keypoints'].shape[1]
         keypoints = np.concatenate([np.zeros((0, num_joints, 2)), *(k for k, _ in people)])

@@ -1,0 +1,72 @@
+"""NarrowStockCPM: stock MMPose's CPM, only narrower."""
+
+import pytest
+import torch
+from mmpose.models.backbones.cpm import CPM
+from mmpose.registry import MODELS
+from torch import nn
+
+from cpm_plugin.mmpose.baseline import NarrowStockCPM
+
+
+def convolutions(model):
+    return [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+
+
+def test_at_stock_widths_it_is_stock_cpm():
+    stock = CPM(3, 5, num_stages=2)
+    ours = MODELS.build(
+        dict(
+            type='NarrowStockCPM',
+            in_channels=3,
+            out_channels=5,
+            num_stages=2,
+            channels=128,
+            first_stage_channels=512,
+        )
+    )
+    for layer in stock.modules():  # weights of 0.001 would hide differences
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+    ours.load_state_dict(stock.state_dict())
+    stock.eval()
+    ours.eval()
+    image = torch.rand(1, 3, 40, 32)
+    with torch.no_grad():
+        expected, found = stock(image), ours(image)
+    assert len(found) == 2 and found[0].shape == (1, 5, 5, 4)
+    for one, other in zip(found, expected, strict=True):
+        assert other.std() > 0.01
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize('norm_cfg', [dict(type='BN'), None], ids=['BN', 'no norm'])
+def test_every_layer_is_narrow_and_otherwise_like_stock(norm_cfg):
+    stock = CPM(3, 5, num_stages=3, norm_cfg=norm_cfg)
+    ours = NarrowStockCPM(
+        in_channels=3,
+        out_channels=5,
+        num_stages=3,
+        norm_cfg=norm_cfg,
+        channels=8,
+        first_stage_channels=24,
+    )
+    widths = {128: 8, 512: 24, 32 + 5: 32 + 5, 32: 32, 5: 5, 3: 3}
+    pairs = list(zip(convolutions(ours), convolutions(stock), strict=True))
+    assert len(pairs) == 10 - 3 + 3 + 2 * (1 + 3 + 2)
+    for one, other in pairs:
+        assert one.in_channels == widths[other.in_channels]
+        assert one.out_channels == widths[other.out_channels]
+        assert (one.kernel_size, one.padding) == (other.kernel_size, other.padding)
+        assert (one.bias is None) == (other.bias is None)
+    kinds = [[type(layer) for layer in model.modules()] for model in (ours, stock)]
+    assert kinds[0][1:] == kinds[1][1:]  # norms, activations, pools; the first is the class
+    outputs = ours(torch.rand(1, 3, 32, 32))
+    assert [tuple(output.shape) for output in outputs] == [(1, 5, 4, 4)] * 3
+
+
+def test_stock_initialisation_reaches_the_new_layers():
+    ours = NarrowStockCPM(in_channels=3, out_channels=5, num_stages=2, channels=8)
+    ours.init_weights()
+    for conv in convolutions(ours):
+        assert 0 < conv.weight.abs().max() < 0.01  # stock: N(0, 0.001)

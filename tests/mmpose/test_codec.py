@@ -1,0 +1,248 @@
+"""CPMHeatmap: targets of known positions, and positions of known maps."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
+from mmpose.registry import KEYPOINT_CODECS, MODELS
+
+from cpm_plugin.mmpose import CPMHeatmap
+
+
+def codec(**arguments):
+    return KEYPOINT_CODECS.build(
+        dict(type='CPMHeatmap', input_size=(64, 48), heatmap_size=(8, 6), **arguments)
+    )
+
+
+def points(*xy):
+    return np.array([xy], dtype=np.float32)
+
+
+def test_gaussian_of_a_joint_on_a_cell_by_hand():
+    # cell (2, 3) is centred at 8 g + 3.5; sigma is 7 pixels
+    (heatmap,) = codec().encode(points((19.5, 27.5)))['heatmaps']
+    assert heatmap.dtype == np.float32 and heatmap.shape == (6, 8)
+    one, two, diagonal = np.exp(-64 / 98), np.exp(-256 / 98), np.exp(-128 / 98)
+    assert heatmap[3, 2] == 1
+    np.testing.assert_allclose(heatmap[3, [1, 3]], one, rtol=1e-6)
+    np.testing.assert_allclose(heatmap[[2, 4], 2], one, rtol=1e-6)
+    np.testing.assert_allclose(heatmap[3, [0, 4]], two, rtol=1e-6)
+    np.testing.assert_allclose(heatmap[2, 1], diagonal, rtol=1e-6)
+    assert heatmap[3, 5] == 0  # 24 pixels away: below 0.01
+    assert np.count_nonzero(heatmap) == 25 - 4  # the corners of 5 x 5 are below 0.01, too
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (dict(sigma=14.0), np.exp(-64 / 392)),
+        (dict(truncation=0.6), 0),
+        (dict(), np.exp(-64 / 98)),
+    ],
+    ids=['sigma', 'truncation', 'default'],
+)
+def test_arguments_reach_the_maps(arguments, expected):
+    heatmaps = codec(**arguments).encode(points((19.5, 27.5)))['heatmaps']
+    assert heatmaps[0, 3, 3] == pytest.approx(expected, rel=1e-6)
+
+
+def test_another_stride():
+    encoder = CPMHeatmap(input_size=(32, 24), heatmap_size=(8, 6), sigma=4.0)
+    (heatmap,) = encoder.encode(points((4 * 5 + 1.5, 4 * 2 + 1.5)))['heatmaps']
+    assert np.unravel_index(heatmap.argmax(), heatmap.shape) == (2, 5)
+    assert heatmap[2, 4] == pytest.approx(np.exp(-0.5), rel=1e-6)
+    found, _ = encoder.decode(heatmap[None])
+    np.testing.assert_allclose(found, [[[21.5, 9.5]]], atol=1e-4)
+
+
+def test_weights_of_unlabelled_and_outside_joints():
+    # the map reaches from 3.5 to 59.5; 3 sigma are 21 pixels
+    keypoints = points((19.5, 27.5), (19.5, 27.5), (-17, 20), (-18, 20), (80, 20), (81, 20))
+    encoded = codec().encode(keypoints, np.array([[1, 0, 1, 1, 1, 1]], np.float32))
+    assert encoded['keypoint_weights'].tolist() == [[1, 0, 1, 0, 1, 0]]
+    assert encoded['keypoint_weights'].dtype == np.float32
+    assert not encoded['heatmaps'][1].any()
+    assert 'background_weights' not in encoded
+
+
+def test_without_visible_every_joint_is_labelled():
+    assert codec().encode(points((1, 1), (9, 9)))['keypoint_weights'].tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(('visible', 'expected'), [([1, 1], 1), ([1, 0], 0), ([0, 0], 0)], ids=str)
+def test_background_weight_needs_every_joint_labelled(visible, expected):
+    keypoints = points((19.5, 27.5), (300, 300))  # outside, but known to be
+    encoded = codec(background=True).encode(keypoints, np.array([visible], np.float32))
+    assert encoded['background_weights'].tolist() == [[expected]]
+    assert encoded['background_weights'].dtype == np.float32
+
+
+def test_background_is_one_minus_the_largest_belief():
+    encoded = codec(background=True).encode(points((19.5, 27.5), (35.5, 27.5)))
+    assert encoded['heatmaps'].shape == (3, 6, 8)
+    background = encoded['heatmaps'][2]
+    assert background[3, 2] == background[3, 4] == 0
+    assert background[3, 3] == pytest.approx(1 - np.exp(-64 / 98), rel=1e-6)
+    assert background[0, 7] == 1
+    assert encoded['keypoint_weights'].shape == (1, 2)
+
+
+def test_unlabelled_nan_leaves_no_trace():
+    encoded = codec(background=True).encode(
+        points((19.5, 27.5), (np.nan, np.nan)), np.array([[1, 0]], np.float32)
+    )
+    assert np.isfinite(encoded['heatmaps']).all()
+    assert encoded['keypoint_weights'].tolist() == [[1, 0]]
+
+
+# -- everybody in the crop
+
+
+def test_everybodys_map_is_the_largest_of_the_single_ones():
+    person = points((19.5, 27.5), (35.5, 11.5))
+    others = np.concatenate([points((43.5, 27.5), (10.0, 10.0)), points((12, 12), (50, 40))])
+    visible = np.array([[1, 0], [1, 1]], np.float32)
+    encoded = codec(all_people=True, background=True).encode(
+        person, np.ones((1, 2), np.float32), others, visible
+    )
+    alone = codec()
+    singles = [alone.encode(person)['heatmaps']] + [
+        alone.encode(one[None], seen[None])['heatmaps'] for one, seen in zip(others, visible)
+    ]
+    expected = np.max(singles, axis=0)
+    np.testing.assert_array_equal(encoded['heatmaps_all'][:2], expected)
+    np.testing.assert_array_equal(encoded['heatmaps_all'][2], 1 - expected.max(axis=0))
+    np.testing.assert_array_equal(encoded['heatmaps'][:2], singles[0])  # the person alone
+    assert encoded['heatmaps_all'][0, 3, 5] == 1
+    # neighbours have no say in the weights
+    assert encoded['keypoint_weights'].tolist() == [[1, 1]]
+    assert encoded['background_weights'].tolist() == [[1]]
+
+
+def test_without_neighbours_both_maps_are_equal():
+    encoded = codec(all_people=True).encode(
+        points((19.5, 27.5)), None, np.zeros((0, 1, 2)), np.zeros((0, 1))
+    )
+    np.testing.assert_array_equal(encoded['heatmaps_all'], encoded['heatmaps'])
+
+
+def test_missing_neighbours_name_the_transform():
+    with pytest.raises(ValueError, match='AddNeighbours'):
+        codec(all_people=True).encode(points((19.5, 27.5)))
+
+
+def test_neighbours_are_ignored_unless_asked_for():
+    encoded = codec().encode(points((19.5, 27.5)), None, points((40, 20)), np.ones((1, 1)))
+    assert 'heatmaps_all' not in encoded
+
+
+# -- decode
+
+
+def test_round_trip_is_exact_between_cells():
+    generator = np.random.default_rng(0)
+    keypoints = generator.uniform((4, 4), (59, 43), (1, 200, 2))
+    found, scores = codec().decode(codec().encode(keypoints)['heatmaps'])
+    assert found.shape == (1, 200, 2) and scores.shape == (1, 200)
+    assert found.dtype == scores.dtype == np.float32
+    np.testing.assert_allclose(found, keypoints, atol=1e-3)
+    # at most half a cell from the peak's cell on both axes
+    assert np.exp(-2 * 16 / 98) - 1e-6 <= scores.min() and scores.max() <= 1
+
+
+def test_without_subpixel_the_cell_is_returned():
+    heatmaps = codec().encode(points((21.0, 25.0)))['heatmaps']
+    found, _ = codec(subpixel=False).decode(heatmaps)
+    assert found.tolist() == [[[19.5, 27.5]]]
+
+
+@pytest.mark.parametrize('kind', [torch.as_tensor, np.asarray])
+def test_batch_decode_equals_decode(kind):
+    maps = np.random.default_rng(1).random((3, 5, 6, 8)).astype(np.float32)
+    keypoints, scores = codec().batch_decode(kind(maps))
+    assert len(keypoints) == len(scores) == 3
+    for index in range(3):
+        one, score = codec().decode(maps[index])
+        np.testing.assert_array_equal(keypoints[index], one)
+        np.testing.assert_array_equal(scores[index], score)
+    assert codec().support_batch_decoding
+
+
+# -- in MMPose's pipeline
+
+
+def pack(encoder, people, visible):
+    results = dict(
+        img=np.full((48, 64, 3), 200, np.uint8),
+        transformed_keypoints=people[:1],
+        keypoints=people[:1] * 9,  # those of the picture; not to be encoded
+        keypoints_visible=visible[:1],
+        neighbour_keypoints=people[1:],
+        neighbour_keypoints_visible=visible[1:],
+        dataset_keypoint_weights=np.ones(people.shape[1]),
+    )
+    return PackPoseInputs(meta_keys=())(GenerateTarget(encoder=encoder)(results))
+
+
+def test_targets_pass_through_stock_pipeline_and_preprocessor():
+    encoder = dict(
+        type='CPMHeatmap',
+        input_size=(64, 48),
+        heatmap_size=(8, 6),
+        background=True,
+        all_people=True,
+    )
+    people = np.array([[[19.5, 27.5], [35.5, 11.5]], [[43.5, 27.5], [3.5, 3.5]]])
+    packed = [
+        pack(encoder, people, np.array([[1.0, 1.0], [1.0, 1.0]])),
+        pack(encoder, people[:1], np.array([[1.0, 0.0]])),
+    ]
+    preprocessor = MODELS.build(
+        dict(type='PoseDataPreprocessor', mean=[128.0] * 3, std=[256.0] * 3)
+    )
+    data = preprocessor(pseudo_collate(packed), training=True)
+    assert torch.equal(data['inputs'], torch.full((2, 3, 48, 64), 72 / 256))
+    both, single = data['data_samples']
+    direct = codec(background=True, all_people=True).encode(
+        people[:1], np.ones((1, 2)), people[1:], np.ones((1, 2))
+    )
+    for name in ('heatmaps', 'heatmaps_all'):
+        np.testing.assert_array_equal(getattr(both.gt_fields, name), direct[name])
+    assert both.gt_fields.heatmaps_all[0, 3, 5] == 1
+    assert torch.equal(single.gt_fields.heatmaps, single.gt_fields.heatmaps_all)
+    labels = [sample.gt_instance_labels for sample in (both, single)]
+    assert [label.keypoint_weights.tolist() for label in labels] == [[[1, 1]], [[1, 0]]]
+    assert [label.background_weights.tolist() for label in labels] == [[[1]], [[0]]]
+
+
+def test_pipeline_without_add_neighbours_is_told_so():
+    encoder = dict(type='CPMHeatmap', input_size=(64, 48), heatmap_size=(8, 6), all_people=True)
+    results = dict(keypoints=points((9, 9)), keypoints_visible=np.ones((1, 1)))
+    with pytest.raises(ValueError, match="dict\\(type='AddNeighbours'\\) after TopdownAffine"):
+        GenerateTarget(encoder=encoder)(results)
+
+
+# -- errors
+
+
+@pytest.mark.parametrize(
+    ('input_size', 'heatmap_size'),
+    [((64, 48), (8, 7)), ((64, 48), (8, 8)), ((60, 45), (8, 6)), ((64, 48), (6, 8))],
+    ids=str,
+)
+def test_unequal_or_broken_strides_are_refused(input_size, heatmap_size):
+    with pytest.raises(ValueError, match='whole multiple'):
+        CPMHeatmap(input_size=input_size, heatmap_size=heatmap_size)
+
+
+@pytest.mark.parametrize('sigma', [0, -1.0])
+def test_sigma_must_be_positive(sigma):
+    with pytest.raises(ValueError, match=f'sigma {sigma}'):
+        codec(sigma=sigma)
+
+
+def test_two_people_in_one_sample_are_refused():
+    with pytest.raises(ValueError, match='2 people'):
+        codec().encode(np.zeros((2, 3, 2)))

@@ -1,0 +1,356 @@
+"""LspDataset: both layouts of the published data, read from tiny files."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from mmpose.registry import DATASETS
+from scipy.io import savemat
+
+from cpm_plugin.core.joints import LSP, JointSet
+from cpm_plugin.mmpose import LspDataset
+from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info
+
+COUNT = 5
+
+
+def positions():
+    """(5, 14, 2): joint k of image n at (10 n + k, 100 + 20 n + 2 k), n from 1."""
+    n, k = np.meshgrid(np.arange(1, COUNT + 1), np.arange(14), indexing='ij')
+    return np.stack([10 * n + k, 100 + 20 * n + 2 * k], axis=-1).astype(float)
+
+
+def write(root, third_row, layout='lspet', pictures=range(1, COUNT + 1), points=None):
+    """joints.mat and pictures; third_row is (images, 14)."""
+    points = positions() if points is None else points
+    joints = np.concatenate([points, np.asarray(third_row, float)[..., None]], axis=-1)
+    joints = joints.transpose(1, 2, 0) if layout == 'lspet' else joints.transpose(2, 1, 0)
+    savemat(root / 'joints.mat', {'joints': joints})
+    (root / 'images').mkdir()
+    name = 'im{:05d}.jpg' if layout == 'lspet' else 'im{:04d}.jpg'
+    for number in pictures:
+        # gray, 30 x number: tells the pictures apart
+        picture = np.full((24, 32, 3), 30 * number, np.uint8)
+        assert cv2.imwrite(str(root / 'images' / name.format(number)), picture)
+    return root
+
+
+def build(root, **arguments):
+    return DATASETS.build(dict(dict(type='LspDataset', data_root=str(root)), **arguments))
+
+
+@pytest.fixture
+def marks():
+    """Third row: image 2 has no mark at joint 3 and 4, image 4 none at all."""
+    marks = np.ones((COUNT, 14))
+    marks[1, [3, 4]] = 0
+    marks[3] = 0
+    return marks
+
+
+# -- layouts
+
+
+def test_lspet_third_row_says_labelled(tmp_path, marks):
+    people = build(write(tmp_path, marks))
+    assert len(people) == 4  # image 4 has no labelled joint
+    infos = [people.get_data_info(index) for index in range(4)]
+    assert [info['img_id'] for info in infos] == [1, 2, 3, 5]
+    assert [info['id'] for info in infos] == [1, 2, 3, 5]
+    assert infos[0]['keypoints'].shape == (1, 14, 2)
+    np.testing.assert_array_equal(infos[0]['keypoints'][0], positions()[0])
+    np.testing.assert_array_equal(infos[3]['keypoints'][0], positions()[4])
+    np.testing.assert_array_equal(infos[1]['keypoints_visible'], marks[[1]])
+    assert infos[1]['num_keypoints'] == 12
+    # positions of joints that are not labelled mean nothing
+    expected = positions()[1]
+    expected[[3, 4]] = 0
+    np.testing.assert_array_equal(infos[1]['keypoints'][0], expected)
+
+
+def test_lsp_third_row_says_occluded_and_occluded_joints_are_labelled(tmp_path, marks):
+    people = build(write(tmp_path, marks, layout='lsp'))
+    assert len(people) == COUNT
+    for index in range(COUNT):
+        info = people.get_data_info(index)
+        np.testing.assert_array_equal(info['keypoints'][0], positions()[index])
+        assert info['keypoints_visible'].tolist() == [[1] * 14]
+
+
+@pytest.mark.parametrize(
+    ('layout', 'name'), [('lspet', 'im00003.jpg'), ('lsp', 'im0003.jpg')], ids=str
+)
+def test_pictures_belong_to_their_joints(tmp_path, layout, name):
+    root = write(tmp_path, np.ones((COUNT, 14)), layout)
+    people = build(root, pipeline=[dict(type='LoadImage')])
+    sample = people[2]
+    assert sample['img_path'] == str(root / 'images' / name)
+    assert sample['img'].shape == (24, 32, 3)
+    assert abs(int(sample['img'].mean()) - 90) <= 1
+    np.testing.assert_array_equal(sample['keypoints'][0], positions()[2])
+
+
+def test_nan_positions_of_unlabelled_joints_are_harmless(tmp_path):
+    marks, points = np.ones((COUNT, 14)), positions()
+    marks[0, 5] = 0
+    points[0, 5] = np.nan
+    info = build(write(tmp_path, marks, points=points)).get_data_info(0)
+    assert np.isfinite(info['keypoints']).all() and np.isfinite(info['bbox']).all()
+
+
+# -- boxes
+
+
+def test_box_has_a_margin_of_its_longer_side():
+    keypoints = np.array([[10, 20], [30, 60], [500, 500], [20, 40]], float)
+    box = box_of_joints(keypoints, np.array([1, 1, 0, 1]), 0.1)
+    assert box.tolist() == [6, 16, 34, 64]
+    assert box_of_joints(keypoints, np.array([1, 1, 0, 1]), 0).tolist() == [10, 20, 30, 60]
+    lying = box_of_joints(keypoints[:, ::-1], np.array([1, 1, 0, 1]), 0.5)
+    assert lying.tolist() == [0, -10, 80, 50]
+
+
+def test_dataset_makes_boxes_of_labelled_joints(tmp_path):
+    marks = np.ones((COUNT, 14))
+    marks[0, 10:] = 0
+    root = write(tmp_path, marks)
+    # image 1: joints 0 to 9 are at x 10..19 and y 120..138; a tenth of 18 is 1.8
+    info = build(root).get_data_info(0)
+    np.testing.assert_allclose(info['bbox'], [[8.2, 118.2, 20.8, 139.8]], rtol=1e-6)
+    assert info['bbox_score'].tolist() == [1]
+    assert info['area'] == pytest.approx(12.6 * 21.6, rel=1e-5)
+    info = build(root, box_margin=0.5).get_data_info(0)
+    np.testing.assert_allclose(info['bbox'], [[1, 111, 28, 147]], rtol=1e-6)
+
+
+def test_negative_margin_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'box_margin -0\.1'):
+        build(tmp_path, box_margin=-0.1)
+
+
+# -- range
+
+
+@pytest.mark.parametrize(
+    ('image_range', 'expected'),
+    [(None, [1, 2, 3, 4, 5]), ((2, 4), [2, 3, 4]), ((5, 5), [5]), ([1, 1], [1])],
+    ids=str,
+)
+def test_image_range_counts_from_1_and_includes_its_ends(tmp_path, image_range, expected):
+    people = build(write(tmp_path, np.ones((COUNT, 14))), image_range=image_range)
+    infos = [people.get_data_info(index) for index in range(len(people))]
+    assert [info['img_id'] for info in infos] == expected
+    for info, number in zip(infos, expected, strict=True):
+        assert info['img_path'].endswith(f'im{number:05d}.jpg')
+        np.testing.assert_array_equal(info['keypoints'][0], positions()[number - 1])
+
+
+@pytest.mark.parametrize('image_range', [(0, 3), (1, 6), (4, 2), (-1, 2), (6, 9)], ids=str)
+def test_range_out_of_bounds_says_what_there_is(tmp_path, image_range):
+    root = write(tmp_path, np.ones((COUNT, 14)))
+    message = rf'image_range {re.escape(str(image_range))}.*joints\.mat has images 1 to 5'
+    with pytest.raises(ValueError, match=message):
+        build(root, image_range=image_range)
+
+
+def test_pictures_outside_of_the_range_need_not_be_there(tmp_path):
+    root = write(tmp_path, np.ones((COUNT, 14)), pictures=[4, 5])
+    assert len(build(root, image_range=(4, 5))) == 2
+
+
+# -- meta information
+
+
+def test_meta_information_is_that_of_the_joint_set():
+    meta = LspDataset(lazy_init=True).metainfo
+    assert meta['dataset_name'] == 'lsp'
+    assert meta['num_keypoints'] == 14
+    assert [meta['keypoint_id2name'][channel] for channel in range(14)] == list(LSP.names)
+    # written out: a wrong partner would mirror the figure wrongly
+    assert meta['flip_indices'] == [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13]
+    assert meta['lower_body_ids'] == [0, 1, 2, 3, 4, 5]
+    assert meta['upper_body_ids'] == [6, 7, 8, 9, 10, 11, 12, 13]
+    named = {tuple(LSP.names[i] for i in link) for link in meta['skeleton_links']}
+    assert named == set(LSP.links)
+    assert meta['dataset_keypoint_weights'].tolist() == [1] * 14
+    assert meta['sigmas'].shape == (14,)
+
+
+def test_colours_follow_the_side():
+    info = dataset_info(
+        JointSet(
+            ('left_hip', 'right_hip', 'neck'), (('left_hip', 'right_hip'), ('neck', 'left_hip'))
+        ),
+        dataset_name='x',
+    )
+    colours = [info['keypoint_info'][channel]['color'] for channel in range(3)]
+    assert colours == [[0, 255, 0], [255, 128, 0], [51, 153, 255]]
+    assert [info['skeleton_info'][link]['color'] for link in (0, 1)] == [
+        [51, 153, 255],  # between the sides
+        [0, 255, 0],
+    ]
+    assert info['keypoint_info'][0]['swap'] == 'right_hip'
+    assert info['keypoint_info'][2]['swap'] == ''
+    assert [info['keypoint_info'][channel]['type'] for channel in range(3)] == [
+        'lower',
+        'lower',
+        'upper',
+    ]
+
+
+# -- broken data
+
+
+def test_missing_root_names_the_file_and_the_setting(tmp_path):
+    message = rf'{re.escape(str(tmp_path / "nowhere" / "joints.mat"))}: no such file.*data_root'
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path / 'nowhere')
+
+
+def empty_file(path):
+    path.write_bytes(b'')
+
+
+def text_file(path):
+    path.write_text('<html>404 not found</html>')
+
+
+def truncated_file(path):
+    savemat(path, {'joints': np.random.default_rng(0).random((14, 3, 500))})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_matrix(path):
+    savemat(path, {'annolist': np.ones((14, 3, 2))})
+
+
+@pytest.mark.parametrize('make', [empty_file, text_file, truncated_file, other_matrix])
+def test_unreadable_joints_name_the_file(tmp_path, make):
+    make(tmp_path / 'joints.mat')
+    message = (
+        rf"{re.escape(str(tmp_path / 'joints.mat'))}: not a MATLAB file with a matrix 'joints'"
+    )
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'shape', [(14, 2, 5), (16, 3, 5), (5, 14, 3), (14, 3), (14, 3, 0)], ids=str
+)
+def test_joints_of_another_shape_name_the_file_and_the_shape(tmp_path, shape):
+    savemat(tmp_path / 'joints.mat', {'joints': np.ones(shape)})
+    shown = re.escape(str(shape))
+    message = rf'joints\.mat.*{shown}; expected \(14, 3, N\).*\(3, 14, N\)'
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path)
+
+
+def test_matrix_of_another_kind_names_the_file(tmp_path):
+    savemat(tmp_path / 'joints.mat', {'joints': {'x': 1.0, 'y': 2.0}})
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path / 'joints.mat'))):
+        build(tmp_path)
+
+
+def test_missing_pictures_name_the_folder_and_both_patterns(tmp_path):
+    root = write(tmp_path, np.ones((COUNT, 14)), pictures=[])
+    message = rf'{re.escape(str(root / "images"))}.*im00002\.jpg .*im0002\.jpg '
+    with pytest.raises(ValueError, match=message):
+        build(root, image_range=(2, 3))
+
+
+def test_unreadable_picture_is_named_when_it_is_loaded(tmp_path):
+    root = write(tmp_path, np.ones((COUNT, 14)))
+    broken = root / 'images' / 'im00002.jpg'
+    broken.write_text('not a picture')
+    people = build(root, pipeline=[dict(type='LoadImage')])
+    people[0]
+    with pytest.raises(Exception, match=re.escape(str(broken))):
+        people[1]
+
+
+# -- generated figures
+
+
+def figures(root, content):
+    (root / 'annotations.json').write_text(content)
+    return DATASETS.build(
+        dict(
+            type='FiguresDataset',
+            data_root=str(root),
+            ann_file='annotations.json',
+            data_prefix=dict(img=''),
+        )
+    )
+
+
+def test_figures_have_the_joints_of_lsp(tmp_path):
+    keypoints = [[3 * k, 50 - k, 2 if k else 0] for k in range(14)]
+    annotation = dict(
+        id=7,
+        image_id=4,
+        category_id=1,
+        iscrowd=0,
+        bbox=[2, 3, 40, 50],
+        num_keypoints=13,
+        keypoints=np.ravel(keypoints).tolist(),
+    )
+    content = dict(
+        images=[dict(id=4, file_name='a.png', width=96, height=96)],
+        annotations=[annotation],
+        categories=[dict(id=1, name='person')],
+    )
+    people = figures(tmp_path, json.dumps(content))
+    assert people.metainfo['dataset_name'] == 'figures'
+    assert people.metainfo['flip_indices'] == list(LSP.flip_indices)
+    assert people.metainfo['keypoint_id2name'] == dict(enumerate(LSP.names))
+    (info,) = (people.get_data_info(index) for index in range(len(people)))
+    assert info['img_path'] == str(tmp_path / 'a.png')
+    assert info['bbox'].tolist() == [[2, 3, 42, 53]]
+    assert info['keypoints'][0].tolist() == [[3 * k, 50 - k] for k in range(14)]
+    assert info['keypoints_visible'].tolist() == [[0] + [1] * 13]
+
+
+@pytest.mark.parametrize('content', ['', '{"images": [', '[]', '{"images": 3}'], ids=repr)
+def test_broken_figures_name_the_file_and_the_tool(tmp_path, content):
+    message = rf'{re.escape(str(tmp_path / "annotations.json"))}: .*tools/make_figures\.py'
+    with pytest.raises(ValueError, match=message):
+        figures(tmp_path, content)
+
+
+def test_missing_figures_name_the_file_and_the_tool(tmp_path):
+    message = rf'{re.escape(str(tmp_path / "none.json"))}: .*tools/make_figures\.py'
+    with pytest.raises(ValueError, match=message):
+        DATASETS.build(dict(type='FiguresDataset', data_root=str(tmp_path), ann_file='none.json'))
+
+
+# -- the published data
+
+
+def test_lsp_extended(shared_data):
+    people = build(shared_data / 'lspet')
+    assert len(people) == 9000
+    info = people.get_data_info(0)
+    assert info['img_path'].endswith('images/im00001.jpg')
+    assert info['keypoints_visible'][0, :3].tolist() == [0, 1, 1]
+    np.testing.assert_allclose(
+        info['keypoints'][0, :3],
+        [[0, 0], [26.03094352, 86.41022512], [50.60790641, 75.70079791]],
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(info['keypoints'][0, 13], [116.56859752, 53.42206246], rtol=1e-6)
+    (x1, y1, x2, y2) = info['bbox'][0]
+    known = info['keypoints'][0][info['keypoints_visible'][0] > 0]
+    assert x1 < known[:, 0].min() and x2 > known[:, 0].max()
+    assert y1 < known[:, 1].min() and y2 > known[:, 1].max()
+
+
+def test_share_of_torsos_in_the_reported_images(shared_data):
+    people = build(shared_data / 'lspet', image_range=(8001, 9000))
+    assert len(people) == 1000
+    known = np.concatenate([people.get_data_info(i)['keypoints_visible'] for i in range(1000)]) > 0
+    index = LSP.index
+    left = known[:, index('left_shoulder')] & known[:, index('right_hip')]
+    right = known[:, index('right_shoulder')] & known[:, index('left_hip')]
+    assert 100 * (left | right).mean() == pytest.approx(82.9)

@@ -1,0 +1,139 @@
+"""Stock scripts run with the components registered."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import mmpose
+import pytest
+
+from cpm_plugin.mmpose.__main__ import find_script, main, run_script
+
+REPO = Path(__file__).resolve().parents[2]
+PACKAGE = Path(mmpose.__file__).parent
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', *arguments],
+        cwd=REPO,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(REPO), *sys.path])},
+        capture_output=True,
+        text=True,
+    )
+
+
+def pretend_mmpose_in(monkeypatch, package):
+    spec = ModuleSpec('mmpose', loader=None, origin=str(package / '__init__.py'))
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: spec)
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('')
+    return path
+
+
+# -- find_script
+
+
+@pytest.mark.parametrize('name', ['tools/train.py', 'tools/test.py', 'demo/image_demo.py'])
+def test_installed_mmpose_has_the_scripts(name):
+    assert find_script(name).samefile(PACKAGE / '.mim' / name)
+
+
+def test_mmposes_script_comes_before_one_of_the_same_name_here(tmp_path, monkeypatch):
+    touch(tmp_path / 'here' / 'tools' / 'train.py')
+    monkeypatch.chdir(tmp_path / 'here')
+    inside = touch(tmp_path / 'site' / 'mmpose' / '.mim' / 'tools' / 'train.py')
+    pretend_mmpose_in(monkeypatch, tmp_path / 'site' / 'mmpose')
+    assert find_script('tools/train.py') == inside
+
+
+def test_scripts_beside_an_editable_mmpose(tmp_path, monkeypatch):
+    beside = touch(tmp_path / 'repository' / 'demo' / 'image_demo.py')
+    pretend_mmpose_in(monkeypatch, tmp_path / 'repository' / 'mmpose')
+    assert find_script('demo/image_demo.py') == beside
+
+
+def test_script_of_the_user(tmp_path):
+    own = touch(tmp_path / 'own.py')
+    assert find_script(str(own)) == own
+
+
+def test_unknown_script_names_the_places(tmp_path, monkeypatch):
+    pretend_mmpose_in(monkeypatch, tmp_path / 'mmpose')
+    with pytest.raises(ValueError, match=r'no script tools/trian\.py') as caught:
+        find_script('tools/trian.py')
+    for place in (tmp_path / 'mmpose' / '.mim', tmp_path):
+        assert str(place / 'tools' / 'trian.py') in str(caught.value)
+
+
+def test_missing_mmpose_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(ValueError, match='pip install'):
+        find_script('tools/train.py')
+
+
+# -- main
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code'), [([], 2), (['-h'], 0), (['--help'], 0)], ids=['none', '-h', '--help']
+)
+def test_help(monkeypatch, capsys, arguments, code):
+    monkeypatch.setattr(sys, 'argv', ['cpm_plugin.mmpose', *arguments])
+    assert main() == code
+    assert 'python -m cpm_plugin.mmpose SCRIPT' in capsys.readouterr().out
+
+
+def test_unknown_script_is_an_error_message_and_code_2(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['cpm_plugin.mmpose', 'demo/nothing.py'])
+    assert main() == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith('error: no script demo/nothing.py; looked at ')
+    assert not captured.out
+
+
+def test_script_gets_its_arguments_and_the_components(tmp_path, monkeypatch, capsys):
+    script = tmp_path / 'show.py'
+    script.write_text(
+        'import sys\n'
+        'from mmpose.registry import MODELS\n'
+        'assert __name__ == "__main__"\n'
+        'print(sys.argv, MODELS.get("CPMBackbone").__name__)\n'
+    )
+    monkeypatch.setattr(sys, 'argv', ['cpm_plugin.mmpose', str(script), '--out', 'a b'])
+    assert main() == 0
+    assert capsys.readouterr().out == f'{[str(script), "--out", "a b"]} CPMBackbone\n'
+
+
+def test_exit_code_of_the_script_is_kept(tmp_path, monkeypatch):
+    script = tmp_path / 'fail.py'
+    script.write_text('import sys\nsys.exit(3)\n')
+    monkeypatch.setattr(sys, 'argv', [])
+    with pytest.raises(SystemExit) as caught:
+        run_script(str(script), [])
+    assert caught.value.code == 3
+
+
+# -- the real scripts, each in its own interpreter
+
+
+def test_image_demo_runs_as_a_module():
+    """It imports mmpose before any config could register the plugin."""
+    done = python('-m', 'cpm_plugin.mmpose', 'demo/image_demo.py', '--help')
+    assert done.returncode == 0, done.stderr
+    assert 'usage: image_demo.py' in done.stdout and '--draw-heatmap' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('name', 'option'), [('train.py', '--resume'), ('test.py', '--dump')], ids=str
+)
+def test_tools_are_stock_scripts(name, option):
+    done = python(f'tools/{name}', '--help')
+    assert done.returncode == 0, done.stderr
+    assert f'usage: {name}' in done.stdout and option in done.stdout

@@ -1,0 +1,109 @@
+"""Checkpoints that do not fit stop the run; stock MMEngine only warns."""
+
+import pytest
+import torch
+from mmengine.runner import load_checkpoint
+from mmpose.registry import MODELS
+
+
+def model(num_stages=2, channels=4, **strict):
+    return MODELS.build(
+        dict(
+            type='TopdownPoseEstimator',
+            backbone=dict(type='CPMBackbone', channels=channels, kernel_size=3, **strict),
+            head=dict(
+                type='CPMStageHead',
+                in_channels=channels,
+                num_keypoints=3,
+                num_stages=num_stages,
+                channels=4,
+                reduced_channels=4,
+                first_stage_channels=4,
+                refine_kernel_size=3,
+                **strict,
+            ),
+        )
+    )
+
+
+def save(path, state, prefix=''):
+    torch.save({'state_dict': {prefix + key: value for key, value in state.items()}}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'], ids=['plain', 'from DDP'])
+def test_matching_checkpoint_loads(tmp_path, prefix):
+    trained, fresh = model(), model()
+    path = save(tmp_path / 'a.pth', trained.state_dict(), prefix)
+    assert not torch.equal(
+        fresh.head.stages.first.conv1.conv.weight, trained.head.stages.first.conv1.conv.weight
+    )
+    load_checkpoint(fresh, path)
+    for key, value in fresh.state_dict().items():
+        assert torch.equal(value, trained.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(
+    ('other', 'component', 'problem'),
+    [
+        (dict(num_stages=3), 'CPMStageHead', r'left over: stages\.later\.1\.'),
+        (dict(num_stages=1), 'CPMStageHead', r'missing: stages\.later\.0\.'),
+        (
+            dict(channels=6),
+            'CPMBackbone',
+            r'trunks\.stage1_trunk\.conv1\.conv\.weight \(6, 3, 3, 3\) '
+            r'\(the model has \(4, 3, 3, 3\)\)',
+        ),
+    ],
+    ids=['more stages', 'fewer stages', 'other width'],
+)
+def test_checkpoint_of_another_configuration_names_key_and_remedy(
+    tmp_path, other, component, problem
+):
+    path = save(tmp_path / 'a.pth', model(**other).state_dict())
+    with pytest.raises(ValueError, match=f'does not fit {component} .*{problem}') as caught:
+        load_checkpoint(model(), path)
+    assert 'strict_load=False' in str(caught.value)
+
+
+def test_checkpoint_of_a_foreign_model_is_refused(tmp_path):
+    path = save(tmp_path / 'a.pth', {'backbone.conv1.weight': torch.ones(4, 3, 7, 7)})
+    with pytest.raises(ValueError, match=r'CPMBackbone .*missing: trunks\..*left over: conv1'):
+        load_checkpoint(model(), path)
+
+
+def test_missing_head_is_refused(tmp_path):
+    state = model().state_dict()
+    backbone = {key: value for key, value in state.items() if key.startswith('backbone')}
+    with pytest.raises(ValueError, match=r"CPMStageHead \(prefix 'head\.'\)"):
+        load_checkpoint(model(), save(tmp_path / 'a.pth', backbone))
+
+
+def test_one_missing_key_is_named(tmp_path):
+    state = model().state_dict()
+    del state['head.stages.later.0.beliefs.bias']
+    with pytest.raises(ValueError, match=r'missing: stages\.later\.0\.beliefs\.bias\.'):
+        load_checkpoint(model(), save(tmp_path / 'a.pth', state))
+
+
+def test_strict_load_false_takes_what_fits(tmp_path):
+    trained = model(num_stages=3)
+    fresh = model(num_stages=2, strict_load=False)
+    load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
+    for key, value in fresh.state_dict().items():
+        assert torch.equal(value, trained.state_dict()[key]), key
+
+
+def test_only_the_strict_half_refuses(tmp_path):
+    """Fine-tuning: a new head on a trained backbone, which must fit."""
+    trained, fresh = model(num_stages=3), model(num_stages=2)
+    loose = model(num_stages=2, strict_load=False)
+    fresh.head = loose.head
+    load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
+    with pytest.raises(ValueError, match='CPMBackbone'):
+        load_checkpoint(fresh, save(tmp_path / 'b.pth', trained.head.state_dict(), 'head.'))
+
+
+def test_plain_load_state_dict_of_torch_is_checked_too():
+    with pytest.raises(ValueError, match='does not fit CPMStageHead'):
+        model().load_state_dict(model(num_stages=3).state_dict(), strict=False)

@@ -1,0 +1,263 @@
+"""AddNeighbours: where the other people of a picture are in the crop of one of them.
+
+The expected positions do not use the code under test: the whole map from picture to crop,
+flip included, is fitted to the person's own joints.
+"""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from mmpose.registry import DATASETS, TRANSFORMS
+
+SIZE = (160, 120)  # of the pictures, width and height
+NUM_JOINTS = 17
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Picture 1 with 3 people, 2 with one, 3 with two; in COCO's layout."""
+    root = tmp_path_factory.mktemp('coco')
+    generator = np.random.default_rng(0)
+    annotations = []
+    for picture, person in [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (3, 5)]:
+        center = generator.uniform((60, 50), (100, 70))
+        joints = np.concatenate(
+            [
+                center + generator.uniform(-35, 35, (NUM_JOINTS, 2)),
+                generator.choice([0, 1, 2], (NUM_JOINTS, 1)),
+            ],
+            axis=1,
+        )
+        joints[0, 2] = 2
+        low, high = joints[:, :2].min(axis=0), joints[:, :2].max(axis=0)
+        annotations.append(
+            dict(
+                id=person,
+                image_id=picture,
+                category_id=1,
+                iscrowd=0,
+                area=float(np.prod(high - low)),
+                bbox=[*low.tolist(), *(high - low).tolist()],
+                num_keypoints=int((joints[:, 2] > 0).sum()),
+                keypoints=joints.ravel().tolist(),
+            )
+        )
+    images = [
+        dict(id=number, file_name=f'{number}.png', width=SIZE[0], height=SIZE[1])
+        for number in (1, 2, 3)
+    ]
+    for image in images:
+        cv2.imwrite(str(root / image['file_name']), np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+    content = dict(images=images, annotations=annotations, categories=[dict(id=1, name='person')])
+    (root / 'people.json').write_text(json.dumps(content))
+    return root
+
+
+def dataset(root, *, flip=0.0, rotate=False, udp=False, neighbours=True):
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale'),
+        dict(type='RandomFlip', direction='horizontal', prob=flip),
+        dict(type='RandomBBoxTransform', rotate_prob=1.0, scale_prob=1.0, shift_prob=1.0),
+        dict(type='TopdownAffine', input_size=(96, 128), use_udp=udp),
+        dict(type='AddNeighbours', use_udp=udp),
+    ]
+    if not rotate:
+        del pipeline[3]
+    if not neighbours:
+        del pipeline[-1]
+    return DATASETS.build(
+        dict(
+            type='CocoDataset',
+            data_root=str(root),
+            ann_file='people.json',
+            data_prefix=dict(img=''),
+            pipeline=pipeline,
+        )
+    )
+
+
+def affine(source, target):
+    """(3, 2) matrix of the affine map that takes source points to target points."""
+    homogeneous = np.c_[source, np.ones(len(source))]
+    matrix, residual, rank, _ = np.linalg.lstsq(homogeneous, target, rcond=None)
+    assert rank == 3 and residual.max() < 1e-4  # the person's joints are mapped that way
+    return matrix
+
+
+CASES = pytest.mark.parametrize(
+    ('flip', 'rotate', 'udp'),
+    [
+        (0.0, False, False),
+        (1.0, False, False),
+        (0.0, True, False),
+        (1.0, True, False),
+        (1.0, True, True),
+    ],
+    ids=['plain', 'flip', 'rotation', 'flip and rotation', 'flip and rotation, UDP'],
+)
+
+
+@CASES
+@pytest.mark.parametrize('person', [0, 1, 2])
+def test_neighbours_are_mapped_as_the_person_is(root, person, flip, rotate, udp):
+    people = dataset(root, flip=flip, rotate=rotate, udp=udp)
+    results = people[person]
+    order = results['flip_indices'] if flip else list(range(NUM_JOINTS))
+    raw = {index: people.get_data_info(index) for index in range(3)}
+    matrix = affine(
+        raw[person]['keypoints'][0].astype(float)[order], results['transformed_keypoints'][0]
+    )
+    if rotate:
+        assert abs(matrix[0, 1]) > 1e-3
+    assert (np.linalg.det(matrix[:2]) < 0) == bool(flip)
+
+    others = {0: [1, 2], 1: [0, 2], 2: [1, 0]}[person]
+    expected = np.stack(
+        [np.c_[raw[i]['keypoints'][0][order], np.ones(NUM_JOINTS)] @ matrix for i in others]
+    )
+    visible = np.stack([raw[i]['keypoints_visible'][0][order] for i in others])
+    assert results['neighbour_keypoints'].shape == (2, NUM_JOINTS, 2)
+    np.testing.assert_allclose(results['neighbour_keypoints'], expected, atol=0.01)
+    np.testing.assert_array_equal(results['neighbour_keypoints_visible'], visible)
+    assert 0 < visible.mean() < 1
+
+
+@pytest.mark.parametrize(('flip', 'channel'), [(0.0, 9), (1.0, 10)], ids=['plain', 'flip'])
+def test_neighbours_joint_is_where_the_picture_shows_it(root, flip, channel):
+    """A dot on the left wrist (9) of person 1 is found in the crop of person 0, as a right
+    wrist (10) if the picture was flipped."""
+    people = dataset(root, flip=flip, rotate=True)
+    x, y = people.get_data_info(1)['keypoints'][0, 9]
+    picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    cv2.circle(picture, (round(float(x)), round(float(y))), 3, (255, 255, 255), -1)
+    path = root / '1.png'
+    blank = path.read_bytes()
+    cv2.imwrite(str(path), picture)
+    results = people[0]
+    path.write_bytes(blank)
+    rows, columns = np.nonzero(results['img'][..., 0] > 127)
+    assert len(rows) > 10
+    found = results['neighbour_keypoints'][0, channel]
+    np.testing.assert_allclose(found, [columns.mean(), rows.mean()], atol=1.0)
+
+
+def test_person_as_a_neighbour_of_another_is_where_its_own_crop_maps_it(root):
+    """With person 1's crop for both, person 0 as a neighbour equals person 0 as the person."""
+    crop = people_info(root, 1)
+    results = {}
+    for person in (0, 1):
+        info = people_info(root, person)
+        info.update(
+            bbox_center=crop['bbox_center'].copy(),
+            bbox_scale=crop['bbox_scale'].copy(),
+            bbox_rotation=np.array([25.0]),
+        )
+        for step in (dict(type='TopdownAffine', input_size=(96, 128)), dict(type='AddNeighbours')):
+            info = TRANSFORMS.build(step)(info)
+        results[person] = info
+    np.testing.assert_allclose(
+        results[1]['neighbour_keypoints'][0], results[0]['transformed_keypoints'][0], atol=1e-3
+    )
+    np.testing.assert_allclose(
+        results[0]['neighbour_keypoints'][0], results[1]['transformed_keypoints'][0], atol=1e-3
+    )
+
+
+def people_info(root, index):
+    people = dataset(root, neighbours=False)
+    people.pipeline.transforms = people.pipeline.transforms[:2]  # load, center and scale
+    return people[index]
+
+
+def test_person_alone_has_no_neighbours(root):
+    results = dataset(root, flip=1.0)[3]
+    assert results['neighbour_keypoints'].shape == (0, NUM_JOINTS, 2)
+    assert results['neighbour_keypoints_visible'].shape == (0, NUM_JOINTS)
+
+
+def test_last_entry_of_the_dataset_has_the_neighbour_before_it(root):
+    people = dataset(root)
+    assert len(people) == 6
+    assert people[5]['neighbour_keypoints'].shape == (1, NUM_JOINTS, 2)
+    assert people[4]['neighbour_keypoints'].shape == (1, NUM_JOINTS, 2)
+
+
+def test_dataset_is_left_as_it_was(root):
+    people = dataset(root, flip=1.0, rotate=True)
+    before = [people.get_data_info(i)['keypoints'].copy() for i in range(3)]
+    _ = [people[i] for i in range(3)]
+    for index in range(3):
+        np.testing.assert_array_equal(people.get_data_info(index)['keypoints'], before[index])
+
+
+@pytest.mark.parametrize('wrapper', ['ConcatDataset', 'RepeatDataset'])
+def test_neighbours_inside_wrapped_datasets(root, wrapper):
+    config = dict(
+        type='CocoDataset',
+        data_root=str(root),
+        ann_file='people.json',
+        data_prefix=dict(img=''),
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(type='GetBBoxCenterScale'),
+            dict(type='TopdownAffine', input_size=(96, 128)),
+            dict(type='AddNeighbours'),
+        ],
+    )
+    if wrapper == 'ConcatDataset':
+        wrapped = DATASETS.build(dict(type=wrapper, datasets=[config, config]))
+    else:
+        wrapped = DATASETS.build(dict(type=wrapper, dataset=config, times=2))
+    counts = [len(wrapped[index]['neighbour_keypoints']) for index in range(12)]
+    assert counts == [2, 2, 2, 0, 1, 1] * 2
+
+
+def test_combined_dataset_is_refused(root):
+    """Its samples carry the index in their part, but its list is that of all parts."""
+    part = dict(
+        type='CocoDataset',
+        data_root=str(root),
+        ann_file='people.json',
+        data_prefix=dict(img=''),
+        pipeline=[],
+    )
+    combined = DATASETS.build(
+        dict(
+            type='CombinedDataset',
+            metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+            datasets=[part, part],
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='GetBBoxCenterScale'),
+                dict(type='TopdownAffine', input_size=(96, 128)),
+                dict(type='AddNeighbours'),
+            ],
+        )
+    )
+    with pytest.raises(ValueError, match='CombinedDataset'):
+        combined[11]
+
+
+def test_neighbours_in_real_pictures(shared_data):
+    folder = shared_data / 'mmpose_samples' / 'coco'
+    people = DATASETS.build(
+        dict(
+            type='CocoDataset',
+            data_root=str(folder),
+            ann_file='test_coco.json',
+            data_prefix=dict(img=''),
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='GetBBoxCenterScale'),
+                dict(type='TopdownAffine', input_size=(96, 128)),
+                dict(type='AddNeighbours'),
+            ],
+        )
+    )
+    pictures = [people.get_data_info(index)['img_id'] for index in range(len(people))]
+    found = [len(people[index]['neighbour_keypoints']) for index in range(len(people))]
+    assert found == [pictures.count(picture) - 1 for picture in pictures]
+    assert max(found) > 1

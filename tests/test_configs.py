@@ -1,0 +1,275 @@
+"""Every config builds, learns and predicts, and agrees with its name and with itself."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip('mmpose')
+
+import cpm_plugin.mmpose  # noqa: F401, I001  (stock modules can be imported after this only)
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
+
+from cpm_plugin.core.geometry import pooled_size
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+LEAVES = sorted((CONFIGS / 'body_2d_keypoint').rglob('*.py'))
+NAME = re.compile(
+    r'td-hm_(?P<model>[a-z0-9_-]+?)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
+    r'(?P<dataset>[a-z]+)-(?P<height>\d+)x(?P<width>\d+)'
+)
+
+pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
+
+
+def load(path):
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+@pytest.fixture(params=LEAVES, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def name(path):
+    found = NAME.fullmatch(path.stem)
+    assert found, f'{path.name} does not follow MMPose'
+    return found
+
+
+def datasets(loader):
+    """The datasets of a loader; a ConcatDataset's parts."""
+    dataset = loader['dataset']
+    return dataset.get('datasets') or [dataset]
+
+
+def step(pipeline, kind):
+    (found,) = (step for step in pipeline if step['type'] == kind)
+    return found
+
+
+def loaders(cfg):
+    return [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
+
+
+def meta_of(dataset):
+    return parse_pose_metainfo(DATASETS.get(dataset['type']).METAINFO)
+
+
+# -- agreement
+
+
+def test_all_configs_are_found():
+    assert len(LEAVES) >= 12
+    assert {path.parent.name for path in LEAVES} == {'coco', 'figures', 'lsp', 'lspet', 'mpii'}
+
+
+def test_name_tells_data_set_batch_epochs_and_stages(path, name):
+    cfg = load(path)
+    assert name['dataset'] == path.parent.name
+    kind, folder = {
+        'coco': ('CocoDataset', 'data/coco/'),
+        'mpii': ('MpiiDataset', 'data/mpii/'),
+        'lspet': ('LspDataset', 'data/lspet/'),
+        'lsp': ('LspDataset', 'data/lsp/'),
+        'figures': ('FiguresDataset', 'demo_output/figures/'),
+    }[name['dataset']]
+    for loader in loaders(cfg):
+        assert datasets(loader)[0]['type'] == kind
+        assert datasets(loader)[0]['data_root'] == folder
+    assert cfg.train_dataloader.batch_size == int(name['batch'])
+    assert cfg.train_cfg.max_epochs == int(name['epochs'])
+    if name['dataset'].startswith('lsp'):  # the others have stock's
+        assert cfg.auto_scale_lr.base_batch_size == int(name['gpus']) * int(name['batch'])
+    stages = re.search(r'(\d+)s', name['model'])
+    assert cfg.model.head.get('num_stages', 6) == int(stages[1])
+
+
+def test_sizes_agree_everywhere(path, name):
+    cfg = load(path)
+    size = (int(name['width']), int(name['height']))
+    decoder = cfg.model.head.decoder
+    assert tuple(decoder.input_size) == size
+    for loader in loaders(cfg):
+        for dataset in datasets(loader):
+            assert tuple(step(dataset['pipeline'], 'TopdownAffine')['input_size']) == size
+    for dataset in datasets(cfg.train_dataloader):
+        encoder = step(dataset['pipeline'], 'GenerateTarget')['encoder']
+        # stock configs carry the scope they come from
+        assert {**encoder, '_scope_': ''} == {**decoder, '_scope_': ''}
+    # the maps of a CPM are Caffe's ceil rule; at these sizes the input's eighth
+    assert tuple(decoder.heatmap_size) == tuple(pooled_size(side) for side in size)
+    assert tuple(decoder.heatmap_size) == tuple(side // 8 for side in size)
+
+
+def test_flip_test_shift_and_background_follow_the_codec(path):
+    cfg = load(path)
+    ours = cfg.model.head.decoder.type == 'CPMHeatmap'
+    assert ours or cfg.model.head.decoder.type == 'MSRAHeatmap'
+    assert cfg.model.test_cfg.flip_test is (path.parent.name != 'figures')  # the demo is short
+    assert cfg.model.test_cfg.flip_mode == 'heatmap'
+    assert cfg.model.test_cfg.shift_heatmap is (not ours)
+    assert cfg.model.head.get('background', False) == cfg.model.head.decoder.get(
+        'background', False
+    )
+    sigma = cfg.model.backbone.get('center_map_sigma')
+    assert cfg.model.head.get('center_map', False) == (sigma is not None)
+
+
+def test_joints_are_those_of_the_data_set(path):
+    cfg = load(path)
+    head = cfg.model.head
+    expected = head.get('num_keypoints', head.get('out_channels'))
+    for loader in loaders(cfg):
+        for dataset in datasets(loader):
+            meta = meta_of(dataset)
+            assert meta['num_keypoints'] == expected
+            assert len(meta['flip_indices']) == expected
+
+
+def test_everybodys_target_comes_with_its_transform(path):
+    cfg = load(path)
+    fields = cfg.model.head.get('target_fields', 'heatmaps')
+    everybody = 'heatmaps_all' in fields
+    assert cfg.model.head.decoder.get('all_people', False) == everybody
+    for dataset in datasets(cfg.train_dataloader):
+        kinds = [step['type'] for step in dataset['pipeline']]
+        assert ('AddNeighbours' in kinds) == everybody
+        if everybody:
+            order = [kinds.index(k) for k in ('TopdownAffine', 'AddNeighbours', 'GenerateTarget')]
+            assert order == sorted(order)
+            assert fields == ['heatmaps_all', *['heatmaps'] * (len(fields) - 1)]
+
+
+def test_components_build_and_the_schedule_ends_with_training(path, name):
+    cfg = load(path)
+    for loader in loaders(cfg):
+        for dataset in datasets(loader):
+            for transform in dataset['pipeline']:
+                TRANSFORMS.build(transform)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert METRICS.get(evaluator['type']) is not None
+    by_epoch = [part for part in cfg.param_scheduler if part['by_epoch']]
+    assert [part['end'] for part in by_epoch] == [int(name['epochs'])]
+    assert cfg.train_cfg.max_epochs % cfg.train_cfg.val_interval == 0  # the last is validated
+
+
+def test_best_checkpoint_is_chosen_by_a_figure_of_the_metric(path):
+    cfg = load(path)
+    expected = {'TorsoPCKAccuracy': 'torso/PCK', 'CocoMetric': 'coco/AP', 'MpiiPCKAccuracy': 'PCK'}
+    checkpoint = cfg.default_hooks.checkpoint
+    if path.parent.name == 'figures':
+        assert 'save_best' not in checkpoint  # the demo keeps the last
+        return
+    assert checkpoint.save_best == expected[cfg.val_evaluator.type]
+    assert checkpoint.rule == 'greater'
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in LEAVES if path.parent.name == 'lspet'], ids=lambda path: path.stem
+)
+def test_lspet_parts_do_not_overlap(path):
+    cfg = load(path)
+    ranges = [tuple(datasets(loader)[0]['image_range']) for loader in loaders(cfg)]
+    assert ranges == [(1, 7500), (7501, 8000), (8001, 9000)]
+    assert cfg.val_dataloader.dataset.test_mode and cfg.test_dataloader.dataset.test_mode
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in LEAVES if path.parent.name == 'lsp'], ids=lambda path: path.stem
+)
+def test_lsp_follows_the_protocol_of_the_paper(path):
+    cfg = load(path)
+    parts = [(part['data_root'], part['image_range']) for part in datasets(cfg.train_dataloader)]
+    assert parts == [('data/lsp/', (1, 1000)), ('data/lspet/', None)]
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.data_root == 'data/lsp/'
+        assert tuple(loader.dataset.image_range) == (1001, 2000)
+        assert loader.dataset.test_mode
+
+
+# -- a step of training and of testing
+
+
+def halve(cfg):
+    """Large inputs at half the side, to be quick; the network stays as configured."""
+    decoder = cfg.model.head.decoder
+    if max(decoder.input_size) >= 256:
+        decoder.input_size = tuple(side // 2 for side in decoder.input_size)
+        decoder.heatmap_size = tuple(side // 2 for side in decoder.heatmap_size)
+    return cfg
+
+
+def packed(codec, meta, count):
+    """Samples of random key points, as the training pipeline of the config makes them."""
+    generator = np.random.default_rng(0)
+    width, height = codec['input_size']
+    joints = meta['num_keypoints']
+    batch = []
+    for _ in range(count):
+        people = generator.uniform(0, (width, height), (2, joints, 2))
+        results = dict(
+            img=generator.integers(0, 256, (height, width, 3), dtype=np.uint8),
+            bbox=np.array([[0.0, 0.0, width, height]], np.float32),
+            bbox_score=np.ones(1, np.float32),
+            keypoints=people[:1],
+            transformed_keypoints=people[:1],
+            keypoints_visible=(generator.random((1, joints)) < 0.8).astype(np.float32),
+            neighbour_keypoints=people[1:],
+            neighbour_keypoints_visible=np.ones((1, joints)),
+            dataset_keypoint_weights=np.ones(joints, np.float32),
+            flip_indices=meta['flip_indices'],
+            input_size=(width, height),
+            input_center=np.array([width, height]) / 2,
+            input_scale=np.array([width, height], float),
+        )
+        batch.append(PackPoseInputs()(GenerateTarget(encoder=codec)(results)))
+    return pseudo_collate(batch)
+
+
+def test_one_step_of_training_and_a_prediction(path):
+    cfg = halve(load(path))
+    torch.manual_seed(0)
+    if cfg.model.backbone.get('init_cfg'):
+        cfg.model.backbone.init_cfg = None  # pretrained weights would be downloaded
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    codec = cfg.model.head.decoder
+    KEYPOINT_CODECS.build(codec)
+    meta = meta_of(datasets(cfg.train_dataloader)[0])
+    joints = meta['num_keypoints']
+
+    data = model.data_preprocessor(packed(codec, meta, 1), training=True)
+    log = model(**data, mode='loss')
+    total, _ = model.parse_losses(log)
+    assert torch.isfinite(total) and total > 0
+    if cfg.model.head.type == 'CPMStageHead':
+        stages = cfg.model.head.get('num_stages', 6)
+        expected = {f'{kind}_stage{t + 1}' for kind in ('loss', 'acc') for t in range(stages)}
+        assert set(log) == expected
+    total.backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+    for part in (model.backbone, model.head):
+        gradients = [parameter.grad.abs().max() for parameter in part.parameters()]
+        assert not gradients or max(gradients) > 0
+
+    model.eval()
+    model.test_cfg['output_heatmaps'] = True
+    with torch.no_grad():
+        (result,) = model(**data, mode='predict')
+    keypoints = result.pred_instances.keypoints
+    assert keypoints.shape == (1, joints, 2) and np.isfinite(keypoints).all()
+    width, height = codec['heatmap_size']
+    assert tuple(result.pred_fields.heatmaps.shape) == (joints, height, width)
