@@ -8,11 +8,11 @@ FIGURES := configs/body_2d_keypoint/topdown_heatmap/figures/td-hm_cpm-slim-3s_1x
 .PHONY: demo test setup clean
 
 demo: .venv/ready
-	$(BIN)/python tools/make_figures.py demo_output/figures --train 3000 --val 300 --size 96
+	$(BIN)/python tools/make_figures.py demo_output/figures --train 3000 --val 300 --size 96 --seed 1
 	$(BIN)/python tools/train.py $(FIGURES) --work-dir demo_output/train
-	$(BIN)/python tools/test.py $(FIGURES) $$(cat demo_output/train/last_checkpoint) \
+	$(BIN)/python tools/test.py $(FIGURES) "$$(cat demo_output/train/last_checkpoint)" \
 		--work-dir demo_output/test
-	$(BIN)/python tools/show_stages.py $(FIGURES) $$(cat demo_output/train/last_checkpoint) \
+	$(BIN)/python tools/show_stages.py $(FIGURES) "$$(cat demo_output/train/last_checkpoint)" \
 		--out demo_output/stages.png
 
 test: .venv/ready
@@ -25,11 +25,13 @@ setup: .venv/ready
 
 # Without build isolation, because mmpose's chumpy cannot be built in it.
 .venv/ready: constraints.txt setup.cfg pyproject.toml
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+		{ echo 'needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install -q -c constraints.txt 'setuptools<81' wheel
 	$(BIN)/pip install -q -c constraints.txt numpy cython
 	$(BIN)/pip install -c constraints.txt --no-build-isolation -e '.[mmpose,dev]' mmcv-lite
 	touch $@
 
 clean:
-	rm -rf .venv demo_output work_dirs
+	rm -rf .venv demo_output

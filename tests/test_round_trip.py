@@ -170,6 +170,39 @@ def test_stock_test_script_repeats_the_figures_of_the_last_validation(folder, tr
     assert {key: figures[key] for key in keys} == {key: validation[key] for key in keys}
 
 
+def test_published_weights_load_into_the_core_without_openmmlab(folder, trained):
+    raw, published = trained['work_dir'] / 'epoch_3.pth', folder / 'published.pth'
+    module = [sys.executable, '-W', 'ignore', '-m', 'cpm_plugin.mmpose']
+    done = subprocess.run(
+        [*module, 'tools/misc/publish_model.py', str(raw), str(published)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (published,) = folder.glob('published-*.pth')  # stock adds a part of the checksum
+    code = f"""
+import sys
+for name in ('mmpose', 'mmengine', 'mmcv'):
+    sys.modules[name] = None
+from cpm_plugin import create_model
+sizes = dict(num_stages=2, channels=8, first_stage_channels=8)
+print(create_model('cpm_slim_3s', checkpoint={str(published)!r}, **sizes)
+      .trunks.stage1_trunk.conv1.conv.weight.sum().item())
+try:
+    create_model('cpm_slim_3s', checkpoint={str(raw)!r}, **sizes)
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    total, refusal = done.stdout.splitlines()
+    state = torch.load(raw, weights_only=False)['state_dict']
+    key = 'backbone.trunks.stage1_trunk.conv1.conv.weight'
+    assert float(total) == pytest.approx(state[key].sum().item(), rel=1e-5)
+    assert 'epoch_3.pth cannot be read safely' in refusal
+    assert 'python -m cpm_plugin.mmpose tools/misc/publish_model.py' in refusal
+
+
 def test_checkpoint_of_other_stages_fails_with_a_message(folder, trained):
     config = write_config(folder, 'three_stages.py', num_stages=3)
     done = script(

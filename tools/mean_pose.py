@@ -45,6 +45,8 @@ def main() -> int:
     init_default_scope(config.default_scope)
     train = DATASETS.build(config.train_dataloader.dataset)
     test = DATASETS.build(config.test_dataloader.dataset)
+    if not all('keypoints' in test.get_data_info(i) for i in range(len(test))):
+        parser.error(f'{args.config}: its test set has detected boxes without key points')
     pose = mean_pose(*people(train))
     keypoints, labelled, boxes = people(test)
     pck = torso_pck(place_pose(pose, boxes), keypoints, labelled > 0, joints_of(test.metainfo))

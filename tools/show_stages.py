@@ -26,9 +26,9 @@ from mmengine.runner import Runner  # noqa: E402
 from mmpose.apis import init_model  # noqa: E402
 from rich.progress import track  # noqa: E402
 
-from cpm_plugin.core.joints import JointSet  # noqa: E402
 from cpm_plugin.core.pck import format_table  # noqa: E402
 from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
+from cpm_plugin.mmpose.metrics import joints_of  # noqa: E402
 from cpm_plugin.mmpose.stages import draw_stages, predict_stages, stage_beliefs  # noqa: E402
 
 
@@ -52,13 +52,7 @@ def main() -> int:
         parser.error(f'{args.config}: its head is {type(model.head).__name__}, not CPMStageHead')
     loader = Runner.build_dataloader(config.test_dataloader)
     meta = loader.dataset.metainfo
-    joints = JointSet(
-        tuple(meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])),
-        tuple(
-            (meta['keypoint_id2name'][a], meta['keypoint_id2name'][b])
-            for a, b in meta['skeleton_links']
-        ),
-    )
+    joints = joints_of(meta)
 
     predictions = predict_stages(model, track(loader, description='stages on the test set'))
     person = predictions.most_helped(joints) if args.person is None else args.person

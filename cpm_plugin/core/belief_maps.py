@@ -6,8 +6,6 @@ pixels; cells and pixels are related by :mod:`cpm_plugin.core.geometry`.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 
@@ -30,7 +28,9 @@ def ideal_belief_maps(
     sigma: float = 7.0,
     truncation: float = TRUNCATION,
 ) -> npt.NDArray[np.float32]:
-    """Ideal belief maps: per joint the largest of one Gaussian per person.
+    """Ideal belief maps: per joint a Gaussian for each person, added up and cut at 1.
+
+    Source: ``putGaussianMaps`` in the authors' ``cpm_data_transformer.cpp``.
 
     Args:
         keypoints: (P, K, 2), x and y of K joints of P >= 0 people in input pixels. They may
@@ -38,8 +38,8 @@ def ideal_belief_maps(
         labelled: (P, K), joints with a value < 0.5 are not drawn.
         size: (width, height) of the maps in cells.
         stride: input pixels per cell.
-        sigma: of the Gaussian, in input pixels. 7 at stride 8 in the authors' training
-            prototxt (paper, section 3.2, gives no number).
+        sigma: of the Gaussian, in input pixels. 7 is the default of ``sigma`` in the
+            authors' ``caffe.proto`` (paper, section 3.2, gives no number).
         truncation: beliefs below this are 0.
 
     Returns:
@@ -70,7 +70,7 @@ def ideal_belief_maps(
     along_y = np.exp(-((y - points[..., 1:]) ** 2) / (2 * sigma**2))
     maps = along_y[..., :, None] * along_x[..., None, :] * seen[..., None, None]
     maps[maps < truncation] = 0
-    return maps.max(axis=0, initial=0).astype(np.float32)
+    return maps.sum(axis=0).clip(max=1).astype(np.float32)
 
 
 def background_map(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -89,7 +89,8 @@ def center_map(
     Args:
         size: (width, height) of the network input in pixels.
         center: (x, y) of the person in input pixels, by default the middle of the picture.
-        sigma: in input pixels. 21 is ``sigma_center`` in the authors' training prototxt.
+        sigma: in input pixels. 21 is the default of ``sigma_center`` in the authors'
+            ``caffe.proto``.
 
     Returns:
         (height, width), 1 at the center.
@@ -100,10 +101,6 @@ def center_map(
     along_x = np.exp(-((np.arange(width) - center[0]) ** 2) / (2 * sigma**2))
     along_y = np.exp(-((np.arange(height) - center[1]) ** 2) / (2 * sigma**2))
     return np.outer(along_y, along_x).astype(np.float32)
-
-
-# One input size is used for a whole training run: the map is made once.
-cached_center_map = lru_cache(maxsize=16)(center_map)
 
 
 def decode_peaks(
@@ -169,7 +166,7 @@ def position_in_map(
 ) -> npt.NDArray[np.bool_]:
     """Which joints belong to a map: True within 3 sigma of its first and last cells, per axis.
 
-    MMPose's rule for joints that keep a weight in the loss.
+    Within a cell of MMPose's rule for joints that keep a weight in the loss.
 
     Args:
         keypoints: (..., 2) in input pixels.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,11 +49,45 @@ def _first(keys: Iterable[str], count: int = 3) -> str:
     return ', '.join(keys[:count]) + more
 
 
+def numpy_safe_globals() -> list[Any]:
+    """What numpy arrays and scalars in a file need to pass ``weights_only=True``.
+
+    MMPose keeps its dataset's meta information as arrays beside the weights. Names are
+    those of numpy 1 and of numpy 2, whichever wrote the file.
+    """
+    multiarray = importlib.import_module(
+        'numpy._core.multiarray' if hasattr(np, '_core') else 'numpy.core.multiarray'
+    )
+    functions = (multiarray._reconstruct, multiarray.scalar)
+    return [
+        np.ndarray,
+        np.dtype,
+        *(getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith('DType')),
+        *(
+            (function, f'{package}.multiarray.{function.__name__}')
+            for function in functions
+            for package in ('numpy.core', 'numpy._core')
+        ),
+    ]
+
+
+def allow_list_is_needed() -> bool:
+    """Whether this torch loads safely by default (2.6 and later), with an allow-list."""
+    return tuple(map(int, torch.__version__.split('.')[:2])) >= (2, 6)
+
+
+def _numpy_allowed() -> AbstractContextManager[None]:
+    if not allow_list_is_needed():
+        return nullcontext()
+    return torch.serialization.safe_globals(numpy_safe_globals())
+
+
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     """Load the weights in ``path`` into ``model``, all of them or none.
 
     Takes a bare state dict, ``{'state_dict': ...}``, or a checkpoint of an MMPose run
-    with ``CPMBackbone`` and ``CPMStageHead``. Reads tensors only (``weights_only``).
+    with ``CPMBackbone`` and ``CPMStageHead`` that MMPose's ``publish_model.py`` has
+    stripped. Reads tensors and numpy arrays only (``weights_only``).
 
     Raises:
         ValueError: naming the file, if it is missing, unreadable or does not fit.
@@ -58,19 +95,20 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     if not Path(path).is_file():
         raise ValueError(f'checkpoint {path}: no such file')
     try:
-        loaded: Any = torch.load(path, map_location='cpu', weights_only=True)
+        with _numpy_allowed():
+            loaded: Any = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a broken file makes torch.load raise nearly anything
         if 'Weights only load failed' in str(error):
             problem = 'cannot be read safely: it holds more than weights'
             remedy = (
-                "if a training run wrote it, strip it first with MMPose's "
-                'tools/misc/publish_model.py'
+                'if an MMPose run wrote it, strip it first: python -m cpm_plugin.mmpose '
+                'tools/misc/publish_model.py IN.pth OUT.pth'
             )
         else:
             reason = (str(error) or repr(error)).splitlines()[0]
             problem, remedy = f'cannot be read ({reason})', 'it is broken or no checkpoint'
         raise ValueError(f'checkpoint {path} {problem}; {remedy}') from error
-    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else loaded
+    state: Any = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else loaded
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):

@@ -57,7 +57,8 @@ def stage_losses(
                 'heatmap_size of the codec'
             )
         # Beliefs may be half precision under autocast, where a sum of squares overflows.
-        error = (belief.float() - target.float()) ** 2
+        dtype = torch.promote_types(belief.dtype, torch.float32)
+        error = (belief.to(dtype) - target.to(dtype)) ** 2
         if weights is not None:
             error = error * _per_pixel(weights, belief)
         scale = error.numel() if reduction == 'mean' else 2 * len(belief)

@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .belief_maps import cached_center_map
-
 NormLayer = Callable[[int], nn.Module]
 
 
@@ -30,6 +28,8 @@ class ConvBlock(nn.Sequential):
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f'kernel size {kernel_size} must be odd to keep the size')
+        if in_channels < 1 or out_channels < 1:
+            raise ValueError(f'{in_channels} and {out_channels} channels: must be at least 1')
         conv = nn.Conv2d(
             in_channels,
             out_channels,
@@ -98,6 +98,10 @@ class FeatureTrunks(nn.Module):
                 f'center_map_sigma={center_map_sigma} needs the shared trunk: the center map '
                 'enters stages 2 and later only; set center_map_sigma=None'
             )
+        if center_map_sigma is not None and center_map_sigma <= 0:
+            raise ValueError(
+                f'center_map_sigma={center_map_sigma} must be positive, or None for no center map'
+            )
         self.in_channels = in_channels
         self.center_map_sigma = center_map_sigma
         self.stage1_trunk = FeatureTrunk(
@@ -145,9 +149,7 @@ class FeatureTrunks(nn.Module):
         if self.center_map_sigma is None:
             return outputs
         if center_map is None:
-            height, width = image.shape[2:]
-            middle = cached_center_map((width, height), sigma=self.center_map_sigma)
-            center_map = torch.from_numpy(middle).to(image).expand(len(image), 1, -1, -1)
+            center_map = _map_of_the_middle(image, self.center_map_sigma)
         elif center_map.shape != (len(image), 1, *image.shape[2:]):
             raise ValueError(
                 f'center_map of shape {tuple(center_map.shape)}: expected '
@@ -156,6 +158,15 @@ class FeatureTrunks(nn.Module):
         # Where the last window is a part of one, the two pooling rules give one cell more here.
         height, width = features.shape[2:]
         return (*outputs, self.center_pool(center_map)[..., :height, :width])
+
+
+def _map_of_the_middle(image: Tensor, sigma: float) -> Tensor:
+    """``belief_maps.center_map`` of the middle of each image, as a part of the graph, so that
+    tracing and other devices need nothing special. (N, C, H, W) -> (N, 1, H, W)."""
+    count, _, height, width = image.shape
+    x, y = (torch.arange(side, device=image.device) - (side - 1) / 2 for side in (width, height))
+    along_x, along_y = torch.exp(-(x**2) / (2 * sigma**2)), torch.exp(-(y**2) / (2 * sigma**2))
+    return (along_y[:, None] * along_x).to(image.dtype).expand(count, 1, height, width)
 
 
 class FirstStage(nn.Sequential):
@@ -251,9 +262,11 @@ class BeliefStages(nn.Module):
         norm_layer: NormLayer | None = None,
     ) -> None:
         super().__init__()
-        if num_stages < 1 or num_keypoints < 1:
+        counts = (num_stages, num_keypoints)
+        if not all(isinstance(count, int) and count >= 1 for count in counts):
             raise ValueError(
-                f'num_stages={num_stages} and num_keypoints={num_keypoints} must be at least 1'
+                f'num_stages={num_stages!r} and num_keypoints={num_keypoints!r} must be whole '
+                'numbers of at least 1'
             )
         if len(in_channels) != 2:
             raise ValueError(
@@ -359,8 +372,8 @@ class ConvolutionalPoseMachine(nn.Module):
             in_channels=in_channels,
             channels=channels,
             kernel_size=trunk_kernel_size,
-            shared_trunk=num_stages > 1,
-            center_map_sigma=center_map_sigma if num_stages > 1 else None,
+            shared_trunk=num_stages != 1,
+            center_map_sigma=center_map_sigma if num_stages != 1 else None,
             norm_layer=norm_layer,
         )
         self.stages = BeliefStages(

@@ -1,6 +1,14 @@
 """The MMPose components. ``custom_imports = dict(imports=['cpm_plugin.mmpose'])`` in a config
 registers them all, after making stock MMPose importable on this stack (:mod:`.compat`)."""
 
+import importlib.util
+
+if importlib.util.find_spec('mmpose') is None:
+    raise ModuleNotFoundError(
+        "cpm_plugin.mmpose needs MMPose, which is not installed; see 'Install' in the README",
+        name='mmpose',
+    )
+
 from . import compat
 
 compat.apply()

@@ -4,16 +4,17 @@ SCRIPT is a path inside the installed MMPose, or else a file, for example:
 
     python -m cpm_plugin.mmpose demo/image_demo.py PICTURE CONFIG CHECKPOINT --out-file OUT.jpg
     python -m cpm_plugin.mmpose demo/inferencer_demo.py PICTURE --pose2d CONFIG ...
-    python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --shape 256 192
+    python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --input-shape 256 192
     python -m cpm_plugin.mmpose tools/train.py CONFIG
 """
 
 from __future__ import annotations
 
-import importlib.util
 import runpy
 import sys
 from pathlib import Path
+
+import mmpose
 
 
 def find_script(name: str) -> Path:
@@ -25,10 +26,7 @@ def find_script(name: str) -> Path:
     Raises:
         ValueError: naming the places looked at.
     """
-    spec = importlib.util.find_spec('mmpose')
-    if spec is None or spec.origin is None:
-        raise ValueError("MMPose is not installed; pip install 'cpm_plugin[mmpose]' (see README)")
-    package = Path(spec.origin).parent
+    package = Path(mmpose.__file__).parent
     places = [package / '.mim' / name, package.parent / name, Path(name)]
     for place in places:
         if place.is_file():
@@ -37,10 +35,12 @@ def find_script(name: str) -> Path:
 
 
 def run_script(name: str, arguments: list[str]) -> None:
-    """Run a script as ``python name arguments...`` would, with the components registered."""
-    script = find_script(name)
-    import cpm_plugin.mmpose  # noqa: F401  (applies compat before the script imports mmpose)
+    """Run a script with these arguments, as ``__main__``.
 
+    Compat is applied and the components are registered already: by the import of this
+    module's package.
+    """
+    script = find_script(name)
     sys.argv = [str(script), *arguments]
     runpy.run_path(str(script), run_name='__main__')
 

@@ -32,6 +32,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..core.checkpoints import allow_list_is_needed, numpy_safe_globals
+
 # torchvision's operators that Python code refers to at import time (0.20 to 0.28).
 _TORCHVISION_SCHEMAS = {
     name: f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
@@ -116,25 +118,14 @@ def fix_safe_loading() -> bool:
     is answered by :func:`_history_buffer_method`, which gives nothing else. The names
     under which numpy 1 pickled its own are allowed too, for older checkpoints.
     """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return False  # torch < 2.4 has no safe loading by default
-    multiarray = importlib.import_module(
-        'numpy._core.multiarray' if hasattr(np, '_core') else 'numpy.core.multiarray'
-    )
+    if not allow_list_is_needed():
+        return False
     from mmengine.logging import HistoryBuffer
 
-    reconstructors = (multiarray._reconstruct, multiarray.scalar)
     allowed: list[Any] = [
         HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        *(getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith('DType')),
-        *(
-            (function, f'{package}.multiarray.{function.__name__}')
-            for function in reconstructors
-            for package in ('numpy.core', 'numpy._core')
-        ),
         (_history_buffer_method, 'builtins.getattr'),
+        *numpy_safe_globals(),
     ]
     known = set(torch.serialization.get_safe_globals())
     new = [entry for entry in allowed if entry not in known]

@@ -200,7 +200,10 @@ class FiguresDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         try:
-            return super()._load_annotations()
+            instances, images = super()._load_annotations()
+            if not instances:
+                raise ValueError('it has no annotations')
+            return instances, images
         except (AssertionError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f'{self.ann_file}: missing or broken ({error}); make the pictures with '

@@ -17,7 +17,10 @@ from ..core.pck import format_table, torso_pck
 def joints_of(dataset_meta: dict[str, Any]) -> JointSet:
     """The joint set that MMPose's dataset meta information describes."""
     names = dataset_meta['keypoint_id2name']
-    return JointSet(tuple(names[channel] for channel in range(len(names))))
+    return JointSet(
+        tuple(names[channel] for channel in range(len(names))),
+        tuple((names[a], names[b]) for a, b in dataset_meta.get('skeleton_links', ())),
+    )
 
 
 @METRICS.register_module()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cpm_plugin.core import background_map, center_map, decode_peaks, ideal_belief_maps
-from cpm_plugin.core.belief_maps import cached_center_map, position_in_map
+from cpm_plugin.core.belief_maps import position_in_map
 
 
 def one_joint(x, y, size=(8, 6), **options):
@@ -83,12 +83,17 @@ def test_joint_that_is_not_labelled_has_an_empty_map():
     assert maps[3, 0, 0] == 1
 
 
-def test_two_people_give_the_larger_belief_not_the_sum():
+def test_two_people_give_the_sum_of_their_beliefs_cut_at_one():
     first, second = one_joint(19.5, 19.5), one_joint(35.5, 22)
     both = ideal_belief_maps([[[19.5, 19.5]], [[35.5, 22]]], [[1], [1]], (8, 6))[0]
-    np.testing.assert_array_equal(both, np.maximum(first, second))
-    # cell (3, 2) is 8 pixels from the first; 8 and 2.5 from the second
-    assert both[2, 3] == pytest.approx(math.exp(-64 / 98), rel=1e-6)
+    np.testing.assert_allclose(both, np.minimum(first + second, 1), atol=1e-7)
+    # cell (3, 2) is 8 pixels from the first; 8 and 2.5 from the second: 0.52 + 0.49 is cut
+    assert first[2, 3] + second[2, 3] == pytest.approx(
+        math.exp(-64 / 98) + math.exp(-70.25 / 98), rel=1e-6
+    )
+    assert both[2, 3] == 1
+    # cell (5, 2) is out of the first one's reach: 24 pixels
+    assert both[2, 5] == second[2, 5] > 0
 
 
 def test_person_without_the_joint_does_not_change_the_others_map():
@@ -178,12 +183,6 @@ def test_center_map_of_another_center_and_sigma():
     assert heat[9, 31] == pytest.approx(math.exp(-1), rel=1e-6)
     narrow = center_map((64, 48), (10, 30), sigma=4)
     assert narrow[30, 18] == pytest.approx(math.exp(-2), rel=1e-6)
-
-
-def test_cached_center_map_is_the_same_map():
-    for size, sigma in [((9, 5), 21.0), ((5, 9), 21.0), ((9, 5), 3.0), ((9, 5), 21.0)]:
-        expected = center_map(size, sigma=sigma)
-        np.testing.assert_array_equal(cached_center_map(size, sigma=sigma), expected)
 
 
 # Decoding

@@ -121,3 +121,11 @@ def test_weights_of_another_shape_are_named(shape):
         stage_losses([BELIEF], TARGET, torch.ones(shape))
     for named in (shape, (1, 2), (1, 2, 1, 2)):
         assert str(named) in str(error.value)
+
+
+def test_double_precision_is_kept():
+    beliefs = [torch.full((1, 1, 1, 2), 1 + 1e-12, dtype=torch.float64, requires_grad=True)]
+    targets = torch.ones(1, 1, 1, 2, dtype=torch.float64)
+    (loss,) = stage_losses(beliefs, targets)
+    assert loss.item() == pytest.approx(1e-24, rel=1e-3)
+    assert torch.autograd.gradcheck(lambda b: stage_losses([b], targets).sum(), beliefs)

@@ -286,7 +286,7 @@ def test_default_center_map_is_the_one_in_the_middle():
     )
     default, explicit, other = model(image), model(image, middle), model(image, corner)
     for stage in range(3):
-        torch.testing.assert_close(explicit[stage], default[stage], rtol=0, atol=0)
+        torch.testing.assert_close(explicit[stage], default[stage], rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(other[0], default[0], rtol=0, atol=0)
     for stage in (1, 2):
         assert (other[stage] - default[stage]).abs().max() > 1e-3
@@ -542,3 +542,30 @@ def test_learns_four_pictures_by_heart():
         history.append(losses.detach())
     assert (history[-1] < 0.1 * history[0]).all()  # at every stage
     assert pck() == 100
+
+
+def test_traced_machine_is_the_same_function_at_other_sizes_too():
+    torch.manual_seed(0)
+    machine = ConvolutionalPoseMachine(
+        num_keypoints=2, num_stages=2, channels=2, first_stage_channels=2, reduced_channels=2
+    ).eval()
+    traced = torch.jit.trace(machine, torch.rand(1, 3, 64, 64))
+    for shape in [(1, 3, 64, 64), (2, 3, 48, 80)]:
+        image = torch.rand(shape)
+        torch.testing.assert_close(traced(image), machine(image), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [dict(channels=0), dict(num_stages=2.0), dict(num_stages='3'), dict(num_keypoints=0)],
+)
+def test_numbers_that_make_no_machine_are_named(arguments):
+    (value,) = arguments.values()
+    with pytest.raises(ValueError, match=str(value)):
+        ConvolutionalPoseMachine(**arguments)
+
+
+@pytest.mark.parametrize('sigma', [0.0, -1.0])
+def test_center_map_sigma_must_be_positive(sigma):
+    with pytest.raises(ValueError, match=f'center_map_sigma={sigma} must be positive'):
+        ConvolutionalPoseMachine(center_map_sigma=sigma)

@@ -1,9 +1,15 @@
 """Checkpoints that do not fit stop the run; stock MMEngine only warns."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import load_state_dict
 from mmpose.registry import MODELS
+
+from cpm_plugin.mmpose import CPMBackbone
 
 
 def model(num_stages=2, channels=4, **strict):
@@ -107,3 +113,31 @@ def test_only_the_strict_half_refuses(tmp_path):
 def test_plain_load_state_dict_of_torch_is_checked_too():
     with pytest.raises(ValueError, match='does not fit CPMStageHead'):
         model().load_state_dict(model(num_stages=3).state_dict(), strict=False)
+
+
+def test_guarded_modules_can_be_pickled_and_copied_and_copies_stand_alone():
+    original = CPMBackbone(channels=4)
+    copies = [copy.deepcopy(original), pickle.loads(pickle.dumps(original))]
+    for duplicate in copies:
+        duplicate.trunks.stage1_trunk.conv1.conv = torch.nn.Conv2d(3, 4, 5)
+        duplicate.load_state_dict(duplicate.state_dict())  # checked against itself
+        with pytest.raises(ValueError, match='of another shape'):
+            duplicate.load_state_dict(original.state_dict())
+
+
+def test_batch_counters_may_be_missing():
+    backbone = CPMBackbone(channels=4, norm_cfg=dict(type='BN'))
+    state = {k: v for k, v in backbone.state_dict().items() if 'num_batches' not in k}
+    assert len(state) < len(backbone.state_dict())
+    load_state_dict(backbone, state)
+    del state['trunks.stage1_trunk.conv1.norm.running_mean']
+    with pytest.raises(ValueError, match='running_mean'):
+        load_state_dict(backbone, state)
+
+
+@pytest.mark.parametrize('content', [b'', b'no checkpoint', b'PK\x03\x04 cut short'])
+def test_broken_file_is_named(content, tmp_path):
+    path = tmp_path / 'broken.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'broken\.pth cannot be read'):
+        load_checkpoint(CPMBackbone(channels=4), str(path))

@@ -1,4 +1,5 @@
-# The protocol of the paper: train on LSP 1-1000 and LSP Extended, test on LSP 1001-2000.
+# The protocol of the paper: train on LSP 1-1000 and LSP Extended, test on LSP 1001-2000. No
+# checkpoint is chosen: the last one counts. (Do not report these on LSP Extended.)
 _base_ = '../lspet/td-hm_cpm-6s_1xb32-100e_lspet-256x256.py'
 
 train_dataloader = dict(
@@ -16,3 +17,4 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(data_root='data/lsp/', image_range=(1001, 2000)))
 test_dataloader = val_dataloader
+default_hooks = dict(checkpoint=dict(save_best=None))

@@ -1,0 +1,118 @@
+"""The generated pictures are what their annotations say, and are made whole or not at all."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+cv2 = pytest.importorskip('cv2')
+pytest.importorskip('rich')
+
+from cpm_plugin.core.joints import LSP  # noqa: E402
+
+SCRIPT = Path(__file__).resolve().parents[2] / 'tools' / 'make_figures.py'
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def content(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp('figures') / 'out'
+    done = run(out, '--train', 6, '--val', 3, '--size', 64)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_layout_is_coco_key_points_with_the_joints_of_lsp(made):
+    for split, count in (('train', 6), ('val', 3)):
+        coco = json.loads((made / 'annotations' / f'{split}.json').read_text())
+        assert coco['categories'][0]['keypoints'] == list(LSP.names)
+        assert len(coco['images']) == len(coco['annotations']) == count
+        for image, annotation in zip(coco['images'], coco['annotations']):
+            assert cv2.imread(str(made / split / image['file_name'])).shape == (64, 64, 3)
+            assert annotation['image_id'] == image['id']
+            points = np.reshape(annotation['keypoints'], (14, 3))
+            assert set(points[:, 2]) <= {1, 2}
+            x, y, w, h = annotation['bbox']
+            assert (points[:, :2] > (x, y)).all() and (points[:, :2] < (x + w, y + h)).all()
+
+
+def test_splits_and_seeds_give_different_pictures_and_equal_arguments_equal_ones(made, tmp_path):
+    again, other = tmp_path / 'again', tmp_path / 'other'
+    assert run(again, '--train', 6, '--val', 3, '--size', 64).returncode == 0
+    assert content(again) == content(made)
+    assert run(other, '--train', 6, '--val', 3, '--size', 64, '--seed', 1).returncode == 0
+    pictures = [
+        data
+        for folder in (made, other)
+        for name, data in content(folder).items()
+        if name.endswith('.jpg')
+    ]
+    assert len(set(pictures)) == 18
+
+
+def test_made_once_and_never_written_over(made):
+    before = content(made)
+    done = run(made, '--train', 6, '--val', 3, '--size', 64)
+    assert done.returncode == 0 and 'nothing to do' in done.stdout
+    done = run(made, '--train', 7, '--val', 3, '--size', 64)
+    assert done.returncode == 2 and 'exists' in done.stderr
+    assert content(made) == before
+
+
+@pytest.mark.parametrize('arguments', [['--train', '0'], ['--size', '47'], ['--val', 'x']])
+def test_bad_arguments_are_refused_and_leave_nothing(arguments, tmp_path):
+    done = run(tmp_path / 'out', *arguments)
+    assert done.returncode == 2 and arguments[0] in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_on_the_way_leaves_nothing(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tmp_path / 'out'), '--train', '20000'],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob('*.jpg')) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.rglob('*.jpg'))
+    assert not (tmp_path / 'out').exists()
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and 'nothing was written' in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_face_us_and_are_turned_every_way(made):
+    """With the head up, the figure's right is on the picture's left."""
+    ups = []
+    for split in ('train', 'val'):
+        for annotation in json.loads((made / 'annotations' / f'{split}.json').read_text())[
+            'annotations'
+        ]:
+            joints = dict(zip(LSP.names, np.reshape(annotation['keypoints'], (14, 3))[:, :2]))
+            up = joints['neck'] - (joints['left_hip'] + joints['right_hip']) / 2
+            across = joints['right_shoulder'] - joints['left_shoulder']
+            assert across @ (up[1], -up[0]) > 0
+            ups.append(up / np.linalg.norm(up))
+    assert np.linalg.norm(np.mean(ups, axis=0)) < 0.8  # 1 if all were upright

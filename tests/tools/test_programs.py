@@ -1,0 +1,92 @@
+"""The programs over a trained model agree with each other and refuse what they cannot use."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('mmpose')
+
+REPO = Path(__file__).resolve().parents[2]
+(FIGURES,) = REPO.glob('configs/body_2d_keypoint/topdown_heatmap/figures/*.py')
+
+pytestmark = pytest.mark.slow
+
+
+def run(tool, *arguments):
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', str(REPO / 'tools' / tool), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A few figures, the demo's config on them, and a checkpoint of random weights."""
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmpose.registry import MODELS
+
+    import cpm_plugin.mmpose  # noqa: F401
+
+    folder = tmp_path_factory.mktemp('programs')
+    made = run('make_figures.py', folder / 'figures', '--train', 4, '--val', 6, '--size', 96)
+    assert made.returncode == 0, made.stderr
+    config = Config.fromfile(FIGURES)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.data_root = f'{folder}/figures/'
+    config.dump(folder / 'config.py')
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / 'random.pth')
+    return folder
+
+
+def last_row(output):
+    return [cell.strip() for cell in output.strip().splitlines()[-1].strip('|').split('|')]
+
+
+def test_last_stage_is_what_the_stock_test_script_prints(folder):
+    picture = folder / 'a' / 'b.png'
+    shown = run('show_stages.py', folder / 'config.py', folder / 'random.pth', '--out', picture)
+    assert shown.returncode == 0, shown.stderr[-2000:]
+    row = re.compile(r'^\| (stage \d) \|.*?([\d.]+) \| [\d.]+ \| 6 \(0\) \| 84 \|$', re.M)
+    rows = row.findall(shown.stdout)
+    assert [name for name, _ in rows] == ['stage 1', 'stage 2', 'stage 3']
+    assert picture.read_bytes().startswith(b'\x89PNG')
+    tested = run(
+        'test.py', folder / 'config.py', folder / 'random.pth', '--work-dir', folder / 'test'
+    )
+    assert tested.returncode == 0, tested.stderr[-2000:]
+    figures = json.loads(next((folder / 'test').glob('*/*.json')).read_text())
+    assert float(rows[-1][1]) == pytest.approx(figures['torso/PCK'], abs=0.005)
+
+
+def test_mean_pose_prints_its_pck(folder):
+    done = run('mean_pose.py', folder / 'config.py')
+    assert done.returncode == 0, done.stderr[-2000:]
+    row = last_row(done.stdout)
+    assert row[0] == 'mean pose' and row[-1] == '84'
+    assert 0 <= float(row[-4]) < 50
+
+
+@pytest.mark.parametrize('tool', ['show_stages.py', 'mean_pose.py'])
+def test_missing_file_is_named(tool, folder):
+    arguments = [folder / 'no.py'] + [folder / 'random.pth'] * (tool == 'show_stages.py')
+    done = run(tool, *arguments)
+    assert done.returncode == 2 and f'{folder / "no.py"}: no such file' in done.stderr
+
+
+def test_person_out_of_range_is_named_and_nothing_is_drawn(folder):
+    done = run(
+        'show_stages.py', folder / 'config.py', folder / 'random.pth', '--person', 6,
+        '--out', folder / 'none.png',
+    )  # fmt: skip
+    assert done.returncode == 2 and '0 to 5' in done.stderr
+    assert not (folder / 'none.png').exists()
