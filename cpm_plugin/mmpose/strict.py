@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
 from ..core.checkpoints import describe_mismatch
@@ -43,11 +43,12 @@ def _check(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) 
         )
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local_or_name_it(filename: str, map_location: Any) -> dict[str, Any]:
+# MMEngine's log takes the name of the backend from the function's.
+@mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any) -> dict[str, Any]:
     """MMEngine's loader of local files, whose errors on a broken one do not name it."""
     try:
-        return load_from_local(filename, map_location)
+        return mmengine_checkpoint.load_from_local(filename, map_location)
     except FileNotFoundError:
         raise
     except Exception as error:
