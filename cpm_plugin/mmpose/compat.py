@@ -19,7 +19,6 @@ read a config run as ``python -m cpm_plugin.mmpose SCRIPT ARGS...``.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import pickle
@@ -32,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.checkpoints import allow_list_is_needed, numpy_safe_globals
+from cpm_plugin.core.checkpoints import allow_list_is_needed, numpy_safe_globals
 
 # torchvision's operators that Python code refers to at import time (0.20 to 0.28).
 _TORCHVISION_SCHEMAS = {
@@ -151,7 +150,6 @@ def fix_drawing() -> bool:
     if getattr(draw_circles, 'takes_arrays', False):
         return False
 
-    @functools.wraps(draw_circles)
     def draw_circles_of_array(
         self: Any, center: Any, radius: Any, *args: Any, **kwargs: Any
     ) -> Any:

@@ -100,7 +100,7 @@ def test_unlabelled_nan_leaves_no_trace():
 # -- everybody in the crop
 
 
-def test_everybodys_map_is_the_largest_of_the_single_ones():
+def test_everybodys_map_is_the_sum_of_the_single_ones_cut_at_one():
     person = points((19.5, 27.5), (35.5, 11.5))
     others = np.concatenate([points((43.5, 27.5), (10.0, 10.0)), points((12, 12), (50, 40))])
     visible = np.array([[1, 0], [1, 1]], np.float32)
@@ -111,9 +111,10 @@ def test_everybodys_map_is_the_largest_of_the_single_ones():
     singles = [alone.encode(person)['heatmaps']] + [
         alone.encode(one[None], seen[None])['heatmaps'] for one, seen in zip(others, visible)
     ]
-    expected = np.max(singles, axis=0)
-    np.testing.assert_array_equal(encoded['heatmaps_all'][:2], expected)
-    np.testing.assert_array_equal(encoded['heatmaps_all'][2], 1 - expected.max(axis=0))
+    expected = np.minimum(np.sum(singles, axis=0), 1)
+    assert np.sum(singles, axis=0).max() > 1.01  # the cut matters
+    np.testing.assert_allclose(encoded['heatmaps_all'][:2], expected, atol=1e-6)
+    np.testing.assert_allclose(encoded['heatmaps_all'][2], 1 - expected.max(axis=0), atol=1e-6)
     np.testing.assert_array_equal(encoded['heatmaps'][:2], singles[0])  # the person alone
     assert encoded['heatmaps_all'][0, 3, 5] == 1
     # neighbours have no say in the weights

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,14 +92,19 @@ def test_interrupt_on_the_way_leaves_nothing(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a shell that runs the tests in the background has made us ignore Ctrl-C
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.rglob('*.jpg')) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert list(tmp_path.rglob('*.jpg'))
-    assert not (tmp_path / 'out').exists()
-    process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob('*.jpg')) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(tmp_path.rglob('*.jpg'))
+        assert not (tmp_path / 'out').exists()
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130 and 'nothing was written' in message
     assert list(tmp_path.iterdir()) == []
 
