@@ -7,7 +7,8 @@ from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..core.network import FeatureTrunks, NormLayer
+from ..core.layers import NormLayer
+from ..core.trunks import FeatureTrunks
 from .strict import refuse_mismatch
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cpm_plugin.core.geometry import cell_to_pixel, pixel_to_cell, pooled_size
-from cpm_plugin.core.network import FeatureTrunk
+from cpm_plugin.core.trunks import FeatureTrunk
 
 
 @pytest.mark.parametrize(

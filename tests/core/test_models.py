@@ -7,7 +7,7 @@ from torch import nn
 import cpm_plugin
 from cpm_plugin import create_model, list_models
 from cpm_plugin.core import ConvolutionalPoseMachine
-from cpm_plugin.core.network import ConvBlock
+from cpm_plugin.core.layers import ConvBlock
 
 SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
 

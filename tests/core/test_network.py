@@ -19,7 +19,9 @@ from cpm_plugin.core import (
     stage_losses,
     torso_pck,
 )
-from cpm_plugin.core.network import ConvBlock, FeatureTrunk, split_features
+from cpm_plugin.core.layers import ConvBlock
+from cpm_plugin.core.network import split_features
+from cpm_plugin.core.trunks import FeatureTrunk
 
 NARROW = {
     'num_keypoints': 3,

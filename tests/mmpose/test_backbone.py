@@ -6,7 +6,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from cpm_plugin.core.network import FeatureTrunks
+from cpm_plugin.core.trunks import FeatureTrunks
 from cpm_plugin.mmpose import CPMBackbone
 from cpm_plugin.mmpose.backbone import norm_layer_of
 
