@@ -22,6 +22,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     # picture is: stage 1 sees 75 of 128 pixels (the paper: 160 of 368).
     'cpm_slim_3s': {
         'num_stages': 3,
+        'center_map_sigma': 7.0,  # 21 of 368 pixels, at 128
         'channels': 32,
         'first_stage_channels': 128,
         'trunk_kernel_size': 5,
