@@ -2,8 +2,8 @@
 
 SCRIPT is a path inside the installed MMPose, or else a file, for example:
 
-    python -m cpm_plugin.mmpose demo/image_demo.py PICTURE CONFIG CHECKPOINT --out-file OUT.jpg
-    python -m cpm_plugin.mmpose demo/inferencer_demo.py PICTURE --pose2d CONFIG ...
+    python -m cpm_plugin.mmpose demo/image_demo.py PICTURE CONFIG CHECKPOINT --device cpu ...
+    python -m cpm_plugin.mmpose demo/inferencer_demo.py PICTURE --pose2d CONFIG --device cpu ...
     python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --input-shape 256 192
     python -m cpm_plugin.mmpose tools/train.py CONFIG
 """
