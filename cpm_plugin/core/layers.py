@@ -36,8 +36,8 @@ class ConvBlock(nn.Sequential):
 def initialize(module: nn.Module) -> None:
     """Fill hidden convolutions by He's rule and outputs named ``beliefs`` with N(0, 0.001).
 
-    The authors fill all with N(0, 0.01), which lets a network without normalisation start
-    only slowly; 0.001 is stock MMPose's value for its outputs, so that beliefs start at 0.
+    The authors fill all with N(0, 0.01). He's rule keeps the variance from layer to layer;
+    0.001 is stock MMPose's value for its outputs, so that beliefs start at 0.
     """
     for layer in module.modules():
         if isinstance(layer, ConvBlock):

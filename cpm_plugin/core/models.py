@@ -16,7 +16,7 @@ from .network import ConvolutionalPoseMachine
 MODELS: Mapping[str, Mapping[str, Any]] = {
     # Figure 2 of the paper, as trained on LSP: 14 joints and background, center map.
     'cpm_6s': {},
-    # The same with batch normalisation, which trains in far fewer iterations.
+    # The same with batch normalisation, as in our 6-stage configs.
     'cpm_6s_bn': {'norm_layer': nn.BatchNorm2d},
     # For small machines and pictures of about 128 pixels. Kernels are smaller because the
     # picture is: stage 1 sees 75 of 128 pixels (the paper: 160 of 368).

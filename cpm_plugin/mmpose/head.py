@@ -154,7 +154,8 @@ class CPMStageHead(BaseHead):
         """Loss and accuracy of every stage: ``loss_stage1``, ``acc_stage1``, ...
 
         MMEngine sums what has "loss" in its name into the loss of the machine. Accuracy is
-        MMPose's: the share of labelled joints whose peak is within 5 % of the map.
+        MMPose's ``pose_pck_accuracy``: how many labelled joints have their peak within 5 % of
+        the map, averaged over the kinds of joints.
         """
         beliefs = self.forward(feats)
         fields = {
