@@ -45,6 +45,29 @@ class JointSet:
         """For each channel, the channel it becomes in a mirrored picture."""
         return tuple(self.index(self.partner(name) or name) for name in self.names)
 
+    def sources(self, target: JointSet) -> tuple[tuple[int, ...], ...]:
+        """For each joint of ``target``, the channels of this set whose mean it is.
+
+        One channel for a joint of the same name; for one of :data:`BETWEEN` the two that
+        it lies between.
+
+        Raises:
+            ValueError: naming the joint that this set cannot give.
+        """
+        found: list[tuple[int, ...]] = []
+        for name in target.names:
+            between = BETWEEN.get(name, ())
+            if name in self.names:
+                found.append((self.index(name),))
+            elif between and set(between) <= set(self.names):
+                found.append(tuple(self.index(part) for part in between))
+            else:
+                raise ValueError(
+                    f'no joint {name!r}, which {", ".join(target.names)} has; there are: '
+                    f'{", ".join(self.names)}'
+                )
+        return tuple(found)
+
     def groups(self) -> dict[str, tuple[int, ...]]:
         """Channels by part of the body: both sides together, neck and head top as head."""
         groups: dict[str, list[int]] = {}
@@ -54,6 +77,10 @@ class JointSet:
             groups.setdefault(part, []).append(channel)
         return {part: tuple(channels) for part, channels in groups.items()}
 
+
+# MPII annotates these; the authors' 14-joint networks do not predict them, and MPII's
+# evaluation does not count them.
+BETWEEN = {'pelvis': ('right_hip', 'left_hip'), 'thorax': ('right_shoulder', 'left_shoulder')}
 
 # Order: README.txt of LSP Extended (Johnson & Everingham, CVPR 2011), the same in LSP.
 LSP = JointSet(
@@ -71,3 +98,48 @@ LSP = JointSet(
         ('right_shoulder', 'right_hip'), ('left_shoulder', 'left_hip'), ('neck', 'head_top'),
     ),
 )  # fmt: skip
+
+_LIMBS = (
+    ('head_top', 'neck'),
+    ('right_shoulder', 'right_elbow'), ('right_elbow', 'right_wrist'),
+    ('left_shoulder', 'left_elbow'), ('left_elbow', 'left_wrist'),
+    ('right_hip', 'right_knee'), ('right_knee', 'right_ankle'),
+    ('left_hip', 'left_knee'), ('left_knee', 'left_ankle'),
+)  # fmt: skip
+
+# Order of the authors' MPII and LSP networks: part_str in their testing/config.m.
+CPM = JointSet(
+    names=(
+        'head_top', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder',
+        'left_elbow', 'left_wrist', 'right_hip', 'right_knee', 'right_ankle', 'left_hip',
+        'left_knee', 'left_ankle',
+    ),
+    links=_LIMBS,
+)  # fmt: skip
+
+# Order of MPII's annotations: a comment of the authors' training/genJSON.m.
+MPII = JointSet(
+    names=(
+        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
+        'pelvis', 'thorax', 'neck', 'head_top', 'right_wrist', 'right_elbow',
+        'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist',
+    ),
+    links=_LIMBS,
+)  # fmt: skip
+
+# Order of the authors' FLIC network: part_str in their testing/config.m.
+FLIC = JointSet(
+    names=(
+        'left_shoulder', 'left_elbow', 'left_wrist', 'right_shoulder', 'right_elbow',
+        'right_wrist', 'left_hip', 'right_hip', 'head',
+    ),
+    links=(
+        ('left_shoulder', 'left_elbow'), ('left_elbow', 'left_wrist'),
+        ('right_shoulder', 'right_elbow'), ('right_elbow', 'right_wrist'),
+    ),
+)  # fmt: skip
+
+# The one channel of the authors' person network: where people are.
+PERSON = JointSet(names=('person',))
+
+JOINT_SETS = {'cpm': CPM, 'flic': FLIC, 'lsp': LSP, 'mpii': MPII, 'person': PERSON}

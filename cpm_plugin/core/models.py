@@ -12,15 +12,40 @@ from torch import nn
 from .checkpoints import load_checkpoint
 from .network import ConvolutionalPoseMachine
 
+# What the authors' deploy files of their two VGG networks have in common.
+_VGG: Mapping[str, Any] = {
+    'reduced_channels': None,
+    'first_stage_kernel_size': None,
+    'refine_kernel_size': 7,
+    'refine_depth': 5,
+    'beliefs_first': True,
+}
+
 # Arguments of ConvolutionalPoseMachine, on top of its defaults (the paper's network).
 MODELS: Mapping[str, Mapping[str, Any]] = {
+    # The authors' five networks, for their weights (tools/convert_caffe.py). Images are
+    # BGR, (v - 128) / 256.
+    'cpm_mpii': {'joints': 'cpm'},
+    'cpm_lsp': {'joints': 'cpm'},
+    'cpm_flic': {'joints': 'flic', 'num_keypoints': 9, 'num_stages': 4},
+    'cpm_mpii_vgg': {**_VGG, 'joints': 'cpm', 'vgg_tail': (512, 512, 256, 256, 256, 256, 128)},
+    'cpm_person': {
+        **_VGG,
+        'joints': 'person',
+        'num_keypoints': 1,
+        'num_stages': 4,
+        'background': False,
+        'center_map_sigma': None,
+        'vgg_tail': (512, 512, 512, 512, 512, 128),
+    },
     # Figure 2 of the paper, as trained on LSP: 14 joints and background, center map.
-    'cpm_6s': {},
+    'cpm_6s': {'joints': 'lsp'},
     # The same with batch normalisation, as in our 6-stage configs.
-    'cpm_6s_bn': {'norm_layer': nn.BatchNorm2d},
+    'cpm_6s_bn': {'joints': 'lsp', 'norm_layer': nn.BatchNorm2d},
     # For small machines and pictures of about 128 pixels. Kernels are smaller because the
     # picture is: stage 1 sees 75 of 128 pixels (the paper: 160 of 368).
     'cpm_slim_3s': {
+        'joints': 'lsp',
         'num_stages': 3,
         'center_map_sigma': 7.0,  # 21 of 368 pixels, at 128
         'channels': 32,
@@ -50,7 +75,8 @@ def create_model(
             (:func:`cpm_plugin.core.checkpoints.load_checkpoint`).
         overrides: arguments of
             :class:`~cpm_plugin.core.network.ConvolutionalPoseMachine`, e.g.
-            ``num_keypoints=17, num_stages=3``.
+            ``num_keypoints=17, num_stages=3``. With other num_keypoints the model's
+            ``joints`` are None unless given.
 
     Raises:
         ValueError: for an unknown name or argument, or a checkpoint that does not fit.
@@ -61,6 +87,8 @@ def create_model(
     unknown = sorted(set(overrides) - set(accepted))
     if unknown:
         raise ValueError(f'unknown argument {", ".join(unknown)}; there are: {", ".join(accepted)}')
+    if 'num_keypoints' in overrides:
+        overrides = {'joints': None, **overrides}
     model = ConvolutionalPoseMachine(**{**MODELS[name], **overrides})
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)

@@ -1,12 +1,13 @@
 """The network of "Convolutional Pose Machines" (Wei et al., CVPR 2016, arXiv 1602.00134).
 
-Read from the bottom up: :class:`ConvolutionalPoseMachine` is
-:class:`FeatureTrunks` (image -> features) and :class:`BeliefStages`
-(features -> beliefs of every stage). All tensors are (N, C, H, W).
+Read from the bottom up: :class:`ConvolutionalPoseMachine` is its trunks (image ->
+features) and :class:`BeliefStages` (features -> beliefs of every stage). All tensors
+are (N, C, H, W).
 
 Layer sizes are those of figure 2 of the paper and of the authors' MPII and LSP deploy
 files: trunks 3 x (9x9 convolution, 3x3 stride-2 max pool), stages as below. All
 convolutions have stride 1 and keep the size; ReLU follows all but the belief outputs.
+Arguments make the authors' VGG networks and MMPose's ``CPM`` of the same parts.
 """
 
 from __future__ import annotations
@@ -16,28 +17,42 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .joints import JOINT_SETS, JointSet
 from .layers import ConvBlock, NormLayer, initialize
-from .trunks import FeatureTrunks
+from .trunks import FeatureTrunks, VggTrunk
 
 
 class FirstStage(nn.Sequential):
-    """Image features -> beliefs, from local evidence: 5x5-32, 9x9-512, 1x1-512, 1x1-out."""
+    """Image features -> beliefs, from local evidence: 5x5-32, 9x9-512, 1x1-512, 1x1-out.
+
+    Args:
+        reduced_channels, kernel_size: None leaves out the convolution; the authors' VGG
+            networks have neither.
+        dropout: after the 9x9 and the 1x1 convolution; 0.5 in the authors' genProto.py.
+    """
 
     def __init__(
         self,
         *,
         in_channels: int,
         out_channels: int,
-        reduced_channels: int = 32,
+        reduced_channels: int | None = 32,
         channels: int = 512,
         reduce_kernel_size: int = 5,
-        kernel_size: int = 9,
+        kernel_size: int | None = 9,
+        dropout: float = 0.0,
         norm_layer: NormLayer | None = None,
     ) -> None:
         super().__init__()
-        self.reduce = ConvBlock(in_channels, reduced_channels, reduce_kernel_size, norm_layer)
-        self.conv1 = ConvBlock(reduced_channels, channels, kernel_size, norm_layer)
-        self.conv2 = ConvBlock(channels, channels, 1, norm_layer)
+        if reduced_channels is not None:
+            self.reduce = ConvBlock(in_channels, reduced_channels, reduce_kernel_size, norm_layer)
+            in_channels = reduced_channels
+        if kernel_size is not None:
+            self.conv1 = ConvBlock(in_channels, channels, kernel_size, norm_layer)
+            self.dropout1 = nn.Dropout(dropout)
+            in_channels = channels
+        self.conv2 = ConvBlock(in_channels, channels, 1, norm_layer)
+        self.dropout2 = nn.Dropout(dropout)
         self.beliefs = nn.Conv2d(channels, out_channels, 1)
 
 
@@ -47,6 +62,13 @@ class RefinementStage(nn.Module):
     The features go through a 5x5-32 convolution of this stage's own. The rest sees, in
     the authors' order, (features, beliefs, center map): 3 x 11x11-128, 1x1-128, 1x1-out.
     At stride 8 three 11x11 convolutions see 31 cells = 248 pixels, most of a person.
+
+    Args:
+        reduced_channels: None leaves the 5x5 convolution out, as in the authors' VGG
+            networks.
+        depth: of the large convolutions; 5 (of 7x7) in the authors' VGG networks.
+        beliefs_first: the order (beliefs, features, center map) of the authors' VGG
+            networks and of MMPose.
     """
 
     def __init__(
@@ -55,25 +77,31 @@ class RefinementStage(nn.Module):
         in_channels: int,
         out_channels: int,
         center_channels: int = 0,
-        reduced_channels: int = 32,
+        reduced_channels: int | None = 32,
         channels: int = 128,
         reduce_kernel_size: int = 5,
         kernel_size: int = 11,
+        depth: int = 3,
+        beliefs_first: bool = False,
         norm_layer: NormLayer | None = None,
     ) -> None:
         super().__init__()
-        self.reduce = ConvBlock(in_channels, reduced_channels, reduce_kernel_size, norm_layer)
-        seen = reduced_channels + out_channels + center_channels
+        self.beliefs_first = beliefs_first
+        self.reduce: nn.Module = nn.Identity()
+        if reduced_channels is not None:
+            self.reduce = ConvBlock(in_channels, reduced_channels, reduce_kernel_size, norm_layer)
+            in_channels = reduced_channels
+        widths = [in_channels + out_channels + center_channels, *[channels] * depth]
         self.refine = nn.Sequential(
-            ConvBlock(seen, channels, kernel_size, norm_layer),
-            ConvBlock(channels, channels, kernel_size, norm_layer),
-            ConvBlock(channels, channels, kernel_size, norm_layer),
-            ConvBlock(channels, channels, 1, norm_layer),
+            *(ConvBlock(seen, channels, kernel_size, norm_layer) for seen in widths[:-1]),
+            ConvBlock(widths[-1], channels, 1, norm_layer),
         )
         self.beliefs = nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, features: Tensor, beliefs: Tensor, center: Tensor | None) -> Tensor:
         seen = [self.reduce(features), beliefs]
+        if self.beliefs_first:
+            seen.reverse()
         if center is not None:
             seen.append(center)
         return self.beliefs(self.refine(torch.cat(seen, dim=1)))
@@ -89,10 +117,15 @@ class BeliefStages(nn.Module):
         background: adds a last channel for "no joint here".
         center_map: later stages also see the pooled center map.
         channels: width of the refinement stages.
-        reduced_channels: width of each stage's 5x5 convolution on the image features.
+        reduced_channels: width of each stage's 5x5 convolution on the image features;
+            None: the stages see the features as they are.
         first_stage_channels: width of stage 1.
         reduce_kernel_size, first_stage_kernel_size, refine_kernel_size: 5, 9 and 11 in
-            the paper.
+            the paper. first_stage_kernel_size None leaves stage 1 only its 1x1
+            convolutions.
+        refine_depth: number of large convolutions of a refinement stage.
+        beliefs_first: the order in which refinement stages see their inputs.
+        dropout: in stage 1.
         norm_layer: called with a number of channels after each convolution, or None.
     """
 
@@ -105,11 +138,14 @@ class BeliefStages(nn.Module):
         background: bool = False,
         center_map: bool = False,
         channels: int = 128,
-        reduced_channels: int = 32,
+        reduced_channels: int | None = 32,
         first_stage_channels: int = 512,
         reduce_kernel_size: int = 5,
-        first_stage_kernel_size: int = 9,
+        first_stage_kernel_size: int | None = 9,
         refine_kernel_size: int = 11,
+        refine_depth: int = 3,
+        beliefs_first: bool = False,
+        dropout: float = 0.0,
         norm_layer: NormLayer | None = None,
     ) -> None:
         super().__init__()
@@ -137,6 +173,7 @@ class BeliefStages(nn.Module):
             channels=first_stage_channels,
             reduce_kernel_size=reduce_kernel_size,
             kernel_size=first_stage_kernel_size,
+            dropout=dropout,
             norm_layer=norm_layer,
         )
         self.later = nn.ModuleList(
@@ -148,6 +185,8 @@ class BeliefStages(nn.Module):
                 channels=channels,
                 reduce_kernel_size=reduce_kernel_size,
                 kernel_size=refine_kernel_size,
+                depth=refine_depth,
+                beliefs_first=beliefs_first,
                 norm_layer=norm_layer,
             )
             for _ in range(num_stages - 1)
@@ -193,12 +232,18 @@ class ConvolutionalPoseMachine(nn.Module):
         num_stages: T; 6 in the paper.
         background: a last channel for "no joint here"; the authors have it.
         center_map_sigma: of the center map in input pixels (authors: 21), None without.
+        joints: what the belief channels are, a :class:`~cpm_plugin.core.joints.JointSet`
+            or the name of one; None: unknown.
         in_channels: channels of the image.
         channels: width of trunks and refinement stages.
         trunk_kernel_size: of the trunks' convolutions.
+        pool_padding: of the trunks' pools; 1 is MMPose's.
+        vgg_tail: takes :class:`~cpm_plugin.core.trunks.VggTrunk` with these channels in
+            place of the paper's two trunks.
         norm_layer: e.g. ``nn.BatchNorm2d``; None, as in the paper, for no normalisation.
         reduced_channels, first_stage_channels, reduce_kernel_size,
-        first_stage_kernel_size, refine_kernel_size: see :class:`BeliefStages`.
+        first_stage_kernel_size, refine_kernel_size, refine_depth, beliefs_first,
+        dropout: see :class:`BeliefStages`.
     """
 
     def __init__(
@@ -208,27 +253,46 @@ class ConvolutionalPoseMachine(nn.Module):
         num_stages: int = 6,
         background: bool = True,
         center_map_sigma: float | None = 21.0,
+        joints: JointSet | str | None = None,
         in_channels: int = 3,
         channels: int = 128,
-        reduced_channels: int = 32,
+        reduced_channels: int | None = 32,
         first_stage_channels: int = 512,
         trunk_kernel_size: int = 9,
+        pool_padding: int = 0,
+        vgg_tail: Sequence[int] | None = None,
         reduce_kernel_size: int = 5,
-        first_stage_kernel_size: int = 9,
+        first_stage_kernel_size: int | None = 9,
         refine_kernel_size: int = 11,
+        refine_depth: int = 3,
+        beliefs_first: bool = False,
+        dropout: float = 0.0,
         norm_layer: NormLayer | None = None,
     ) -> None:
         super().__init__()
-        self.trunks = FeatureTrunks(
-            in_channels=in_channels,
-            channels=channels,
-            kernel_size=trunk_kernel_size,
-            shared_trunk=num_stages != 1,
-            center_map_sigma=center_map_sigma if num_stages != 1 else None,
-            norm_layer=norm_layer,
-        )
+        self.joints = joint_set_of(joints, num_keypoints)
+        sigma = center_map_sigma if num_stages != 1 else None
+        self.trunks: FeatureTrunks | VggTrunk
+        if vgg_tail is None:
+            self.trunks = FeatureTrunks(
+                in_channels=in_channels,
+                channels=channels,
+                kernel_size=trunk_kernel_size,
+                shared_trunk=num_stages != 1,
+                center_map_sigma=sigma,
+                pool_padding=pool_padding,
+                norm_layer=norm_layer,
+            )
+        else:
+            self.trunks = VggTrunk(
+                tail=vgg_tail,
+                in_channels=in_channels,
+                center_map_sigma=sigma,
+                norm_layer=norm_layer,
+            )
+        features = channels if vgg_tail is None else vgg_tail[-1]
         self.stages = BeliefStages(
-            in_channels=(channels, channels),
+            in_channels=(features, features),
             num_keypoints=num_keypoints,
             num_stages=num_stages,
             background=background,
@@ -239,14 +303,20 @@ class ConvolutionalPoseMachine(nn.Module):
             reduce_kernel_size=reduce_kernel_size,
             first_stage_kernel_size=first_stage_kernel_size,
             refine_kernel_size=refine_kernel_size,
+            refine_depth=refine_depth,
+            beliefs_first=beliefs_first,
+            dropout=dropout,
             norm_layer=norm_layer,
         )
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> list[Tensor]:
-        """(N, 3, H, W) -> T tensors (N, num_keypoints + background, h, w).
+        """(N, 3, H, W) -> T tensors (N, num_keypoints + background, h, w), not rectified.
 
         h and w follow :func:`cpm_plugin.core.geometry.pooled_size`: 368 -> 46.
         The image is expected roughly in [-0.5, 0.5]: the authors' is BGR, (v - 128) / 256.
+
+        Args:
+            center_map: (N, 1, H, W), by default a Gaussian in the middle of the image.
         """
         return self.stages(*split_features(self.trunks(image, center_map)))
 
@@ -263,3 +333,23 @@ def split_features(features: Sequence[Tensor] | Tensor) -> tuple[Tensor, ...]:
             '(stage 1, shared, center map). Let the backbone give a single out_indices'
         )
     return maps * 2 if len(maps) == 1 else maps
+
+
+def joint_set_of(joints: JointSet | str | None, num_keypoints: int) -> JointSet | None:
+    """A joint set by itself or by its name in :data:`~cpm_plugin.core.joints.JOINT_SETS`.
+
+    Raises:
+        ValueError: for an unknown name, or a set of another length than num_keypoints.
+    """
+    if joints is None:
+        return None
+    if isinstance(joints, str):
+        if joints not in JOINT_SETS:
+            raise ValueError(f'no joint set {joints!r}; there are: {", ".join(JOINT_SETS)}')
+        joints = JOINT_SETS[joints]
+    if len(joints.names) != num_keypoints:
+        raise ValueError(
+            f'{len(joints.names)} joints ({", ".join(joints.names)}), but num_keypoints='
+            f'{num_keypoints}; make the two agree'
+        )
+    return joints

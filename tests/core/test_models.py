@@ -7,13 +7,17 @@ from torch import nn
 import cpm_plugin
 from cpm_plugin import create_model, list_models
 from cpm_plugin.core import ConvolutionalPoseMachine
+from cpm_plugin.core.joints import FLIC, LSP, MPII
 from cpm_plugin.core.layers import ConvBlock
 
 SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
 
 
 def test_list_of_models():
-    assert list_models() == ['cpm_6s', 'cpm_6s_bn', 'cpm_slim_3s']
+    assert list_models() == [
+        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_lsp', 'cpm_mpii', 'cpm_mpii_vgg', 'cpm_person',
+        'cpm_slim_3s',
+    ]  # fmt: skip
     assert cpm_plugin.__all__ == ['__version__', 'create_model', 'list_models']
 
 
@@ -48,8 +52,8 @@ def test_every_listed_model_builds_and_overrides_do_not_stick():
         small = create_model(name, **SMALL)
         with torch.device('meta'):
             full = create_model(name)
-        assert small.trunks.stage1_trunk.conv1.conv.out_channels == 4
-        assert full.trunks.stage1_trunk.conv1.conv.out_channels > 4
+        assert small.stages.later[0].refine[0].conv.out_channels == 4
+        assert full.stages.later[0].refine[0].conv.out_channels > 4
 
 
 def test_slim_model_is_what_its_comment_says():
@@ -80,13 +84,16 @@ def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalised):
 
 
 def test_unknown_model_lists_the_models():
-    with pytest.raises(ValueError, match=r"no model 'cpm_7s'; .*cpm_6s, cpm_6s_bn, cpm_slim_3s"):
+    with pytest.raises(
+        ValueError,
+        match=r"no model 'cpm_7s'; .*cpm_6s, cpm_6s_bn, cpm_flic, cpm_lsp, .*cpm_slim_3s",
+    ):
         create_model('cpm_7s')
 
 
 def test_unknown_arguments_are_listed_with_the_known_ones():
-    with pytest.raises(ValueError, match='unknown argument joints, stages; there are') as error:
-        create_model('cpm_6s', stages=3, joints=14, channels=4)
+    with pytest.raises(ValueError, match='unknown argument keypoints, stages; there are') as error:
+        create_model('cpm_6s', stages=3, keypoints=14, channels=4)
     for known in ('num_keypoints', 'num_stages', 'center_map_sigma', 'norm_layer'):
         assert known in str(error.value)
 
@@ -100,3 +107,37 @@ def test_checkpoint_is_loaded(tmp_path):
         assert torch.equal(value, saved.state_dict()[name]), name
     with pytest.raises(ValueError, match=r'slim\.pth does not fit'):
         create_model('cpm_6s', checkpoint=tmp_path / 'slim.pth', **SMALL)
+
+
+@pytest.mark.parametrize(
+    'name, stages, channels, parameters',
+    [
+        ('cpm_mpii', 6, 15, 31_219_866),
+        ('cpm_lsp', 6, 15, 31_219_866),
+        ('cpm_flic', 4, 10, 21_323_816),
+        ('cpm_mpii_vgg', 6, 15, 29_852_058),
+        ('cpm_person', 4, 1, 25_714_372),
+    ],
+)
+def test_the_networks_of_the_authors(name, stages, channels, parameters):
+    with torch.device('meta'):
+        model = create_model(name)
+        center = () if name == 'cpm_person' else (torch.zeros(2, 1, 104, 136),)
+        outputs = model(torch.zeros(2, 3, 104, 136), *center)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert [tuple(o.shape) for o in outputs] == [(2, channels, 13, 17)] * stages
+
+
+def test_models_carry_their_joints():
+    assert create_model('cpm_flic', **SMALL).joints is FLIC
+    assert create_model('cpm_6s', **SMALL).joints is LSP
+    assert create_model('cpm_6s', num_keypoints=17, **SMALL).joints is None
+    model = create_model('cpm_mpii', **SMALL)
+    # head, neck, then right and left shoulder, elbow, wrist, hip, knee, ankle
+    assert model.joints.flip_indices == (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10)
+    assert FLIC.flip_indices == (3, 4, 5, 0, 1, 2, 7, 6, 8)
+    assert create_model('cpm_6s', num_keypoints=16, joints='mpii', **SMALL).joints is MPII
+    with pytest.raises(ValueError, match="no joint set 'coco'; there are: cpm, flic, lsp, mpii"):
+        create_model('cpm_6s', joints='coco')
+    with pytest.raises(ValueError, match=r'9 joints \(left_shoulder, .*but num_keypoints=14'):
+        create_model('cpm_6s', joints='flic')

@@ -193,14 +193,41 @@ def test_one_line_slim_machine_of_the_docstring():
     assert [tuple(output.shape) for output in outputs] == [(1, 15, 8, 6)] * 3
 
 
-@pytest.mark.parametrize('sigma', [None, 21.0])
 @pytest.mark.parametrize('height, width', [(97, 104), (98, 96), (96, 103), (130, 12), (20, 105)])
 @torch.no_grad()
-def test_any_picture_size_with_and_without_center_map(height, width, sigma):
+def test_any_picture_size_without_center_map(height, width):
     """Not only multiples of the stride: one cell for every 8 whole pixels."""
-    model = ConvolutionalPoseMachine(**{**NARROW, 'channels': 2, 'center_map_sigma': sigma})
+    model = ConvolutionalPoseMachine(**{**NARROW, 'channels': 2, 'center_map_sigma': None})
     outputs = model(torch.zeros(1, 3, height, width))
     assert [output.shape[2:] for output in outputs] == [(height // 8, width // 8)] * 3
+
+
+# VGG's 2x2 pools by the ceil rule: 97 -> 49 -> 25 -> 13, the center map's 97 -> 12
+VGG = {'reduced_channels': None, 'first_stage_kernel_size': None, 'vgg_tail': (3, 2)}
+
+
+@pytest.mark.parametrize(
+    'options, good, bad, rule',
+    [
+        ({}, (96, 97), (90, 95), 'side % 8 of 0 or 1'),
+        ({'pool_padding': 1}, (96, 90, 95), (97, 105), 'side % 8 other than 1'),
+        (VGG, (96, 90, 95), (97, 105), 'side % 8 other than 1'),
+    ],
+    ids=['paper', 'padded', 'vgg'],
+)
+@torch.no_grad()
+def test_sizes_that_caffe_accepts_with_a_center_map(options, good, bad, rule):
+    """Elsewhere Caffe's two pooling rules disagree, and its Concat layer refuses."""
+    model = ConvolutionalPoseMachine(**{**NARROW, 'channels': 2, **options})
+    for side in good:
+        cells = -(-side // 8) if options else side // 8
+        for height, width in ((side, 32), (32, side)):
+            expected = (cells, 4) if width == 32 else (4, cells)
+            assert model(torch.zeros(1, 3, height, width))[-1].shape[2:] == expected
+    for side in bad:
+        for height, width in ((side, 32), (32, side)):
+            with pytest.raises(ValueError, match=f'{height} x {width} pixels.*{rule}'):
+                model(torch.zeros(1, 3, height, width))
 
 
 def test_stage_1_sees_167_pixels_and_stage_2_sees_407():
@@ -256,7 +283,7 @@ def test_max_pools_are_caffes():
     torch.testing.assert_close(negative, torch.full((1, 1, 3, 2), -3.0), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize('height, width', [(16, 24), (16, 17), (20, 105), (23, 15)])
+@pytest.mark.parametrize('height, width', [(16, 24), (16, 17), (8, 105), (9, 25)])
 def test_center_map_is_averaged_over_clipped_windows(height, width):
     """9x9 windows 8 pixels apart; the last of 16 pixels has 8 rows and divides by 8."""
     trunks = FeatureTrunks(channels=1, kernel_size=1, center_map_sigma=21.0)
