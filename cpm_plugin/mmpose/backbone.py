@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmcv.cnn import build_norm_layer
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor
 
 from ..core.layers import NormLayer
-from ..core.trunks import FeatureTrunks
+from ..core.trunks import FeatureTrunks, VggTrunk
 from .strict import refuse_mismatch
 
 
@@ -30,9 +32,14 @@ class CPMBackbone(BaseBackbone):
         channels: width of the trunks, 128 in the paper.
         kernel_size: of the trunks' convolutions, 9 in the paper.
         shared_trunk: False for a machine of one stage, which has no second trunk.
-        center_map_sigma: adds the pooled center map, a Gaussian in the middle of the
-            crop, where a top-down crop has its person; in input pixels, the authors'
-            is 21. None: without.
+        center_map_sigma: adds the pooled center map: the input's channel after the
+            image's where it has one (``PersonCrop(center_map_sigma=...)``), else a
+            Gaussian in the middle of the crop, where a top-down crop has its person; in
+            input pixels, the authors' is 21. None: without.
+        pool_padding: of the pools; 0 in the paper, 1 in stock MMPose.
+        vgg_tail: takes the trunk of the authors' VGG networks, with these channels after
+            its third pool, in place of the paper's two; channels, kernel_size,
+            shared_trunk and pool_padding have no meaning then.
         norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
         strict_load: refuse checkpoints that do not fit instead of warning.
         init_cfg: None leaves the core's initialisation.
@@ -45,21 +52,37 @@ class CPMBackbone(BaseBackbone):
         kernel_size: int = 9,
         shared_trunk: bool = True,
         center_map_sigma: float | None = None,
+        pool_padding: int = 0,
+        vgg_tail: Sequence[int] | None = None,
         norm_cfg: dict | None = None,
         strict_load: bool = True,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.trunks = FeatureTrunks(
-            in_channels=in_channels,
-            channels=channels,
-            kernel_size=kernel_size,
-            shared_trunk=shared_trunk,
-            center_map_sigma=center_map_sigma,
-            norm_layer=norm_layer_of(norm_cfg),
-        )
+        self.trunks: FeatureTrunks | VggTrunk
+        if vgg_tail is None:
+            self.trunks = FeatureTrunks(
+                in_channels=in_channels,
+                channels=channels,
+                kernel_size=kernel_size,
+                shared_trunk=shared_trunk,
+                center_map_sigma=center_map_sigma,
+                pool_padding=pool_padding,
+                norm_layer=norm_layer_of(norm_cfg),
+            )
+        else:
+            self.trunks = VggTrunk(
+                tail=vgg_tail,
+                in_channels=in_channels,
+                center_map_sigma=center_map_sigma,
+                norm_layer=norm_layer_of(norm_cfg),
+            )
         if strict_load:
             refuse_mismatch(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, in_channels[+ 1], H, W); a channel more is the center map."""
+        image, center_map = x[:, : self.trunks.in_channels], x[:, self.trunks.in_channels :]
+        if center_map.shape[1] == 1:
+            return self.trunks(image, center_map)
         return self.trunks(x)

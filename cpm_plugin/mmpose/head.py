@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.structures import PixelData
 from mmpose.evaluation.functional import pose_pck_accuracy
@@ -14,7 +15,8 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
-from ..core.network import BeliefStages, split_features
+from ..core.joints import JOINT_SETS, JointSet
+from ..core.network import BeliefStages, joint_set_of, split_features
 from .backbone import norm_layer_of
 from .strict import refuse_mismatch
 
@@ -35,9 +37,15 @@ class CPMStageHead(BaseHead):
             ``CPMHeatmap(background=True)`` makes. It is cut off before flip test,
             decoding and ``output_heatmaps``.
         center_map: the features hold the pooled center map, for stages 2 and later.
+        joints: what the belief channels are, the name of a set in
+            :data:`cpm_plugin.core.joints.JOINT_SETS`; None: the dataset's joints. Needed
+            where the two differ, as the authors' 14 joints and MPII's 16.
+        output_joints: the set that predictions are given in, the dataset's; with joints.
+            A joint that the head has not, MPII's pelvis and thorax, is put between the
+            two that it lies between.
         channels, reduced_channels, first_stage_channels, reduce_kernel_size,
-        first_stage_kernel_size, refine_kernel_size: see
-            :class:`cpm_plugin.core.network.BeliefStages`; defaults are the paper's.
+        first_stage_kernel_size, refine_kernel_size, refine_depth, beliefs_first, dropout:
+            see :class:`cpm_plugin.core.network.BeliefStages`; defaults are the paper's.
         norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
         loss: config of ``IntermediateSupervisionLoss``.
         target_fields: names of the targets in ``gt_fields``, one for all stages or one a
@@ -54,12 +62,17 @@ class CPMStageHead(BaseHead):
         num_stages: int = 6,
         background: bool = False,
         center_map: bool = False,
+        joints: str | None = None,
+        output_joints: str | None = None,
         channels: int = 128,
-        reduced_channels: int = 32,
+        reduced_channels: int | None = 32,
         first_stage_channels: int = 512,
         reduce_kernel_size: int = 5,
-        first_stage_kernel_size: int = 9,
+        first_stage_kernel_size: int | None = 9,
         refine_kernel_size: int = 11,
+        refine_depth: int = 3,
+        beliefs_first: bool = False,
+        dropout: float = 0.0,
         norm_cfg: dict | None = None,
         loss: dict | None = None,
         target_fields: str | Sequence[str] = 'heatmaps',
@@ -80,8 +93,13 @@ class CPMStageHead(BaseHead):
             reduce_kernel_size=reduce_kernel_size,
             first_stage_kernel_size=first_stage_kernel_size,
             refine_kernel_size=refine_kernel_size,
+            refine_depth=refine_depth,
+            beliefs_first=beliefs_first,
+            dropout=dropout,
             norm_layer=norm_layer_of(norm_cfg),
         )
+        self.joints = joint_set_of(joints, num_keypoints)
+        self.output_sources = _output_sources(self.joints, output_joints)
         names = [target_fields] * num_stages if isinstance(target_fields, str) else target_fields
         if len(names) != num_stages:
             raise ValueError(
@@ -107,7 +125,8 @@ class CPMStageHead(BaseHead):
         Args:
             feats: features; under ``test_cfg['flip_test']`` a list of two, of the picture
                 and of the mirrored one.
-            data_samples: of the batch; the first one's ``flip_indices`` are used.
+            data_samples: of the batch; the first one's ``flip_indices`` are used, unless the
+                head has joints of its own.
 
         Returns:
             T tensors (N, num_keypoints, h, w) in float32, whatever autocast chose.
@@ -116,11 +135,14 @@ class CPMStageHead(BaseHead):
         num_keypoints = self.stages.num_keypoints
         if not test_cfg.get('flip_test', False):
             return [beliefs[:, :num_keypoints].float() for beliefs in self.forward(feats)]
-        flip_indices = data_samples[0].metainfo['flip_indices']
+        if self.joints is not None:
+            flip_indices: Sequence[int] = self.joints.flip_indices
+        else:
+            flip_indices = data_samples[0].metainfo['flip_indices']
         if len(flip_indices) != num_keypoints:
             raise ValueError(
                 f'the dataset has {len(flip_indices)} joints, the head num_keypoints='
-                f'{num_keypoints}; make the two agree'
+                f'{num_keypoints}; make the two agree, or give the head joints and output_joints'
             )
         straight, mirrored = map(self.forward, feats)
         return [
@@ -145,10 +167,20 @@ class CPMStageHead(BaseHead):
             ``PixelData`` with ``heatmaps`` (num_keypoints, h, w).
         """
         beliefs = self.keypoint_beliefs(feats, batch_data_samples, test_cfg)[-1]
-        instances = self.decode(beliefs)
+        instances = [self._for_dataset(instance) for instance in self.decode(beliefs)]
         if not test_cfg.get('output_heatmaps', False):
             return instances
         return instances, [PixelData(heatmaps=maps) for maps in beliefs.detach()]
+
+    def _for_dataset(self, instance: InstanceData) -> InstanceData:
+        """Predictions of the head's joints as predictions of ``output_joints``."""
+        if self.output_sources is None:
+            return instance
+        for key, value in instance.all_items():
+            if key.startswith('keypoint'):  # (1, K[, 2]), as MMPose's own selection does
+                parts = [value[:, list(channels)].mean(axis=1) for channels in self.output_sources]
+                instance.set_field(np.stack(parts, axis=1), key)
+        return instance
 
     def loss(self, feats: Any, batch_data_samples: Sequence[Any], train_cfg: dict = {}) -> dict:  # noqa: B006
         """Loss and accuracy of every stage: ``loss_stage1``, ``acc_stage1``, ...
@@ -194,6 +226,17 @@ class CPMStageHead(BaseHead):
                 "dict(type='CPMHeatmap', background=True, ...) or background=False in the head"
             ) from error
         return torch.cat([joint_weights, torch.cat(background)], dim=1)
+
+
+def _output_sources(joints: JointSet | None, output: str | None) -> Any:
+    if output is None:
+        return None
+    if joints is None or output not in JOINT_SETS:
+        raise ValueError(
+            f'output_joints={output!r} must be one of {", ".join(JOINT_SETS)}, and needs joints, '
+            'the set that the belief channels are'
+        )
+    return joints.sources(JOINT_SETS[output])
 
 
 def _field(sample: Any, name: str) -> Tensor:
