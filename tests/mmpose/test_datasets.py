@@ -10,8 +10,9 @@ from mmpose.registry import DATASETS
 from scipy.io import savemat
 
 from cpm_plugin.core.joints import LSP, JointSet
+from cpm_plugin.core.person_scale import mpii_like_scales
 from cpm_plugin.mmpose import LspDataset
-from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info
+from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info, picture_middle, read_joints
 
 COUNT = 5
 
@@ -128,6 +129,100 @@ def test_dataset_makes_boxes_of_labelled_joints(tmp_path):
 def test_negative_margin_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r'box_margin -0\.1'):
         build(tmp_path, box_margin=-0.1)
+
+
+# -- the authors' center and scale
+
+
+def test_visible_is_the_third_row_of_lsp_extended_and_not_occluded_in_lsp(tmp_path, marks):
+    for layout, visible in (('lspet', marks), ('lsp', 1 - marks)):
+        (tmp_path / layout).mkdir()
+        joints = read_joints(write(tmp_path / layout, marks, layout) / 'joints.mat')
+        np.testing.assert_array_equal(joints.visible, visible)
+        np.testing.assert_array_equal(
+            joints.labelled, marks if layout == 'lspet' else marks * 0 + 1
+        )
+        np.testing.assert_array_equal(joints.keypoints, positions())
+        assert joints.extended == (layout == 'lspet')
+
+
+def crowd():
+    return np.random.default_rng(0).uniform(10, 200, (COUNT, 14, 2))
+
+
+def authors(root, **arguments):
+    people = build(root, center_scale='authors', **arguments)
+    return [people.get_data_info(index) for index in range(len(people))]
+
+
+def test_center_of_lsp_extended_is_in_the_middle_of_the_labelled_joints(tmp_path, marks):
+    points = crowd()
+    root = write(tmp_path, marks, points=points)
+    infos = authors(root)
+    scales = mpii_like_scales(points, marks, LSP)
+    assert len(set(scales.round(3))) == COUNT
+    for info in infos:
+        known = points[info['img_id'] - 1][marks[info['img_id'] - 1] > 0]
+        middle = (known.min(axis=0) + known.max(axis=0)) / 2
+        np.testing.assert_allclose(info['bbox_center'], [middle], rtol=1e-6)
+        side = 200 * scales[info['img_id'] - 1]
+        np.testing.assert_allclose(info['bbox_scale'], [[side, side]], rtol=1e-6)
+        assert info['bbox_center'].dtype == info['bbox_scale'].dtype == np.float32
+
+
+def test_center_of_lsp_is_in_the_middle_of_the_picture_and_occluded_joints_do_not_count(tmp_path):
+    points, occluded = crowd(), np.zeros((COUNT, 14))
+    occluded[2, :5] = 1
+    infos = authors(write(tmp_path, occluded, 'lsp', points=points))
+    scales = mpii_like_scales(points, 1 - occluded, LSP)
+    for info, scale in zip(infos, scales, strict=True):
+        # pictures of 32 x 24: MATLAB's 16, 12, counted from 0
+        assert info['bbox_center'].tolist() == [[15, 11]]
+        np.testing.assert_allclose(info['bbox_scale'], [[200 * scale] * 2], rtol=1e-6)
+    all_joints = mpii_like_scales(points, np.ones((COUNT, 14)), LSP)
+    assert abs(all_joints[2] - scales[2]) > 0.01
+
+
+def test_ratios_are_those_of_the_whole_file(tmp_path):
+    root = write(tmp_path, np.ones((COUNT, 14)), points=crowd())
+    everybody, some = authors(root), authors(root, image_range=(2, 3))
+    for whole, part in zip(everybody[1:3], some, strict=True):
+        np.testing.assert_array_equal(part['bbox_scale'], whole['bbox_scale'])
+    alone = mpii_like_scales(crowd()[1:3], np.ones((2, 14)), LSP)
+    assert abs(200 * alone[0] - some[0]['bbox_scale'][0, 0]) > 1
+
+
+@pytest.mark.parametrize('layout', ['lsp', 'lspet'])
+def test_all_else_is_as_without_the_authors_scale(tmp_path, layout):
+    root = write(tmp_path, np.full((COUNT, 14), layout == 'lspet'), layout, points=crowd())
+    people = build(root)
+    for index, info in enumerate(authors(root)):
+        plain = people.get_data_info(index)
+        assert set(info) - set(plain) == {'bbox_center', 'bbox_scale'}
+        for key in ('bbox', 'keypoints', 'keypoints_visible', 'area', 'img_path'):
+            np.testing.assert_array_equal(info[key], plain[key])
+
+
+def test_unknown_center_scale_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="center_scale 'mpii' must be 'box' or 'authors'"):
+        build(tmp_path, center_scale='mpii')
+
+
+@pytest.mark.parametrize('content', [None, b'', b'<html>'], ids=['missing', 'empty', 'text'])
+def test_picture_without_a_size_is_named(tmp_path, content):
+    root = write(tmp_path, np.zeros((COUNT, 14)), 'lsp', points=crowd())
+    broken = root / 'images' / 'im0003.jpg'
+    broken.unlink()
+    if content is not None:
+        broken.write_bytes(content)
+    with pytest.raises(ValueError, match=rf'{re.escape(str(broken))}: not a picture'):
+        authors(root)
+    assert len(build(root)) == COUNT  # the default reads no picture
+
+
+def test_size_is_that_of_the_picture_as_it_is_loaded(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((31, 50, 3), np.uint8))
+    assert picture_middle(tmp_path / 'a.png') == (24, 14.5)
 
 
 # -- range
@@ -344,6 +439,14 @@ def test_lsp_extended(shared_data):
     known = info['keypoints'][0][info['keypoints_visible'][0] > 0]
     assert x1 < known[:, 0].min() and x2 > known[:, 0].max()
     assert y1 < known[:, 1].min() and y2 > known[:, 1].max()
+
+
+def test_authors_scale_of_lsp_extended(shared_data):
+    infos = authors(shared_data / 'lspet', image_range=(1, 1000))
+    scales = np.concatenate([info['bbox_scale'] for info in infos])[:, 0] / 200
+    assert len(scales) == 1000 and np.isfinite(scales).all()
+    # most athletes of LSP Extended are 100 to 200 pixels tall
+    assert 0.5 < np.quantile(scales, 0.05) < np.quantile(scales, 0.95) < 1.2
 
 
 def test_share_of_torsos_in_the_reported_images(shared_data):

@@ -1,0 +1,196 @@
+"""``FlicDataset``: Frames Labeled In Cinema in its native layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.registry import DATASETS
+from mmpose.structures.bbox import bbox_cs2xyxy
+from scipy.io import loadmat
+
+from ..core.joints import FLIC
+from ..core.person_scale import PIXELS_OF_SCALE_1
+from .datasets import dataset_info
+
+# Of FLIC's 29 columns those with a position: both sides' shoulder, elbow and wrist, hips,
+# eyes, nose. The authors leave the eyes out and call the nose head.
+_ANNOTATED = 11
+_EYES = [8, 9]
+# MPII's scale for a pixel of torso height: `constant` in genJSON.m.
+_SCALE_OF_TORSO = 0.0110
+
+
+class FlicExample(NamedTuple):
+    """An entry of ``examples.mat``: the picture's name, key points (9, 2) and center (2,) in
+    pixels from 0, scale in MPII's unit, and whether it belongs to the test set."""
+
+    filepath: str
+    keypoints: np.ndarray
+    center: np.ndarray
+    scale: float
+    istest: bool
+
+
+def observer_centric(keypoints: np.ndarray) -> np.ndarray:
+    """Key points (9, 2) with left and right exchanged where the right shoulder is right of the
+    left one: left is always the one with the larger x."""
+    left, right = FLIC.index('left_shoulder'), FLIC.index('right_shoulder')
+    return (
+        keypoints[list(FLIC.flip_indices)]
+        if keypoints[right, 0] > keypoints[left, 0]
+        else keypoints
+    )
+
+
+def center_and_scale(torsobox: np.ndarray) -> tuple[np.ndarray, float]:
+    """Center (2,) and MPII-like scale of the person with a torso box x1, y1, x2, y2."""
+    x1, y1, x2, y2 = torsobox
+    return np.array([(x1 + x2) / 2, 0.7 * y1 + 0.3 * y2]), _SCALE_OF_TORSO * (y2 - y1)
+
+
+def read_examples(path: str | Path) -> list[FlicExample]:
+    """``examples.mat`` of FLIC, in its order.
+
+    Raises:
+        ValueError: naming the file, if it is missing or not such a file, and the example
+            (counted from 1) that has not 11 joints or has no torso.
+    """
+    if not Path(path).is_file():
+        raise ValueError(
+            f'{path}: no such file. FlicDataset expects DATA_ROOT/examples.mat and '
+            'DATA_ROOT/images/; set data_root to where FLIC was unpacked'
+        )
+    try:
+        entries = loadmat(path, simplify_cells=True, variable_names=['examples'])['examples']
+    except Exception as error:  # loadmat raises many kinds on a broken file
+        raise ValueError(
+            f"{path}: not a MATLAB file with a struct 'examples' ({error}); unpack FLIC anew"
+        ) from error
+    examples = []
+    # an array of one struct is read as that struct
+    for number, entry in enumerate(np.atleast_1d(entries), start=1):
+        try:
+            examples.append(_example(entry))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'{path}: example {number} is not as in FLIC ({type(error).__name__}: {error}); '
+                'filepath, coords with 11 joints, torsobox and istest are needed'
+            ) from error
+    return examples
+
+
+def _example(entry: dict[str, Any]) -> FlicExample:
+    coords = np.asarray(entry['coords'], dtype=np.float64)
+    if coords.ndim != 2 or len(coords) != 2:
+        raise ValueError(f'coords {coords.shape} must be (2, 29) or (2, 11)')
+    joints = coords[:, ~np.isnan(coords).all(axis=0)].T
+    if len(joints) != _ANNOTATED or np.isnan(joints).any():
+        raise ValueError(f'coords has {len(joints)} joints, expected {_ANNOTATED}, none half NaN')
+    torsobox = np.asarray(entry['torsobox'], dtype=np.float64).ravel()
+    if torsobox.shape != (4,) or not torsobox[3] > torsobox[1]:
+        raise ValueError(f'torsobox {torsobox.tolist()} must be x1, y1, x2, y2 with y2 > y1')
+    center, scale = center_and_scale(torsobox)
+    # MATLAB's pixels begin with 1
+    keypoints = observer_centric(np.delete(joints, _EYES, axis=0)) - 1
+    return FlicExample(str(entry['filepath']), keypoints, center - 1, scale, bool(entry['istest']))
+
+
+@DATASETS.register_module()
+class FlicDataset(BaseCocoStyleDataset):
+    """FLIC (Sapp & Taskar, CVPR 2013), from ``data_root/examples.mat`` and
+    ``data_root/images/``, as the authors read it (``genJSON.m``, ``run_benchmark.m``).
+
+    Left and right are the observer's: left is the side with the larger x, that of a person
+    who faces the camera. The head is FLIC's nose; all 9 joints of all people are labelled.
+
+    Every sample has ``bbox_center`` (1, 2), in the upper part of FLIC's torso box, and
+    ``bbox_scale`` (1, 2), MPII's scale x 200 pixels, from the height of that box; ``bbox`` is
+    the square they describe. ``img_id`` is the same for all people of a picture, who
+    stand together in the list, so that ``AddNeighbours`` finds them, though only
+    those of the same split; the authors' data have people of the test set as neighbours, too.
+
+    To evaluate: ``TorsoPCKAccuracy``, whose ``torso/PCK_elbow`` and ``torso/PCK_wrist`` at
+    0.2 of the torso, left shoulder to right hip, are the figures of the paper. It takes the
+    torso of the ground truth; ``run_benchmark.m`` takes that of the prediction,
+    ``norm(prediction(1,:) - prediction(8,:))``, by which a too large figure is forgiven
+    more.
+
+    Args:
+        split: ``'train'`` or ``'test'``; None: ``'test'`` with ``test_mode``, else ``'train'``.
+            Training has all examples without the mark ``istest``, as in the authors'
+            data.
+
+    Raises:
+        ValueError: naming the file or value, for a missing or broken file, an unknown
+            split or one without examples.
+    """
+
+    METAINFO = dataset_info(
+        FLIC,
+        dataset_name='flic',
+        paper_info=dict(
+            author='Ben Sapp and Ben Taskar',
+            title='MODEC: Multimodal Decomposable Models for Human Pose Estimation',
+            container='CVPR',
+            year='2013',
+            homepage='https://bensapp.github.io/flic-dataset.html',
+        ),
+    )
+
+    def __init__(
+        self,
+        ann_file: str = 'examples.mat',
+        data_prefix: dict = dict(img='images/'),  # noqa: B006
+        split: str | None = None,
+        test_mode: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.split = split or ('test' if test_mode else 'train')
+        if self.split not in ('train', 'test'):
+            raise ValueError(f"split {split!r} must be 'train', 'test' or None")
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix, test_mode=test_mode, **kwargs)
+
+    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+        examples = read_examples(self.ann_file)
+        pictures: dict[str, int] = {}
+        instances = []
+        for number, example in enumerate(examples, start=1):
+            if example.istest != (self.split == 'test'):
+                continue
+            img_id = pictures.setdefault(example.filepath, len(pictures) + 1)
+            instances.append(self._instance(number, img_id, example))
+        if not instances:
+            raise ValueError(
+                f'{self.ann_file}: none of {len(examples)} examples is of the {self.split} set'
+            )
+        instances.sort(key=lambda instance: instance['img_id'])
+        images = [
+            dict(img_id=img_id, img_path=self._path(name)) for name, img_id in pictures.items()
+        ]
+        return instances, images
+
+    def _instance(self, number: int, img_id: int, example: FlicExample) -> dict[str, Any]:
+        center = example.center[None].astype(np.float32)
+        side = PIXELS_OF_SCALE_1 * example.scale
+        scale = np.full((1, 2), side, dtype=np.float32)
+        return dict(
+            id=number,
+            img_id=img_id,
+            img_path=self._path(example.filepath),
+            category_id=1,
+            iscrowd=0,
+            bbox=bbox_cs2xyxy(center, scale),
+            bbox_center=center,
+            bbox_scale=scale,
+            bbox_score=np.ones(1, dtype=np.float32),
+            keypoints=example.keypoints[None].astype(np.float32),
+            keypoints_visible=np.ones((1, len(FLIC.names)), dtype=np.float32),
+            num_keypoints=len(FLIC.names),
+            area=np.array(side**2, dtype=np.float32),
+        )
+
+    def _path(self, name: str) -> str:
+        return str(Path(self.data_prefix['img']) / name)
