@@ -1,0 +1,82 @@
+"""Convert weights that the authors trained with Caffe; Caffe itself is not needed.
+
+    python tools/convert_caffe.py pose_iter_985000_addLEEDS.caffemodel cpm_mpii.pth --model cpm_mpii
+
+The files are those that testing/get_model.sh of the authors' release downloads into its model/
+folder (github.com/shihenw/convolutional-pose-machines-release):
+
+    --model        file                                            what it is
+    cpm_mpii       _trained_MPI/pose_iter_985000_addLEEDS          MPII and LSP, 6 stages
+                   _trained_MPI/pose_iter_630000                   MPII alone
+    cpm_lsp        _trained_LEEDS_PC/pose_iter_395000              LSP alone
+    cpm_flic       _trained_FLIC/pose_iter_40000                   FLIC, 4 stages
+    cpm_mpii_vgg   _trained_MPI/pose_iter_320000                   MPII, VGG trunk
+    cpm_person     _trained_person_MPI/pose_iter_70000             where people are, VGG trunk
+
+The result loads by cpm_plugin.create_model('cpm_mpii', checkpoint='cpm_mpii.pth'), and in MMPose
+as the checkpoint of a config of the same network. cpm_mpii and cpm_lsp are one and the same
+network: name the one that the weights are of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from cpm_plugin.core.caffe_networks import CAFFE_MODELS, load_caffemodel
+from cpm_plugin.core.models import create_model
+
+
+def checkpoint_of(source: Path, name: str) -> dict:
+    """The file's weights by MMPose's names, and where they are from, as plain types."""
+    state = load_caffemodel(source, name)
+    halves = {'trunks': 'backbone', 'stages': 'head'}
+    with torch.device('meta'):
+        joints = create_model(name).joints
+    meta = {'model': name, 'joints': list(joints.names), 'source': source.name}
+    with source.open('rb') as file:
+        meta['sha256'] = hashlib.file_digest(file, 'sha256').hexdigest()
+    named = {f'{halves[key.split(".")[0]]}.{key}': value for key, value in state.items()}
+    return {'state_dict': named, 'meta': meta}
+
+
+def save(checkpoint: dict, out: Path) -> None:
+    """Write the whole file, or nothing."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as temporary:
+        torch.save(checkpoint, Path(temporary) / out.name)
+        (Path(temporary) / out.name).rename(out)
+
+
+def main() -> int:
+    """Returns 0 when done, exits with 2 for bad arguments or weights that do not fit."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source', metavar='MODEL.caffemodel', type=Path, help='the weights')
+    parser.add_argument('out', metavar='OUT.pth', type=Path, help='file to write; must not exist')
+    parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='their network')
+    args = parser.parse_args()
+    try:
+        if args.out.exists():
+            raise ValueError(f'{args.out} exists: remove it or choose another name')
+        checkpoint = checkpoint_of(args.source, args.model)
+        save(checkpoint, args.out)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    state, meta = checkpoint['state_dict'], checkpoint['meta']
+    count = sum(value.numel() for value in state.values())
+    print(f'{args.source} (sha256 {meta["sha256"]}): {len(state) // 2} layers of {args.model}')
+    print(f'joints: {", ".join(meta["joints"])}')
+    print(f'{args.out}: {count:,} weights')
+    print(f'to use: cpm_plugin.create_model({args.model!r}, checkpoint={str(args.out)!r})')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
