@@ -27,6 +27,7 @@ from mmpose.apis import init_model  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 from cpm_plugin.core.pck import format_table  # noqa: E402
+from cpm_plugin.mmpose.datasets import dataset_info  # noqa: E402
 from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
 from cpm_plugin.mmpose.metrics import joints_of  # noqa: E402
 from cpm_plugin.mmpose.stages import draw_stages, predict_stages, stage_beliefs  # noqa: E402
@@ -60,11 +61,15 @@ def main() -> int:
         parser.error(f'--person {person}: the test set has 0 to {len(predictions.truth) - 1}')
 
     batch = pseudo_collate([loader.dataset[person]])
-    crop = batch['inputs'][0].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR to RGB
+    crop = batch['inputs'][0][:3].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR to RGB
     beliefs, _ = stage_beliefs(model, batch)
     keypoints = [model.head.decode(maps)[0].keypoints[0] for maps in beliefs]
     maps = [maps[0].detach().cpu().numpy() for maps in beliefs]
-    figure = draw_stages(crop, maps, keypoints, joints, np.asarray(meta['skeleton_link_colors']))
+    drawn, colors = joints, meta['skeleton_link_colors']
+    if model.head.joints is not None:  # what the channels of the maps are
+        drawn = model.head.joints
+        colors = [link['color'] for link in dataset_info(drawn)['skeleton_info'].values()]
+    figure = draw_stages(crop, maps, keypoints, drawn, np.asarray(colors))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=110)
 

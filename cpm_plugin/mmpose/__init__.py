@@ -15,21 +15,39 @@ compat.apply()
 
 from .backbone import CPMBackbone  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
+from .crops import (  # noqa: E402
+    GetPersonCenterScale,
+    GetPictureCenterScale,
+    PersonCrop,
+    RandomScaleRotate,
+)
 from .datasets import FiguresDataset, LspDataset  # noqa: E402
+from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import ChannelsLastHook  # noqa: E402
 from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
-from .transforms import AddNeighbours  # noqa: E402
+from .preprocessor import CPMDataPreprocessor  # noqa: E402
+from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
+from .transforms import AddNeighbours, SelectJoints  # noqa: E402
 
 __all__ = [
     'AddNeighbours',
     'CPMBackbone',
+    'CPMDataPreprocessor',
     'CPMHeatmap',
     'CPMStageHead',
     'ChannelsLastHook',
     'FiguresDataset',
+    'FlicDataset',
+    'GetOctaveCenterScale',
+    'GetPersonCenterScale',
+    'GetPictureCenterScale',
     'IntermediateSupervisionLoss',
     'LspDataset',
+    'PersonCrop',
+    'RandomScaleRotate',
+    'ScaleSearchHook',
+    'SelectJoints',
     'TorsoPCKAccuracy',
 ]

@@ -31,10 +31,9 @@ class CPMHeatmap(BaseKeypointCodec):
     - ``heatmaps`` (K[+1], H, W), the background last;
     - ``heatmaps_all``, the same with the joints of everybody in the crop, with
       ``all_people`` (put ``AddNeighbours`` after ``TopdownAffine``);
-    - ``keypoint_weights`` (1, K): 0 where a joint is not labelled or leaves no trace in
-      the map, as in MMPose's codecs;
-    - ``background_weights`` (1, 1), with ``background``: 0 where a joint is not labelled,
-      because then nobody knows what is background.
+    - ``keypoint_weights`` (1, K): 0 where a joint is masked in the loss;
+    - ``background_weights`` (1, 1), with ``background``: 0 where a joint is masked because
+      it is not labelled: then nobody knows what is background.
 
     Args:
         input_size: (width, height) of the network input in pixels.
@@ -42,6 +41,10 @@ class CPMHeatmap(BaseKeypointCodec):
         sigma: of the Gaussians in input pixels; the authors' is 7 at 368 x 368.
         background: adds the background channel.
         all_people: adds ``heatmaps_all``.
+        mask_unlabelled: joints that are not labelled count nothing in the loss. False, the
+            authors' way: their ideal map is empty, as if they were not there.
+        mask_outside: nor do joints that leave no trace in the map, as in MMPose's codecs.
+            False, the authors' way: their ideal map is empty.
         truncation: beliefs below this are 0 (the authors' 0.01).
         subpixel: refine peaks between cells when decoding.
     """
@@ -55,6 +58,8 @@ class CPMHeatmap(BaseKeypointCodec):
         sigma: float = 7.0,
         background: bool = False,
         all_people: bool = False,
+        mask_unlabelled: bool = True,
+        mask_outside: bool = True,
         truncation: float = TRUNCATION,
         subpixel: bool = True,
     ) -> None:
@@ -73,6 +78,8 @@ class CPMHeatmap(BaseKeypointCodec):
         self.sigma = sigma
         self.background = background
         self.all_people = all_people
+        self.mask_unlabelled = mask_unlabelled
+        self.mask_outside = mask_outside
         self.truncation = truncation
         self.subpixel = subpixel
         self.field_mapping_table = dict(heatmaps='heatmaps')
@@ -99,13 +106,16 @@ class CPMHeatmap(BaseKeypointCodec):
             keypoints_visible = np.ones(keypoints.shape[:2], dtype=np.float32)
         keypoints = keypoints[..., :2]
         labelled = keypoints_visible >= 0.5
+        known = labelled if self.mask_unlabelled else np.ones_like(labelled)
         inside = position_in_map(keypoints, self.heatmap_size, stride=self.stride, sigma=self.sigma)
+        # where a joint that is not labelled lies means nothing
+        counts = known & (inside | ~labelled) if self.mask_outside else known
         encoded = dict(
             heatmaps=self._maps(keypoints, labelled),
-            keypoint_weights=(labelled & inside).astype(np.float32),
+            keypoint_weights=counts.astype(np.float32),
         )
         if self.background:
-            encoded['background_weights'] = labelled.all(axis=1, keepdims=True).astype(np.float32)
+            encoded['background_weights'] = known.all(axis=1, keepdims=True).astype(np.float32)
         if self.all_people:
             if neighbour_keypoints is None or neighbour_keypoints_visible is None:
                 raise ValueError(

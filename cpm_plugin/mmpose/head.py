@@ -18,6 +18,7 @@ from torch import Tensor
 from ..core.joints import JOINT_SETS, JointSet
 from ..core.network import BeliefStages, joint_set_of, split_features
 from .backbone import norm_layer_of
+from .scale_search import search_scales
 from .strict import refuse_mismatch
 
 
@@ -54,6 +55,8 @@ class CPMStageHead(BaseHead):
         strict_load: refuse checkpoints that do not fit instead of warning.
         init_cfg: None leaves the core's initialisation.
     """
+
+    searches_scales = True  # see ScaleSearchHook
 
     def __init__(
         self,
@@ -162,17 +165,31 @@ class CPMStageHead(BaseHead):
     def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
         """Joint positions of the last stage, in network-input pixels.
 
+        Where the samples have ``crop_scales`` (:mod:`.scale_search`), the features are of S
+        crops of each of the N people, one person after the other; positions are then whole
+        pixels of the picture, expressed in input pixels of the crop of scale 1.
+
         Returns:
             A list of ``InstanceData``; with ``test_cfg['output_heatmaps']`` also a list of
             ``PixelData`` with ``heatmaps`` (num_keypoints, h, w).
         """
         beliefs = self.keypoint_beliefs(feats, batch_data_samples, test_cfg)[-1]
-        instances = [self._for_dataset(instance) for instance in self.decode(beliefs)]
+        several = 'crop_scales' in batch_data_samples[0].metainfo
+        if several:
+            found = search_scales(beliefs, batch_data_samples, self.decoder)
+        else:
+            found = self.decode(beliefs)
+        instances = [self.for_dataset(instance) for instance in found]
         if not test_cfg.get('output_heatmaps', False):
             return instances
+        if several:
+            raise ValueError(
+                'output_heatmaps=True gives the maps of one crop a person, and scale search has '
+                'several; leave one of the two out'
+            )
         return instances, [PixelData(heatmaps=maps) for maps in beliefs.detach()]
 
-    def _for_dataset(self, instance: InstanceData) -> InstanceData:
+    def for_dataset(self, instance: InstanceData) -> InstanceData:
         """Predictions of the head's joints as predictions of ``output_joints``."""
         if self.output_sources is None:
             return instance
@@ -187,7 +204,7 @@ class CPMStageHead(BaseHead):
 
         MMEngine sums what has "loss" in its name into the loss of the machine. Accuracy is
         MMPose's ``pose_pck_accuracy``: how many labelled joints have their peak within 5 % of
-        the map, averaged over the kinds of joints.
+        the map, averaged over the kinds of joints; joints with an empty map are not counted.
         """
         beliefs = self.forward(feats)
         fields = {
@@ -202,13 +219,14 @@ class CPMStageHead(BaseHead):
             beliefs, targets, self._channel_weights(joint_weights, batch_data_samples)
         )
         log: dict[str, Tensor] = {}
-        mask = to_numpy(joint_weights) > 0
+        labelled = to_numpy(joint_weights) > 0
         for stage, (loss, belief, target) in enumerate(zip(losses, beliefs, targets), start=1):
             num_keypoints = self.stages.num_keypoints
+            ideal = to_numpy(target[:, :num_keypoints])
             _, accuracy, _ = pose_pck_accuracy(
                 to_numpy(belief[:, :num_keypoints].float()),
-                to_numpy(target[:, :num_keypoints]),
-                mask,
+                ideal,
+                labelled & (ideal.max(axis=(2, 3)) > 0),
             )
             log[f'loss_stage{stage}'] = loss
             log[f'acc_stage{stage}'] = loss.new_tensor(accuracy)

@@ -73,8 +73,9 @@ def predict_stages(model: nn.Module, batches: Iterable[dict[str, Any]]) -> Stage
         beliefs, samples = stage_beliefs(model, batch)
         per_stage = []
         for maps in beliefs:
+            found = [model.head.for_dataset(instance) for instance in model.head.decode(maps)]
             # moves the positions from the crop to the picture, in place
-            decoded = model.add_pred_to_datasample(model.head.decode(maps), None, samples)
+            decoded = model.add_pred_to_datasample(found, None, samples)
             per_stage.append(np.concatenate([s.pred_instances.keypoints for s in decoded]))
         keypoints.append(np.stack(per_stage))
         truth += [sample.gt_instances.keypoints for sample in samples]

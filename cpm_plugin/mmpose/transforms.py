@@ -1,8 +1,10 @@
-"""``AddNeighbours``: the joints of the other people in a top-down crop."""
+"""Transforms of joints: ``SelectJoints`` of a data set that a model has, and ``AddNeighbours``,
+the joints of the other people in a top-down crop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -13,12 +15,85 @@ from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmpose.structures.keypoint import flip_keypoints
 
+from ..core.joints import JOINT_SETS
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """What :class:`SelectJoints` does to the key points of anybody in the picture."""
+
+    sources: tuple[tuple[int, ...], ...]
+    first_pixel: int
+
+    def __call__(
+        self, keypoints: np.ndarray, visible: np.ndarray, shape: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(P, K, 2) and (P, K) in a picture (height, width) -> the same of the model's joints."""
+        channels = [list(parts) for parts in self.sources]
+        points = np.stack([keypoints[:, part].mean(axis=1) for part in channels], axis=1)
+        known = np.stack([visible[:, part].min(axis=1) for part in channels], axis=1)
+        points -= self.first_pixel
+        inside = ((points >= 0) & (points < np.array(shape[1::-1]))).all(axis=-1)
+        return points, known * inside
+
+
+@TRANSFORMS.register_module()
+class SelectJoints(BaseTransform):
+    """The data set's joints as the authors' training reads them: MPII's 16 as their 14.
+
+    Joints outside the picture count as not labelled (``ReadMetaData`` of their
+    ``data_transformer.cpp``). Stands before ``RandomFlip``, in training alone; for testing
+    there is ``CPMStageHead(output_joints=...)``, which gives the data set its own joints
+    back.
+
+    Required keys: keypoints (1, K, 2), keypoints_visible (1, K), flip_indices,
+    dataset_keypoint_weights (K,), ori_shape. All but the last are changed;
+    ``joint_selection`` is added, for ``AddNeighbours``.
+
+    Args:
+        source: the data set's joints, a name in :data:`cpm_plugin.core.joints.JOINT_SETS`.
+        target: the model's.
+        first_pixel: number of the first pixel in the joints that the data set gives. It
+            is 1 for stock ``MpiiDataset``, which counts centers from 0 and joints, as
+            MPII does, from 1.
+
+    Raises:
+        ValueError: for an unknown name, a model's joint that the data set has not, or
+            samples with another number of joints than ``source``.
+    """
+
+    def __init__(self, source: str, target: str, first_pixel: int = 0) -> None:
+        for name in (source, target):
+            if name not in JOINT_SETS:
+                raise ValueError(f'no joint set {name!r}; there are: {", ".join(JOINT_SETS)}')
+        self.source, self.target = JOINT_SETS[source], JOINT_SETS[target]
+        self.selection = _Selection(self.source.sources(self.target), first_pixel)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        count = results['keypoints'].shape[1]
+        if count != len(self.source.names):
+            raise ValueError(
+                f'the sample has {count} joints, {len(self.source.names)} were expected: '
+                f'{", ".join(self.source.names)}; give SelectJoints the source of the data set'
+            )
+        results['keypoints'], results['keypoints_visible'] = self.selection(
+            results['keypoints'], results['keypoints_visible'], results['ori_shape']
+        )
+        results['flip_indices'] = list(self.target.flip_indices)
+        weights = np.asarray(results['dataset_keypoint_weights'])
+        results['dataset_keypoint_weights'] = np.array(
+            [weights[list(channels)].min() for channels in self.selection.sources], np.float32
+        )
+        results['joint_selection'] = self.selection
+        return results
+
 
 @TRANSFORMS.register_module()
 class AddNeighbours(BaseTransform):
     """Add the key points of the other people in the picture, in crop coordinates.
 
-    Stands after ``TopdownAffine`` and repeats its flip and warp. Neighbours are the
+    Stands after ``TopdownAffine`` or ``PersonCrop`` and repeats its flip and warp, and
+    ``SelectJoints`` where that was applied. Neighbours are the
     entries of the same ``img_id`` next to this one in the dataset's list, where MMPose's
     COCO-style datasets and MPII keep all people of a picture together.
 
@@ -43,6 +118,8 @@ class AddNeighbours(BaseTransform):
                 'the number of the sample; use a ConcatDataset'
             )
         people = list(_neighbours(results['dataset'], results['sample_idx'], results['img_id']))
+        if select := results.get('joint_selection'):
+            people = [select(*person, results['ori_shape']) for person in people]
         num_joints = results['keypoints'].shape[1]
         keypoints = np.concatenate([np.zeros((0, num_joints, 2)), *(k for k, _ in people)])
         visible = np.concatenate([np.zeros((0, num_joints)), *(v for _, v in people)])

@@ -6,7 +6,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from cpm_plugin.core.trunks import FeatureTrunks
+from cpm_plugin.core.trunks import FeatureTrunks, VggTrunk
 from cpm_plugin.mmpose import CPMBackbone
 from cpm_plugin.mmpose.backbone import norm_layer_of
 
@@ -109,3 +109,83 @@ def test_init_cfg_replaces_it():
 def test_center_map_without_shared_trunk_is_refused():
     with pytest.raises(ValueError, match='center_map_sigma'):
         CPMBackbone(channels=4, shared_trunk=False, center_map_sigma=21.0)
+
+
+# -- the center map as a fourth channel
+
+
+def with_center(heat):
+    return torch.cat([picture(), heat], dim=1)
+
+
+@pytest.mark.parametrize('vgg_tail', [None, (3, 2)], ids=['paper', 'vgg'])
+def test_fourth_channel_is_the_center_map(vgg_tail):
+    backbone = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=9.0, vgg_tail=vgg_tail)
+    image = with_center(torch.rand(2, 1, 48, 64))
+    stage1, shared, center = backbone(image)
+    for i in range(6):  # 9x9 windows 8 pixels apart, clipped at the border
+        for j in range(8):
+            window = image[:, 3, 8 * i : 8 * i + 9, 8 * j : 8 * j + 9]
+            torch.testing.assert_close(center[:, 0, i, j], window.mean(dim=(1, 2)))
+    without = backbone(image[:, :3])  # the map changes no feature, and the middle is another
+    assert torch.equal(without[0], stage1) and torch.equal(without[1], shared)
+    assert not torch.allclose(without[2], center, atol=0.1)
+
+
+def test_map_of_the_middle_as_a_channel_is_the_default():
+    backbone = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=9.0)
+    x, y = torch.arange(64) - 31.5, torch.arange(48)[:, None] - 23.5
+    image = with_center(torch.exp(-(x**2 + y**2) / (2 * 9.0**2)).expand(2, 1, 48, 64))
+    for ours, default in zip(backbone(image), backbone(image[:, :3]), strict=True):
+        torch.testing.assert_close(ours, default)
+
+
+def test_gray_picture_with_a_center_map():
+    backbone = CPMBackbone(in_channels=1, channels=2, kernel_size=3, center_map_sigma=9.0)
+    heat = torch.rand(2, 1, 48, 64)
+    center = backbone(torch.cat([picture(channels=1), heat], dim=1))[2]
+    assert center[0, 0, 0, 0].item() == pytest.approx(heat[0, 0, :9, :9].mean().item(), rel=1e-5)
+
+
+def test_center_map_for_a_backbone_without_is_refused():
+    with pytest.raises(ValueError, match='takes no center map; build it with center_map_sigma'):
+        CPMBackbone(channels=2, kernel_size=3)(picture(channels=4))
+
+
+def test_five_channels_are_refused():
+    backbone = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=9.0)
+    with pytest.raises(ValueError, match=r'\(2, 5, 48, 64\): this network takes \(N, 3, H, W\)'):
+        backbone(picture(channels=5))
+
+
+# -- other trunks
+
+
+def test_vgg_backbone_equals_the_core_and_serves_all_stages_alike():
+    backbone = MODELS.build(
+        dict(type='CPMBackbone', vgg_tail=(5, 3), center_map_sigma=9.0, norm_cfg=dict(type='BN'))
+    )
+    core = VggTrunk(tail=(5, 3), center_map_sigma=9.0, norm_layer=nn.BatchNorm2d)
+    core.load_state_dict(backbone.trunks.state_dict())
+    image = picture()
+    outputs = backbone(image)
+    for ours, theirs in zip(outputs, core(image), strict=True):
+        assert torch.equal(ours, theirs)
+    assert outputs[0] is outputs[1]
+    assert [tuple(output.shape) for output in outputs] == [(2, 3, 6, 8), (2, 3, 6, 8), (2, 1, 6, 8)]
+
+
+def test_pool_padding_reaches_the_pools():
+    """Stock's windows begin a pixel earlier: 3x3, stride 2, of 6 pixels around 0, 2, 4."""
+    backbone = CPMBackbone(channels=2, kernel_size=3, pool_padding=1)
+    row = torch.tensor([5.0, 1.0, 2.0, 9.0, 3.0, 4.0]).expand(1, 1, 6, 6)
+    for trunk in (backbone.trunks.stage1_trunk, backbone.trunks.shared_trunk):
+        assert trunk.pool1(row)[0, 0, 0].tolist() == [5, 9, 9]
+    (default,) = CPMBackbone(channels=2, kernel_size=3).trunks.stage1_trunk.pool1(row)
+    assert default[0, 0].tolist() == [5, 9, 4]
+
+
+@pytest.mark.parametrize('padding', [2, -1])
+def test_other_pool_paddings_are_refused(padding):
+    with pytest.raises(ValueError, match=f'pool_padding={padding} must be 0'):
+        CPMBackbone(channels=2, pool_padding=padding)

@@ -1,11 +1,16 @@
 """CPMHeatmap: targets of known positions, and positions of known maps."""
 
+import json
+import math
+
+import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
-from mmpose.registry import KEYPOINT_CODECS, MODELS
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 
 from cpm_plugin.mmpose import CPMHeatmap
 
@@ -77,6 +82,45 @@ def test_background_weight_needs_every_joint_labelled(visible, expected):
     encoded = codec(background=True).encode(keypoints, np.array([visible], np.float32))
     assert encoded['background_weights'].tolist() == [[expected]]
     assert encoded['background_weights'].dtype == np.float32
+
+
+# labelled; not labelled; labelled and outside; not labelled and outside
+FOUR = points((19.5, 27.5), (19.5, 27.5), (200, 20), (200, 20))
+SEEN = np.array([[1, 0, 1, 0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ('mask_unlabelled', 'mask_outside', 'weights', 'background'),
+    [
+        (True, True, [1, 0, 0, 0], 0),
+        (True, False, [1, 0, 1, 0], 0),
+        (False, True, [1, 1, 0, 1], 1),
+        (False, False, [1, 1, 1, 1], 1),
+    ],
+    ids=['default', 'outside counts', 'unlabelled counts', "the authors'"],
+)
+def test_what_counts_in_the_loss(mask_unlabelled, mask_outside, weights, background):
+    """The maps are the same in all cases: empty but for the first joint's."""
+    masks = dict(mask_unlabelled=mask_unlabelled, mask_outside=mask_outside)
+    encoded = codec(background=True, **masks).encode(FOUR, SEEN)
+    assert encoded['keypoint_weights'].tolist() == [weights]
+    assert encoded['background_weights'].tolist() == [[background]]
+    for name in ('keypoint_weights', 'background_weights'):
+        assert encoded[name].dtype == np.float32
+    one = codec().encode(points((19.5, 27.5)))['heatmaps']
+    np.testing.assert_array_equal(encoded['heatmaps'][:1], one)
+    assert not encoded['heatmaps'][1:4].any()
+    np.testing.assert_array_equal(encoded['heatmaps'][4], 1 - one[0])
+
+
+def test_unlabelled_nan_counts_as_an_empty_map():
+    """Of the authors' way, too: no position is looked at where there is none."""
+    nowhere = points((19.5, 27.5), (np.nan, np.nan))
+    for mask_outside in (False, True):
+        encoder = codec(background=True, mask_unlabelled=False, mask_outside=mask_outside)
+        encoded = encoder.encode(nowhere, np.array([[1, 0]], np.float32))
+        assert encoded['keypoint_weights'].tolist() == [[1, 1]]
+        assert np.isfinite(encoded['heatmaps']).all() and not encoded['heatmaps'][1].any()
 
 
 def test_background_is_one_minus_the_largest_belief():
@@ -223,6 +267,151 @@ def test_pipeline_without_add_neighbours_is_told_so():
     results = dict(keypoints=points((9, 9)), keypoints_visible=np.ones((1, 1)))
     with pytest.raises(ValueError, match="dict\\(type='AddNeighbours'\\) after TopdownAffine"):
         GenerateTarget(encoder=encoder)(results)
+
+
+# -- the authors' recipe on MPII, from the annotations to the targets
+
+MPI_TO_OURS = [9, 8, 12, 11, 10, 13, 14, 15, 2, 1, 0, 3, 4, 5]
+RIGHT, LEFT = [3, 4, 5, 9, 10, 11], [6, 7, 8, 12, 13, 14]  # swapLeftRight, from 1 on
+UNLABELLED = {0: [2, 10, 13], 1: [8]}  # MPII's joints of the two people
+
+
+def put_gaussian_maps(entry, center, stride, sigma):
+    """putGaussianMaps of the authors' data_transformer.cpp."""
+    start = stride / 2 - 0.5
+    for g_y in range(entry.shape[0]):
+        for g_x in range(entry.shape[1]):
+            x, y = start + g_x * stride, start + g_y * stride
+            exponent = ((x - center[0]) ** 2 + (y - center[1]) ** 2) / 2 / sigma / sigma
+            if exponent > 4.6052:
+                continue
+            entry[g_y, g_x] = min(entry[g_y, g_x] + math.exp(-exponent), 1)
+
+
+def generate_label_map(joints, labelled, others, others_labelled):
+    """generateLabelMap of the same file: (person, everybody), np + 1 maps each."""
+    count = len(joints)
+    label = np.zeros((2, count + 1, 46, 46))
+    for i in range(count):
+        if labelled[i]:
+            put_gaussian_maps(label[0, i], joints[i], 8, 7)
+            put_gaussian_maps(label[1, i], joints[i], 8, 7)
+        for other, seen in zip(others, others_labelled, strict=True):
+            if seen[i]:
+                put_gaussian_maps(label[1, i], other[i], 8, 7)
+    label[:, count] = np.maximum(1 - label[:, :count].max(axis=1), 0)
+    return label
+
+
+@pytest.fixture(scope='module')
+def mpii_people(tmp_path_factory):
+    """Two people in one picture; MPII counts pixels from 1, and center and scale are its own."""
+    root = tmp_path_factory.mktemp('mpii')
+    generator = np.random.default_rng(3)
+    people = []
+    for number, center in enumerate([(150, 150), (215, 155)]):
+        joints = np.array(center) + generator.uniform((-45, -80), (45, 80), (16, 2))
+        visible = np.ones(16, int)
+        visible[UNLABELLED[number]] = 0
+        joints[UNLABELLED[number]] = -1
+        people.append(
+            dict(
+                image='1.png',
+                center=center,
+                scale=0.9 + 0.2 * number,
+                joints=joints.tolist(),
+                joints_vis=visible.tolist(),
+            )
+        )
+    (root / 'people.json').write_text(json.dumps(people))
+    picture = np.full((240, 300, 3), (10, 40, 60), np.uint8)
+    for person in people:
+        x, y = (value - 1 for value in person['center'])
+        cv2.circle(picture, (x, y), 4, (255, 255, 255), -1)
+    cv2.imwrite(str(root / '1.png'), picture)
+    return root, people
+
+
+def recipe(repo):
+    folder = repo / 'configs' / 'body_2d_keypoint' / 'topdown_heatmap' / 'mpii'
+    return Config.fromfile(folder / 'td-hm_cpm-6s_paper_1xb16-600k_mpii-368x368.py')
+
+
+def mapped(points, results, center, scale):
+    """Points of the picture in the crop that was drawn, by the authors' arithmetic."""
+    points = np.asarray(points, float)
+    if results['flip']:
+        points, center = points * [-1, 1] + [299, 0], (299 - center[0], center[1])
+    factor = 368 * 35 / 41 * scale / results['bbox_scale'][0, 0]
+    assert 0.7 <= factor <= 1.3
+    (degree,) = results['bbox_rotation']
+    assert -40 <= degree <= 40
+    angle, resize = np.deg2rad(degree), 41 / 35 / scale * factor
+    rotation = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    return 184 + resize * (points - center) @ np.transpose(rotation)
+
+
+@pytest.mark.parametrize('person', [0, 1])
+@pytest.mark.parametrize('flip', [False, True], ids=['plain', 'flipped'])
+def test_recipe_gives_the_authors_targets(repo, mpii_people, person, flip):
+    root, people = mpii_people
+    cfg = recipe(repo)
+    config = dict(cfg.train_dataloader.dataset, data_root=str(root), ann_file='people.json')
+    config.update(data_prefix=dict(img=''))
+    dataset = DATASETS.build(config)
+    *steps, pack = dataset.pipeline.transforms
+    (mirror,) = (step for step in steps if type(step).__name__ == 'RandomFlip')
+    mirror.prob = float(flip)
+    results = dataset.get_data_info(person)
+    results.update(dataset=dataset)
+    for step in steps:
+        results = step(results)
+    assert results['flip'] == flip
+
+    me, center = people[person], np.array(people[person]['center']) - 1.0
+    ours = MPI_TO_OURS.copy()
+    if flip:
+        for right, left in zip(RIGHT, LEFT, strict=True):
+            ours[right - 1], ours[left - 1] = ours[left - 1], ours[right - 1]
+    everybody = [me, people[1 - person]]
+    # the authors take 1 from center and joints, and leave out joints outside the picture
+    places = [np.array(one['joints'])[:, :2] - 1.0 for one in everybody]
+    joints = [mapped(place, results, center, me['scale'])[ours] for place in places]
+    inside = [((place >= 0) & (place < (300, 240))).all(axis=1) for place in places]
+    labelled = [
+        (np.array(one['joints_vis']) * there)[ours]
+        for one, there in zip(everybody, inside, strict=True)
+    ]
+    expected = generate_label_map(joints[0], labelled[0], joints[1:], labelled[1:])
+    packed = pack(results)
+    fields, labels = packed['data_samples'].gt_fields, packed['data_samples'].gt_instance_labels
+    assert fields.heatmaps.shape == fields.heatmaps_all.shape == (15, 46, 46)
+    np.testing.assert_allclose(fields.heatmaps, expected[0], atol=2e-4)
+    np.testing.assert_allclose(fields.heatmaps_all, expected[1], atol=2e-4)
+    assert np.abs(expected[1] - expected[0])[:14].max() > 0.9  # the other person is in the crop
+
+    missing = [ours.index(joint) for joint in UNLABELLED[person]]
+    assert not fields.heatmaps[missing].any()
+    assert (fields.heatmaps[:14].amax(dim=(1, 2)) > 0).sum() == 14 - len(missing)
+    assert fields.heatmaps_all[missing].amax(dim=(1, 2)).min() > 0.5
+    assert labels.keypoint_weights.tolist() == [[1] * 14]
+    assert labels.background_weights.tolist() == [[1]]
+
+    # the picture, and what the network sees of it
+    preprocessor = MODELS.build(cfg.model.data_preprocessor)
+    (image,) = preprocessor(pseudo_collate([packed]), training=True)['inputs']
+    assert tuple(image.shape) == (4, 368, 368)
+    for one in everybody:
+        x, y = mapped(np.array(one['center']) - 1.0, results, center, me['scale']).round()
+        assert torch.equal(image[:3, int(y), int(x)], torch.full((3,), 127 / 256))
+    inside = results['img'][184 - 60, 184 - 60]  # blue, green and red of the picture, in its order
+    np.testing.assert_allclose(inside[:3], (10, 40, 60), atol=1)
+    np.testing.assert_allclose(image[:3, 124, 124] * 256 + 128, inside[:3], atol=1e-4)
+    assert image[3, 184, 184] == 1
+    assert image[3, 184, 184 + 21].item() == pytest.approx(math.exp(-0.5), rel=1e-5)
+    # below the picture there is 128, 0 for the network
+    x, y = mapped((center[0], 245), results, center, me['scale']).round().astype(int)
+    assert not image[:3, y, x].any()
 
 
 # -- errors

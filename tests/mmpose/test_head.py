@@ -584,3 +584,152 @@ def test_backbone_of_one_trunk_feeds_a_head_of_one_stage():
     backbone = CPMBackbone(channels=4, kernel_size=3, shared_trunk=False)
     (beliefs,) = slim_head(num_stages=1)(backbone(torch.rand(1, 3, 48, 64)))
     assert tuple(beliefs.shape) == (1, 3, 6, 8)
+
+
+# -- joints of the head and of the data set
+
+# Of MPII's 16: the channel of the authors' 14 that it is, or the two that it lies between
+MPII_OF_CPM = [
+    [10], [9], [8], [11], [12], [13],  # right ankle, knee, hip, left hip, knee, ankle
+    [8, 11], [2, 5], [1], [0],  # pelvis, thorax, neck, head top
+    [4], [3], [2], [5], [6], [7],  # right wrist, elbow, shoulder, left shoulder, elbow, wrist
+]  # fmt: skip
+CPM_FLIP = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10]
+MPII_FLIP = [5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10]
+
+
+def mpii_head(**arguments):
+    return slim_head(
+        num_keypoints=14,
+        joints='cpm',
+        output_joints='mpii',
+        decoder=dict(CPM_CODEC, subpixel=False),
+        **arguments,
+    )
+
+
+def test_predictions_are_given_in_the_joints_of_the_data_set(monkeypatch):
+    cells = np.random.default_rng(0).integers(0, CELLS, (14, 2))
+    maps = peak_at(*cells) * torch.linspace(0.1, 1, 14)[:, None, None]
+    head = gives(mpii_head(), [maps, maps], monkeypatch)
+    batch = samples([[1] * 14], flip_indices=MPII_FLIP)
+    (instance,), (fields,) = head.predict(None, batch, dict(output_heatmaps=True))
+    positions, scores = 8 * cells + 3.5, np.linspace(0.1, 1, 14)
+    expected = np.array([positions[channels].mean(axis=0) for channels in MPII_OF_CPM])
+    assert instance.keypoints.shape == (1, 16, 2) and instance.keypoint_scores.shape == (1, 16)
+    np.testing.assert_allclose(instance.keypoints[0], expected, atol=1e-5)
+    np.testing.assert_allclose(
+        instance.keypoint_scores[0], [scores[c].mean() for c in MPII_OF_CPM], rtol=1e-6
+    )
+    assert torch.equal(fields.heatmaps, maps[0])  # the beliefs stay the head's
+
+
+def test_same_joints_in_another_order(monkeypatch):
+    maps = peak_at(*[(c % 8, c // 8) for c in range(14)])
+    head = slim_head(
+        num_keypoints=14,
+        joints='cpm',
+        output_joints='lsp',
+        decoder=dict(CPM_CODEC, subpixel=False),
+    )
+    (instance,) = gives(head, [maps] * 2, monkeypatch).predict(None, samples([[1] * 14]))
+    order = [10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7, 1, 0]
+    expected = [[8 * (c % 8) + 3.5, 8 * (c // 8) + 3.5] for c in order]
+    assert instance.keypoints.tolist() == [expected]
+
+
+def test_flip_test_swaps_the_heads_own_joints(monkeypatch):
+    """The samples carry the data set's 16 flip indices, which would not fit."""
+    head = mpii_head(background=True)
+    monkeypatch.setattr(head, 'forward', lambda feats: [feats])
+    one, other = torch.rand(2, 1, 15, 6, 8)
+    batch = samples([[1] * 14], flip_indices=MPII_FLIP)
+    (averaged,) = head.keypoint_beliefs([one, other], batch, dict(flip_test=True))
+    torch.testing.assert_close(averaged, (one[:, :14] + other.flip(-1)[:, CPM_FLIP]) / 2)
+
+
+def test_without_output_joints_predictions_are_the_heads(monkeypatch):
+    head = slim_head(num_keypoints=14, joints='cpm', decoder=CPM_CODEC)
+    gives(head, [torch.rand(1, 14, 6, 8)] * 2, monkeypatch)
+    (instance,) = head.predict(None, samples([[1] * 14]))
+    assert instance.keypoints.shape == (1, 14, 2)
+    assert slim_head().joints is None
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(joints='coco'), "no joint set 'coco'; there are: cpm, flic, lsp, mpii, person"),
+        (dict(joints='mpii'), r'16 joints \(right_ankle, .*num_keypoints=14'),
+        (dict(output_joints='mpii'), "output_joints='mpii' must be one of .*needs joints"),
+        (dict(joints='cpm', output_joints='coco'), "output_joints='coco' must be one of cpm, fl"),
+        (dict(joints='cpm', output_joints='flic'), "no joint 'head', which left_shoulder"),
+    ],
+    ids=['unknown', 'another number', 'no joints', 'unknown output', 'missing joint'],
+)
+def test_joints_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        slim_head(num_keypoints=14, **arguments)
+
+
+# -- the authors' way of training
+
+
+def test_empty_maps_count_in_the_loss_and_not_in_the_accuracy(monkeypatch):
+    """Joints that are not labelled, or outside, are to have a belief of 0 everywhere."""
+    target = peak_at((2, 1), (5, 4), (3, 3))
+    target[0, 2] = 0
+    belief = peak_at((2, 1), (7, 5), (0, 0)) * 0.5  # right; two cells off; nowhere to be
+    head = gives(slim_head(), [belief, target], monkeypatch)
+    log = head.loss(None, samples([[1, 1, 1]], heatmaps=target))
+    # 0.5 is missing; 1 is missing and 0.5 too much; 0.5 too much
+    expected = (0.25 + 1.25 + 0.25) / (3 * 48)
+    assert log['loss_stage1'].item() == pytest.approx(expected, rel=1e-6)
+    assert log['acc_stage1'].item() == 0.5
+    assert log['acc_stage2'].item() == 1
+    nobody = head.loss(None, samples([[1, 1, 1]], heatmaps=torch.zeros(1, 3, 6, 8)))
+    assert nobody['acc_stage1'].item() == 0
+
+
+def test_accuracy_of_a_stage_is_that_of_its_own_target(monkeypatch):
+    """A joint that only a neighbour has is counted in stage 1 and in no other."""
+    person = peak_at((2, 1), (5, 4), (3, 3))
+    everybody = person.clone()
+    person[0, 2] = 0
+    belief = peak_at((2, 1), (5, 4), (7, 5))
+    head = gives(
+        slim_head(target_fields=['heatmaps_all', 'heatmaps']), [belief, belief], monkeypatch
+    )
+    log = head.loss(None, samples([[1, 1, 1]], heatmaps=person, heatmaps_all=everybody))
+    assert log['acc_stage1'].item() == pytest.approx(2 / 3)
+    assert log['acc_stage2'].item() == 1
+
+
+def test_dropout_of_the_head_is_stage_1s():
+    head = slim_head(dropout=0.5)
+    names = {name: layer.p for name, layer in head.named_modules() if hasattr(layer, 'p')}
+    assert names == {'stages.first.dropout1': 0.5, 'stages.first.dropout2': 0.5}
+    features = torch.rand(1, 4, 6, 8)
+    assert not torch.equal(head(features)[0], head(features)[0])
+    head.eval()
+    assert torch.equal(head(features)[0], head(features)[0])
+    assert list(head.state_dict()) == list(slim_head().state_dict())
+
+
+def test_sizes_of_the_vgg_stages_reach_them():
+    head = slim_head(
+        num_keypoints=2, reduced_channels=None, first_stage_kernel_size=None, refine_depth=5
+    )
+    shapes = {
+        key.removesuffix('.conv.weight'): tuple(value.shape)
+        for key, value in head.stages.state_dict().items()
+        if key.endswith('conv.weight')
+    }
+    assert shapes == {
+        'first.conv2': (8, 4, 1, 1),
+        'later.0.refine.0': (4, 4 + 2, 3, 3),
+        **{f'later.0.refine.{layer}': (4, 4, 3, 3) for layer in (1, 2, 3, 4)},
+        'later.0.refine.5': (4, 4, 1, 1),
+    }
+    assert not head.stages.later[0].beliefs_first
+    assert slim_head(beliefs_first=True).stages.later[0].beliefs_first

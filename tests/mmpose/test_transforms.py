@@ -1,7 +1,7 @@
 """AddNeighbours: where the other people of a picture are in the crop of one of them.
 
 The expected positions do not use the code under test: the whole map from picture to crop,
-flip included, is fitted to the person's own joints.
+flip included, is fitted to the person's own joints. SelectJoints: at the end.
 """
 
 import json
@@ -9,7 +9,10 @@ import json
 import cv2
 import numpy as np
 import pytest
+from mmpose.datasets.transforms import RandomFlip
 from mmpose.registry import DATASETS, TRANSFORMS
+
+from cpm_plugin.mmpose import AddNeighbours, PersonCrop, SelectJoints
 
 SIZE = (160, 120)  # of the pictures, width and height
 NUM_JOINTS = 17
@@ -261,3 +264,154 @@ def test_neighbours_in_real_pictures(shared_data):
     found = [len(people[index]['neighbour_keypoints']) for index in range(len(people))]
     assert found == [pictures.count(picture) - 1 for picture in pictures]
     assert max(found) > 1
+
+
+# -- SelectJoints
+
+MPI_TO_OURS = [9, 8, 12, 11, 10, 13, 14, 15, 2, 1, 0, 3, 4, 5]  # data_transformer.cpp
+# MPII's: right ankle, knee, hip are 0, 1, 2, left hip, knee, ankle 3, 4, 5; right wrist, elbow,
+# shoulder 10, 11, 12, left shoulder, elbow, wrist 13, 14, 15
+MPII_FLIP = [5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10]
+
+
+def mpii_sample(**more):
+    """Joint k is at (10 k, 200 - 10 k); every third is not labelled."""
+    number = np.arange(16.0, dtype=np.float32)
+    return dict(
+        img=np.zeros((SIZE[1], SIZE[0], 3), np.uint8),
+        img_shape=SIZE[::-1],
+        ori_shape=(300, SIZE[0]),  # all joints are in the picture
+        keypoints=np.stack([10 * number, 200 - 10 * number], axis=1)[None],
+        keypoints_visible=(number % 3 != 2).astype(np.float32)[None],
+        flip_indices=MPII_FLIP,
+        dataset_keypoint_weights=(1 + number / 100).astype(np.float32),
+        **more,
+    )
+
+
+def test_mpiis_joints_become_the_authors():
+    before = mpii_sample()
+    results = SelectJoints('mpii', 'cpm')(mpii_sample())
+    assert results['keypoints'].shape == (1, 14, 2)
+    assert results['keypoints'].dtype == results['keypoints_visible'].dtype == np.float32
+    for key in ('keypoints', 'keypoints_visible'):
+        np.testing.assert_array_equal(results[key], before[key][:, MPI_TO_OURS])
+    np.testing.assert_array_equal(
+        results['dataset_keypoint_weights'], before['dataset_keypoint_weights'][MPI_TO_OURS]
+    )
+    assert results['flip_indices'] == [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10]
+
+
+def test_selection_then_flip_is_flip_then_selection():
+    selected = RandomFlip(prob=1.0)(SelectJoints('mpii', 'cpm')(mpii_sample()))
+    flipped = RandomFlip(prob=1.0)(mpii_sample())
+    for key in ('keypoints', 'keypoints_visible'):
+        np.testing.assert_array_equal(selected[key], flipped[key][:, MPI_TO_OURS])
+    # the right shoulder, MPII's 12, is the left one of the mirrored picture, the authors' 5
+    assert selected['keypoints'][0, 5].tolist() == [159 - 120, 200 - 120]
+
+
+def test_joints_between_others_are_visible_where_both_are():
+    results = mpii_sample()
+    lsp = [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 8, 9]
+    for key in ('keypoints', 'keypoints_visible'):
+        results[key] = results[key][:, lsp]
+    results['dataset_keypoint_weights'] = results['dataset_keypoint_weights'][lsp]
+    results = SelectJoints('lsp', 'mpii')(results)
+    # the hips are MPII's 2 and 3, of which 2 is not labelled; the shoulders 12 and 13
+    assert results['keypoints'][0, 6:8].tolist() == [[25, 175], [125, 75]]
+    assert results['keypoints_visible'][0, 6:8].tolist() == [0, 1]
+    np.testing.assert_allclose(results['dataset_keypoint_weights'][6:8], [1.02, 1.12])
+    others = [0, 1, 2, 3, 4, 5, *range(8, 16)]
+    np.testing.assert_array_equal(
+        results['keypoints'][:, others], mpii_sample()['keypoints'][:, others]
+    )
+
+
+def test_joints_outside_the_picture_count_as_not_labelled():
+    """Authors' ReadMetaData: 1 is taken off, then x < 0 or x >= width is outside."""
+    results = mpii_sample()
+    results['ori_shape'] = (150, 140)  # x 0 ... 150 and y 200 ... 50 of joints 0 ... 15
+    results['keypoints_visible'][:] = 1
+    results = SelectJoints('mpii', 'mpii', first_pixel=1)(results)
+    # x - 1 is -1 of joint 0, 139 of joint 14 and 149 of joint 15; y - 1 is 149 of joint 5
+    assert results['keypoints_visible'].tolist() == [[0] * 5 + [1] * 10 + [0]]
+    assert results['keypoints'][0, 5].tolist() == [49, 149]
+
+
+def test_data_set_is_not_changed_by_a_selection():
+    results = mpii_sample()
+    keypoints, weights = results['keypoints'], results['dataset_keypoint_weights']
+    SelectJoints('mpii', 'cpm')(results)
+    np.testing.assert_array_equal(keypoints, mpii_sample()['keypoints'])
+    np.testing.assert_array_equal(weights, mpii_sample()['dataset_keypoint_weights'])
+
+
+class TwoPeople:
+    """All that AddNeighbours asks of a data set; the second person is 7 pixels further on."""
+
+    def __len__(self):
+        return 2
+
+    def get_data_info(self, index):
+        info = mpii_sample(img_id=1)
+        info['keypoints'] = info['keypoints'] + 7 * index
+        info['keypoints_visible'] = info['keypoints_visible'][:, ::-1] if index else None
+        return info
+
+
+@pytest.mark.parametrize('flip', [0.0, 1.0], ids=['plain', 'flipped'])
+def test_neighbours_after_a_selection_are_the_models_joints(flip):
+    results = mpii_sample(
+        img_id=1, sample_idx=0, dataset=TwoPeople(),
+        bbox_center=np.array([[80.0, 60.0]]), bbox_scale=np.array([[64.0, 64.0]]),
+    )  # fmt: skip
+    for step in (
+        SelectJoints('mpii', 'cpm'),
+        RandomFlip(prob=flip),
+        PersonCrop(input_size=(128, 128)),
+        AddNeighbours(),
+    ):
+        results = step(results)
+    x, y = 10 * np.arange(16.0) + 7, 207 - 10 * np.arange(16.0)
+    order = np.array(MPI_TO_OURS)
+    center = 80
+    if flip:
+        x, center = 159 - x, 159 - 80
+        order = np.array(MPII_FLIP)[order]
+    expected = np.stack([64 + 2 * (x - center), 64 + 2 * (y - 60)], axis=1)[order]
+    assert results['neighbour_keypoints'].shape == (1, 14, 2)
+    np.testing.assert_allclose(results['neighbour_keypoints'][0], expected, atol=1e-3)
+    visible = mpii_sample()['keypoints_visible'][0, ::-1][order]
+    np.testing.assert_array_equal(results['neighbour_keypoints_visible'], [visible])
+
+
+def test_neighbours_are_counted_from_0_and_left_out_outside_the_picture_too():
+    results = mpii_sample(
+        img_id=1, sample_idx=0, dataset=TwoPeople(), input_size=SIZE,
+        input_center=np.array(SIZE) / 2, input_scale=np.array(SIZE, float),
+    )  # fmt: skip
+    results['ori_shape'] = (300, 150)
+    results = AddNeighbours()(SelectJoints('mpii', 'mpii', first_pixel=1)(results))
+    x, y = 10 * np.arange(16.0) + 6, 206 - 10 * np.arange(16.0)
+    np.testing.assert_allclose(results['neighbour_keypoints'][0], np.stack([x, y], 1), atol=1e-4)
+    visible = mpii_sample()['keypoints_visible'][:, ::-1] * (x < 150)
+    assert visible[0, 15] == 0 < mpii_sample()['keypoints_visible'][0, 0]
+    np.testing.assert_array_equal(results['neighbour_keypoints_visible'], visible)
+
+
+@pytest.mark.parametrize('names', [('coco', 'cpm'), ('mpii', 'ours')], ids=str)
+def test_unknown_joint_sets_name_the_known_ones(names):
+    (unknown,) = set(names) - {'cpm', 'mpii'}
+    with pytest.raises(ValueError, match=f"no joint set '{unknown}'; there are: cpm, flic, lsp"):
+        SelectJoints(*names)
+
+
+def test_joint_that_the_data_set_has_not_is_named_at_once():
+    with pytest.raises(ValueError, match="no joint 'head'"):
+        SelectJoints('mpii', 'flic')
+
+
+def test_samples_of_another_data_set_are_refused():
+    with pytest.raises(ValueError, match='the sample has 16 joints, 14 were expected: right_ankle'):
+        SelectJoints('lsp', 'cpm')(mpii_sample())

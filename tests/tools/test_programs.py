@@ -41,10 +41,20 @@ def folder(tmp_path_factory):
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.data_root = f'{folder}/figures/'
     config.dump(folder / 'config.py')
+    # the same network with the authors' joints, crop and center map
+    config.model.data_preprocessor.type = 'CPMDataPreprocessor'
+    config.model.backbone.center_map_sigma = 5.0
+    config.model.head.update(center_map=True, joints='cpm', output_joints='lsp')
+    config.test_dataloader.dataset.pipeline[1:3] = [
+        dict(type='GetPersonCenterScale'),
+        dict(type='PersonCrop', input_size=(96, 96), center_map_sigma=5.0),
+    ]
+    config.dump(folder / 'authors.py')
     init_default_scope('mmpose')
-    torch.manual_seed(0)
-    model = MODELS.build(config.model)
-    torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / 'random.pth')
+    for name in ('config', 'authors'):
+        torch.manual_seed(0)
+        model = MODELS.build(Config.fromfile(folder / f'{name}.py').model)
+        torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / f'{name}.pth')
     return folder
 
 
@@ -52,19 +62,19 @@ def last_row(output):
     return [cell.strip() for cell in output.strip().splitlines()[-1].strip('|').split('|')]
 
 
-def test_last_stage_is_what_the_stock_test_script_prints(folder):
-    picture = folder / 'a' / 'b.png'
-    shown = run('show_stages.py', folder / 'config.py', folder / 'random.pth', '--out', picture)
+@pytest.mark.parametrize('name', ['config', 'authors'])
+def test_last_stage_is_what_the_stock_test_script_prints(folder, name):
+    picture = folder / 'a' / f'{name}.png'
+    trained = (folder / f'{name}.py', folder / f'{name}.pth')
+    shown = run('show_stages.py', *trained, '--out', picture)
     assert shown.returncode == 0, shown.stderr[-2000:]
     row = re.compile(r'^\| (stage \d) \|.*?([\d.]+) \| [\d.]+ \| 6 \(0\) \| 84 \|$', re.M)
     rows = row.findall(shown.stdout)
     assert [name for name, _ in rows] == ['stage 1', 'stage 2', 'stage 3']
     assert picture.read_bytes().startswith(b'\x89PNG')
-    tested = run(
-        'test.py', folder / 'config.py', folder / 'random.pth', '--work-dir', folder / 'test'
-    )
+    tested = run('test.py', *trained, '--work-dir', folder / f'test_{name}')
     assert tested.returncode == 0, tested.stderr[-2000:]
-    figures = json.loads(next((folder / 'test').glob('*/*.json')).read_text())
+    figures = json.loads(next((folder / f'test_{name}').glob('*/*.json')).read_text())
     assert float(rows[-1][1]) == pytest.approx(figures['torso/PCK'], abs=0.005)
 
 
@@ -78,14 +88,14 @@ def test_mean_pose_prints_its_pck(folder):
 
 @pytest.mark.parametrize('tool', ['show_stages.py', 'mean_pose.py'])
 def test_missing_file_is_named(tool, folder):
-    arguments = [folder / 'no.py'] + [folder / 'random.pth'] * (tool == 'show_stages.py')
+    arguments = [folder / 'no.py'] + [folder / 'config.pth'] * (tool == 'show_stages.py')
     done = run(tool, *arguments)
     assert done.returncode == 2 and f'{folder / "no.py"}: no such file' in done.stderr
 
 
 def test_person_out_of_range_is_named_and_nothing_is_drawn(folder):
     done = run(
-        'show_stages.py', folder / 'config.py', folder / 'random.pth', '--person', 6,
+        'show_stages.py', folder / 'config.py', folder / 'config.pth', '--person', 6,
         '--out', folder / 'none.png',
     )  # fmt: skip
     assert done.returncode == 2 and '0 to 5' in done.stderr

@@ -1,0 +1,243 @@
+"""The authors' test over several scales: ``ScaleSearchHook`` switches it on for a config.
+
+    python tools/test.py CONFIG CHECKPOINT --cfg-options \\
+        default_hooks.scale_search.type=ScaleSearchHook
+
+is their protocol for MPII and FLIC, and with
+``default_hooks.scale_search.center_scale.type=GetPictureCenterScale`` that for LSP, with
+``...=GetOctaveCenterScale`` that of their demo. ``PersonCrop`` makes the crops,
+:func:`collate_crops` a batch of them, and ``CPMStageHead`` takes the peaks from all of them
+by :func:`search_scales`; the computation is :mod:`cpm_plugin.core.scale_search`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from mmpose.codecs import MSRAHeatmap
+from mmpose.datasets.transforms import GetBBoxCenterScale, PackPoseInputs, TopdownAffine
+from mmpose.registry import HOOKS, TRANSFORMS
+from torch import Tensor
+
+from ..core.scale_search import BENCHMARK_SCALES, full_resolution_peaks, octave_scales
+from .codec import CPMHeatmap
+from .crops import GetPersonCenterScale, GetPictureCenterScale, PersonCrop
+
+
+@TRANSFORMS.register_module()
+class GetOctaveCenterScale(BaseTransform):
+    """The crop of the authors' demo (``applyModel.m``): a person's box, at unsure size.
+
+    The largest crop, the one of scale 1, has sides of 1.2 x end_scale x the height of the
+    box, around its middle; ``scales`` go from there to end_scale / start_scale. The box
+    is cut off at the picture's edges first.
+
+    Required keys: bbox, img_shape. Added keys: bbox_center, bbox_scale.
+
+    Args:
+        start_scale, end_scale, octave: ``param`` of the authors' ``config.m``: how far off
+            the height may be, and the number of scales for each doubling.
+    """
+
+    def __init__(self, start_scale: float = 0.8, end_scale: float = 1.2, octave: int = 6) -> None:
+        self.scales = octave_scales(start_scale, end_scale, octave)
+        self.end_scale = end_scale
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        height, width = results['img_shape'][:2]
+        edges = np.array([width - 1, height - 1] * 2)
+        box = np.asarray(results['bbox'], dtype=np.float32).clip(0, edges)
+        side = 1.2 * self.end_scale * (box[:, 3] - box[:, 1])
+        results['bbox_center'] = (box[:, :2] + box[:, 2:]) / 2
+        results['bbox_scale'] = np.stack([side, side], axis=1)
+        return results
+
+
+# the steps that center_scale replaces
+CENTER_SCALES = (
+    GetBBoxCenterScale,
+    GetOctaveCenterScale,
+    GetPersonCenterScale,
+    GetPictureCenterScale,
+)
+
+
+def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list[InstanceData]:
+    """Beliefs of S crops of each of N people -> their joints, for a head's ``predict``.
+
+    Args:
+        beliefs: (N x S, K, h, w), one person after the other.
+        samples: N, with the meta information that ``PersonCrop(scales=...)`` gives.
+        decoder: the head's codec, which says where cells lie.
+
+    Returns:
+        N with ``keypoints`` (1, K, 2), which are whole pixels of the picture, given in
+        network-input pixels of the crop of scale 1; and ``keypoint_scores`` (1, K), the
+        mean belief there.
+
+    Raises:
+        ValueError: for another codec than CPMHeatmap and MSRAHeatmap, or a batch that was
+            not put together by :func:`collate_crops`.
+    """
+    stride, first_cell = _cell_grid(decoder)
+    num_scales = len(samples[0].metainfo['crop_scales'])
+    if len(beliefs) != len(samples) * num_scales:
+        raise ValueError(
+            f'{len(beliefs)} pictures for {len(samples)} people at {num_scales} scales; take '
+            'ScaleSearchHook, which sets the pipeline and the collate function together'
+        )
+    instances = []
+    for maps, sample in zip(beliefs.split(num_scales), samples):
+        meta = sample.metainfo
+        center, scale, size = (
+            np.asarray(meta[key], dtype=np.float64)
+            for key in ('input_center', 'input_scale', 'input_size')
+        )
+        positions, scores = full_resolution_peaks(
+            maps,
+            center,
+            meta['crop_scales'],
+            picture_size=meta['ori_shape'][1::-1],
+            input_size=meta['input_size'],
+            stride=stride,
+            first_cell=first_cell,
+        )
+        # TopdownPoseEstimator.add_pred_to_datasample does the opposite
+        keypoints = (positions - center) / scale * size + size / 2
+        instances.append(
+            InstanceData(keypoints=keypoints[None], keypoint_scores=scores[None].astype(np.float32))
+        )
+    return instances
+
+
+def _cell_grid(decoder: Any) -> tuple[int, float | None]:
+    """Stride, and the input pixel of cell 0, of a codec's maps; None: the core's."""
+    if isinstance(decoder, CPMHeatmap):
+        return decoder.stride, None
+    if type(decoder) is MSRAHeatmap:
+        strides = set(decoder.scale_factor.tolist())
+        if len(strides) == 1 and (stride := strides.pop()).is_integer():
+            return int(stride), 0.0
+    raise ValueError(
+        f'scale search does not know where the cells of {type(decoder).__name__} lie; give the '
+        'head a CPMHeatmap, or an MSRAHeatmap with a whole stride, the same in width and height'
+    )
+
+
+def collate_crops(samples: Sequence[dict]) -> dict:
+    """N samples of S crops (S, C, H, W) -> a batch of N x S pictures and N data samples."""
+    batch = pseudo_collate(samples)
+    if any(crops.ndim != 4 for crops in batch['inputs']):
+        raise ValueError(
+            'a data set in the test gives one crop a person; scale search needs PersonCrop or '
+            'TopdownAffine in the pipeline of each'
+        )
+    return {**batch, 'inputs': [crop for crops in batch['inputs'] for crop in crops]}
+
+
+@HOOKS.register_module()
+class ScaleSearchHook(Hook):
+    """Test over several scales, whatever the config's pipeline says; validation is as it was.
+
+    Before a test it replaces, in the pipelines of the test data: ``TopdownAffine`` or
+    ``PersonCrop`` by a ``PersonCrop`` with these scales that is otherwise the same, and
+    with ``center_scale`` the step that sets the person's center and scale. A batch has
+    about as many crops as it had people.
+
+    Args:
+        scales: factors on the person's size; None: those of the center_scale transform,
+            where it has some, else the authors' 0.7, 0.8, ... 1.3.
+        center_scale: config of a transform that sets bbox_center and bbox_scale, in place
+            of the pipeline's; None: leave it.
+
+    Raises:
+        ValueError: for scales that are not positive; and before the test for a model
+            whose head is not a ``CPMStageHead``, a data set without one of these steps, or
+            ``TopdownAffine(use_udp=True)``.
+    """
+
+    def __init__(
+        self,
+        scales: float | Sequence[float] | None = None,
+        center_scale: dict | None = None,
+    ) -> None:
+        self.center_scale = None if center_scale is None else TRANSFORMS.build(center_scale)
+        if scales is None:
+            scales = getattr(self.center_scale, 'scales', BENCHMARK_SCALES)
+        self.scales = tuple(np.atleast_1d(scales).tolist())
+        if not self.scales or not all(
+            isinstance(scale, (int, float)) and 0 < scale < np.inf for scale in self.scales
+        ):
+            raise ValueError(f'scales {scales!r} must be positive numbers')
+
+    def before_test(self, runner: Runner) -> None:
+        loader = runner.test_dataloader
+        if loader.collate_fn is collate_crops:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        head = getattr(model, 'head', None)
+        if not getattr(head, 'searches_scales', False):
+            raise ValueError(
+                f'scale search needs a model with a CPMStageHead, not {type(head).__name__}; '
+                'leave ScaleSearchHook out'
+            )
+        pipelines = list(_pipelines(loader.dataset))
+        for pipeline in pipelines:
+            pipeline[:] = self._rewritten(pipeline)
+        if not any(isinstance(step, PersonCrop) for steps in pipelines for step in steps):
+            raise ValueError(
+                'scale search found neither TopdownAffine nor PersonCrop in the pipeline of the '
+                'test data; it is for top-down configs'
+            )
+        loader.collate_fn = collate_crops
+        if hasattr(loader.batch_sampler, 'batch_size'):
+            people = loader.batch_sampler.batch_size // len(self.scales)
+            loader.batch_sampler.batch_size = max(1, people)
+
+    def _rewritten(self, steps: Sequence[Any]) -> list[Any]:
+        """The transforms of a pipeline, those replaced that have to be."""
+        new = [self._in_place_of(step) for step in steps]
+        cropped = any(isinstance(step, PersonCrop) for step in new)
+        if cropped and self.center_scale is not None and self.center_scale not in new:
+            raise ValueError(
+                f'no step for {type(self.center_scale).__name__} to replace in the pipeline of the '
+                f'test data; expected one of {", ".join(kind.__name__ for kind in CENTER_SCALES)}'
+            )
+        return new
+
+    def _in_place_of(self, step: Any) -> Any:
+        if isinstance(step, CENTER_SCALES):
+            return self.center_scale or step
+        if isinstance(step, TopdownAffine):
+            if step.use_udp:
+                raise ValueError(
+                    'scale search does not know the crops of TopdownAffine(use_udp=True); take '
+                    'use_udp=False, with which the model must have been trained, too'
+                )
+            # TopdownAffine's own border and interpolation
+            return PersonCrop(step.input_size, border=0, interpolation='linear', scales=self.scales)
+        if isinstance(step, PersonCrop):
+            step = copy.copy(step)
+            step.scales = self.scales
+        elif isinstance(step, PackPoseInputs):
+            step = copy.copy(step)
+            step.meta_keys = (*step.meta_keys, 'crop_scales')
+        return step
+
+
+def _pipelines(dataset: Any) -> Iterator[list[Any]]:
+    """The lists of transforms of a data set and of those inside it."""
+    if hasattr(dataset, 'pipeline'):
+        yield dataset.pipeline.transforms
+    for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
+        if inner is not None:
+            yield from _pipelines(inner)
