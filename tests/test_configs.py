@@ -12,19 +12,23 @@ pytest.importorskip('mmpose')
 import cpm_plugin.mmpose  # noqa: F401, I001  (stock modules can be imported after this only)
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
 
 from cpm_plugin.core.geometry import pooled_size
+from cpm_plugin.core.joints import JOINT_SETS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted((CONFIGS / 'body_2d_keypoint').rglob('*.py'))
 NAME = re.compile(
-    r'td-hm_(?P<model>[a-z0-9_-]+?)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
+    r'td-hm_(?P<model>[a-z0-9_-]+?)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<length>\d+)(?P<unit>[ek])_'
     r'(?P<dataset>[a-z]+)-(?P<height>\d+)x(?P<width>\d+)'
 )
+
+CROPS = ('TopdownAffine', 'PersonCrop')
 
 pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
 
@@ -53,8 +57,8 @@ def datasets(loader):
     return dataset.get('datasets') or [dataset]
 
 
-def step(pipeline, kind):
-    (found,) = (step for step in pipeline if step['type'] == kind)
+def step(pipeline, *kinds):
+    (found,) = (step for step in pipeline if step['type'] in kinds)
     return found
 
 
@@ -71,7 +75,8 @@ def meta_of(dataset):
 
 def test_all_configs_are_found():
     assert len(LEAVES) >= 12
-    assert {path.parent.name for path in LEAVES} == {'coco', 'figures', 'lsp', 'lspet', 'mpii'}
+    folders = {path.parent.name for path in LEAVES}
+    assert folders == {'coco', 'figures', 'flic', 'lsp', 'lspet', 'mpii'}
 
 
 def test_name_tells_data_set_batch_epochs_and_stages(path, name):
@@ -82,13 +87,17 @@ def test_name_tells_data_set_batch_epochs_and_stages(path, name):
         'mpii': ('MpiiDataset', 'data/mpii/'),
         'lspet': ('LspDataset', 'data/lspet/'),
         'lsp': ('LspDataset', 'data/lsp/'),
+        'flic': ('FlicDataset', 'data/flic/'),
         'figures': ('FiguresDataset', 'demo_output/figures/'),
     }[name['dataset']]
     for loader in loaders(cfg):
         assert datasets(loader)[0]['type'] == kind
         assert datasets(loader)[0]['data_root'] == folder
     assert cfg.train_dataloader.batch_size == int(name['batch'])
-    assert cfg.train_cfg.max_epochs == int(name['epochs'])
+    if name['unit'] == 'e':
+        assert cfg.train_cfg.max_epochs == int(name['length'])
+    else:
+        assert cfg.train_cfg.max_iters == int(name['length']) * 1000
     if name['dataset'].startswith('lsp'):  # the others have stock's
         assert cfg.auto_scale_lr.base_batch_size == int(name['gpus']) * int(name['batch'])
     stages = re.search(r'(\d+)s', name['model'])
@@ -102,7 +111,7 @@ def test_sizes_agree_everywhere(path, name):
     assert tuple(decoder.input_size) == size
     for loader in loaders(cfg):
         for dataset in datasets(loader):
-            assert tuple(step(dataset['pipeline'], 'TopdownAffine')['input_size']) == size
+            assert tuple(step(dataset['pipeline'], *CROPS)['input_size']) == size
     for dataset in datasets(cfg.train_dataloader):
         encoder = step(dataset['pipeline'], 'GenerateTarget')['encoder']
         # stock configs carry the scope they come from
@@ -133,8 +142,20 @@ def test_joints_are_those_of_the_data_set(path):
     for loader in loaders(cfg):
         for dataset in datasets(loader):
             meta = meta_of(dataset)
-            assert meta['num_keypoints'] == expected
-            assert len(meta['flip_indices']) == expected
+            if output := head.get('output_joints'):
+                assert len(JOINT_SETS[head.joints].names) == expected
+                assert meta['num_keypoints'] == len(JOINT_SETS[output].names)
+                assert tuple(meta['flip_indices']) == JOINT_SETS[output].flip_indices
+            else:
+                assert meta['num_keypoints'] == expected
+                assert len(meta['flip_indices']) == expected
+    for dataset in datasets(cfg.train_dataloader):
+        selected = [step for step in dataset['pipeline'] if step['type'] == 'SelectJoints']
+        assert len(selected) == (head.get('joints') is not None)
+        for selection in selected:
+            source = head.get('output_joints', head.joints)
+            assert (selection['source'], selection['target']) == (source, head.joints)
+            assert selection.get('first_pixel', 0) == (dataset['type'] == 'MpiiDataset')
 
 
 def test_everybodys_target_comes_with_its_transform(path):
@@ -146,7 +167,8 @@ def test_everybodys_target_comes_with_its_transform(path):
         kinds = [step['type'] for step in dataset['pipeline']]
         assert ('AddNeighbours' in kinds) == everybody
         if everybody:
-            order = [kinds.index(k) for k in ('TopdownAffine', 'AddNeighbours', 'GenerateTarget')]
+            (crop,) = set(kinds) & set(CROPS)
+            order = [kinds.index(k) for k in (crop, 'AddNeighbours', 'GenerateTarget')]
             assert order == sorted(order)
             assert fields == ['heatmaps_all', *['heatmaps'] * (len(fields) - 1)]
 
@@ -159,17 +181,19 @@ def test_components_build_and_the_schedule_ends_with_training(path, name):
                 TRANSFORMS.build(transform)
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         assert METRICS.get(evaluator['type']) is not None
-    by_epoch = [part for part in cfg.param_scheduler if part['by_epoch']]
-    assert [part['end'] for part in by_epoch] == [int(name['epochs'])]
-    assert cfg.train_cfg.max_epochs % cfg.train_cfg.val_interval == 0  # the last is validated
+    by_epoch = name['unit'] == 'e'
+    length = cfg.train_cfg.max_epochs if by_epoch else cfg.train_cfg.max_iters
+    main = [part for part in cfg.param_scheduler if part['by_epoch'] == by_epoch]
+    assert [part['end'] for part in main] == [length]
+    assert length % cfg.train_cfg.val_interval == 0  # the last is validated
 
 
 def test_best_checkpoint_is_chosen_by_a_figure_of_the_metric(path):
     cfg = load(path)
     expected = {'TorsoPCKAccuracy': 'torso/PCK', 'CocoMetric': 'coco/AP', 'MpiiPCKAccuracy': 'PCK'}
     checkpoint = cfg.default_hooks.checkpoint
-    if path.parent.name in ('figures', 'lsp'):
-        # the demo keeps the last; LSP has nothing but its test set to choose on
+    if path.parent.name in ('figures', 'flic', 'lsp'):
+        # the demo keeps the last; LSP and FLIC have nothing but their test sets to choose on
         assert checkpoint.get('save_best') is None
         return
     assert checkpoint.save_best == expected[cfg.val_evaluator.type]
@@ -194,7 +218,8 @@ def test_lsp_follows_the_protocol_of_the_paper(path):
     parts = [(part['data_root'], part['image_range']) for part in datasets(cfg.train_dataloader)]
     assert parts == [('data/lsp/', (1, 1000)), ('data/lspet/', None)]
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
-        assert loader.dataset.data_root == 'data/lsp/'
+        (dataset,) = datasets(loader)
+        assert dataset.data_root == 'data/lsp/'
         assert tuple(loader.dataset.image_range) == (1001, 2000)
         assert loader.dataset.test_mode
 
@@ -247,7 +272,12 @@ def test_one_step_of_training_and_a_prediction(path):
     model.init_weights()
     codec = cfg.model.head.decoder
     KEYPOINT_CODECS.build(codec)
+    own = cfg.model.head.get('joints')
     meta = meta_of(datasets(cfg.train_dataloader)[0])
+    predicted = meta['num_keypoints']
+    if own is not None:
+        names = JOINT_SETS[own]
+        meta = dict(num_keypoints=len(names.names), flip_indices=names.flip_indices)
     joints = meta['num_keypoints']
 
     data = model.data_preprocessor(packed(codec, meta, 1), training=True)
@@ -271,6 +301,81 @@ def test_one_step_of_training_and_a_prediction(path):
     with torch.no_grad():
         (result,) = model(**data, mode='predict')
     keypoints = result.pred_instances.keypoints
-    assert keypoints.shape == (1, joints, 2) and np.isfinite(keypoints).all()
+    assert keypoints.shape == (1, predicted, 2) and np.isfinite(keypoints).all()
     width, height = codec['heatmap_size']
     assert tuple(result.pred_fields.heatmaps.shape) == (joints, height, width)
+
+
+# -- the authors' recipe
+
+PAPER = [path for path in LEAVES if '_paper_' in path.stem]
+
+
+@pytest.mark.parametrize('path', PAPER, ids=lambda path: path.stem)
+def test_recipe_of_the_authors(path):
+    cfg = load(path)
+    size = dict(input_size=(368, 368), heatmap_size=(46, 46))
+    codec = dict(type='CPMHeatmap', **size, sigma=7.0, background=True, mask_outside=False)
+    codec['mask_unlabelled'] = path.parent.name == 'coco'  # the listed deviation
+    decoder = dict(cfg.model.head.decoder)
+    assert decoder.pop('all_people', False) == (path.parent.name in ('coco', 'flic', 'mpii'))
+    assert decoder == codec
+    assert cfg.model.head.loss == dict(type='IntermediateSupervisionLoss', reduction='sum')
+    assert cfg.model.head.dropout == (0.0 if 'vgg' in path.stem else 0.5)
+    assert cfg.model.head.get('norm_cfg') is cfg.model.backbone.get('norm_cfg') is None
+    assert cfg.model.head.center_map and cfg.model.backbone.center_map_sigma == 21.0
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 16
+    assert cfg.train_cfg.max_iters == 600_000
+    (schedule,) = cfg.param_scheduler
+    assert (schedule.step_size, schedule.gamma) == (136_106, 0.333)
+    assert not schedule.by_epoch and not cfg.default_hooks.checkpoint.by_epoch
+    for dataset in datasets(cfg.train_dataloader):
+        kinds = [step['type'] for step in dataset['pipeline']]
+        order = ('RandomFlip', 'GetPersonCenterScale', 'RandomScaleRotate', 'PersonCrop')
+        assert [kind for kind in kinds if kind in order] == list(order)
+        moved = 15.0 if dataset['type'] == 'MpiiDataset' else 0.0
+        center = step(dataset['pipeline'], 'GetPersonCenterScale')
+        assert center == dict(
+            type='GetPersonCenterScale', **({'moved_down': moved} if moved else {})
+        )
+        augmentation = step(dataset['pipeline'], 'RandomScaleRotate')
+        assert augmentation == dict(type='RandomScaleRotate', scale=(0.7, 1.3), rotate=40.0)
+        flip = TRANSFORMS.build(step(dataset['pipeline'], 'RandomFlip'))
+        assert flip.prob == 0.5
+        if dataset['type'] == 'LspDataset':
+            assert dataset['center_scale'] == 'authors'
+    for loader in loaders(cfg):
+        for dataset in datasets(loader):
+            crop = TRANSFORMS.build(step(dataset['pipeline'], 'PersonCrop'))
+            assert (crop.border, crop.interpolation, crop.center_map_sigma) == (128, 'cubic', 21.0)
+
+
+@pytest.mark.parametrize('path', PAPER, ids=lambda path: path.stem)
+def test_optimiser_of_the_authors(path):
+    """lr_mult and decay_mult of every layer of the authors' training net, and its fillers."""
+    cfg = load(path)
+    if 'vgg' in path.stem:
+        pytest.skip('the authors have not published how they trained the VGG network')
+    cfg.model.backbone.channels = cfg.model.head.in_channels = cfg.model.head.channels = 16
+    cfg.model.head.first_stage_channels = 64
+    model = MODELS.build(cfg.model)
+    torch.manual_seed(0)
+    model.init_weights()
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    seen = set()
+    for group in wrapper.optimizer.param_groups:
+        assert group['momentum'] == 0.9
+        for parameter in group['params']:
+            name = names[id(parameter)]
+            seen.add(name)
+            bias = name.endswith('.bias')
+            rate = 8e-5 * (5 if '.stage1_trunk.' in name or '.first.' in name else 1)
+            assert group['lr'] == pytest.approx(rate * (2 if bias else 1), rel=1e-12), name
+            assert group['weight_decay'] == (0 if bias else 5e-4), name
+            if bias:
+                assert not parameter.any(), name
+            elif parameter.numel() > 5000:
+                assert float(parameter.detach().std()) == pytest.approx(0.01, rel=0.05), name
+    assert seen == set(names.values())
+    assert sum('.stage1_trunk.' in name or '.first.' in name for name in seen) == 14
