@@ -23,34 +23,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
 
 from cpm_plugin.core.caffe_networks import CAFFE_MODELS, load_caffemodel
+from cpm_plugin.core.checkpoints import to_mmpose, write_checkpoint
 from cpm_plugin.core.models import create_model
-
-
-def checkpoint_of(source: Path, name: str) -> dict:
-    """The file's weights by MMPose's names, and where they are from, as plain types."""
-    state = load_caffemodel(source, name)
-    halves = {'trunks': 'backbone', 'stages': 'head'}
-    with torch.device('meta'):
-        joints = create_model(name).joints
-    meta = {'model': name, 'joints': list(joints.names), 'source': source.name}
-    with source.open('rb') as file:
-        meta['sha256'] = hashlib.file_digest(file, 'sha256').hexdigest()
-    named = {f'{halves[key.split(".")[0]]}.{key}': value for key, value in state.items()}
-    return {'state_dict': named, 'meta': meta}
-
-
-def save(checkpoint: dict, out: Path) -> None:
-    """Write the whole file, or nothing."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as temporary:
-        torch.save(checkpoint, Path(temporary) / out.name)
-        (Path(temporary) / out.name).rename(out)
 
 
 def main() -> int:
@@ -62,17 +41,18 @@ def main() -> int:
     parser.add_argument('out', metavar='OUT.pth', type=Path, help='file to write; must not exist')
     parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='their network')
     args = parser.parse_args()
+    with torch.device('meta'):
+        joints = list(create_model(args.model).joints.names)
     try:
-        if args.out.exists():
-            raise ValueError(f'{args.out} exists: remove it or choose another name')
-        checkpoint = checkpoint_of(args.source, args.model)
-        save(checkpoint, args.out)
+        state = load_caffemodel(args.source, args.model)
+        sha256 = hashlib.sha256(args.source.read_bytes()).hexdigest()
+        meta = dict(model=args.model, joints=joints, source=args.source.name, sha256=sha256)
+        write_checkpoint(args.out, to_mmpose(state), meta)
     except (ValueError, OSError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
-    state, meta = checkpoint['state_dict'], checkpoint['meta']
     count = sum(value.numel() for value in state.values())
-    print(f'{args.source} (sha256 {meta["sha256"]}): {len(state) // 2} layers of {args.model}')
-    print(f'joints: {", ".join(meta["joints"])}')
+    print(f'{args.source} (sha256 {sha256}): {len(state) // 2} layers of {args.model}')
+    print(f'joints: {", ".join(joints)}')
     print(f'{args.out}: {count:,} weights')
     print(f'to use: cpm_plugin.create_model({args.model!r}, checkpoint={str(args.out)!r})')
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -27,6 +29,17 @@ def from_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             if key.startswith(theirs):
                 renamed[ours + key.removeprefix(theirs)] = value
     return renamed
+
+
+def to_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of :func:`from_mmpose`."""
+    prefixes = {ours: theirs for theirs, ours in _MMPOSE_PREFIXES.items()}
+    return {
+        key.replace(ours, prefixes[ours], 1): value
+        for key, value in state_dict.items()
+        for ours in prefixes
+        if key.startswith(ours)
+    }
 
 
 def describe_mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
@@ -84,15 +97,13 @@ def _numpy_allowed() -> AbstractContextManager[None]:
     return torch.serialization.safe_globals([x for x in numpy_safe_globals() if x not in known])
 
 
-def load_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Load the weights in ``path`` into ``model``, all of them or none.
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State dict and ``meta`` of a file; reads tensors and numpy arrays only (``weights_only``).
 
-    Takes a bare state dict, ``{'state_dict': ...}``, or a checkpoint of an MMPose run
-    with ``CPMBackbone`` and ``CPMStageHead`` that MMPose's ``publish_model.py`` has
-    stripped. Reads tensors and numpy arrays only (``weights_only``).
+    Takes a bare state dict, too, whose meta is empty.
 
     Raises:
-        ValueError: naming the file, if it is missing, unreadable or does not fit.
+        ValueError: naming the file, if it is missing, unreadable or no checkpoint.
     """
     if not Path(path).is_file():
         raise ValueError(f'checkpoint {path}: no such file')
@@ -115,6 +126,41 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise ValueError(f'checkpoint {path}: no state dict of names and tensors in it')
+    meta = loaded.get('meta')
+    return state, meta if isinstance(meta, dict) else {}
+
+
+def write_checkpoint(
+    path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]
+) -> None:
+    """Write ``{'state_dict': ..., 'meta': ...}``, all of the file or nothing. Makes its folder.
+
+    Raises:
+        ValueError: if there is such a file.
+    """
+    target = Path(path)
+    if target.exists():
+        raise ValueError(f'{target} exists; give the name of a new file')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.writing') as folder:
+        part = Path(folder) / target.name
+        torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)
+        try:
+            os.link(part, target)  # unlike a rename it does not replace
+        except FileExistsError as error:
+            raise ValueError(f'{target} exists; give the name of a new file') from error
+
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Load the weights in ``path`` into ``model``, all of them or none.
+
+    Takes what :func:`read_checkpoint` does, ours or of an MMPose run with ``CPMBackbone``
+    and ``CPMStageHead`` that MMPose's ``publish_model.py`` has stripped.
+
+    Raises:
+        ValueError: naming the file, if it is missing, unreadable or does not fit.
+    """
+    state, _ = read_checkpoint(path)
     if any(key.startswith(tuple(_MMPOSE_PREFIXES)) for key in state):
         state = from_mmpose(state)
     problem = describe_mismatch(model.state_dict(), state)

@@ -3,13 +3,20 @@
 import builtins
 import collections
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from cpm_plugin.core import ConvolutionalPoseMachine, load_checkpoint
-from cpm_plugin.core.checkpoints import describe_mismatch, from_mmpose
+from cpm_plugin.core.checkpoints import (
+    describe_mismatch,
+    from_mmpose,
+    read_checkpoint,
+    to_mmpose,
+    write_checkpoint,
+)
 
 FIRST = 'trunks.stage1_trunk.conv1.conv.weight'
 
@@ -213,3 +220,35 @@ def test_pickled_code_is_not_run(new_format, tmp_path):
     assert not marker.exists()
     torch.load(path, weights_only=False)['meta'].close()
     assert marker.exists()  # it would have been run
+
+
+def test_names_of_mmpose_and_back():
+    state = {'trunks.a.weight': torch.ones(1), 'stages.later.0.trunks.b': torch.zeros(2)}
+    named = to_mmpose(state)
+    assert list(named) == ['backbone.trunks.a.weight', 'head.stages.later.0.trunks.b']
+    assert from_mmpose(named) == state
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    state, path = {'stages.a': torch.arange(3.0)}, tmp_path / 'new' / 'a.pth'
+    write_checkpoint(path, state, dict(model='cpm_6s'))
+    read, meta = read_checkpoint(path)
+    assert meta == dict(model='cpm_6s') and torch.equal(read['stages.a'], state['stages.a'])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r'a\.pth exists; give the name of a new file'):
+        write_checkpoint(path, {}, {})
+
+    def full(content, file):
+        Path(file).write_bytes(b'half')
+        raise OSError('no space left on device')
+
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(OSError, match='no space left'):
+        write_checkpoint(tmp_path / 'new' / 'b.pth', state, {})
+    assert [file.name for file in path.parent.iterdir()] == ['a.pth']
+    assert path.read_bytes() == before
+
+
+def test_bare_state_dict_has_no_meta(tmp_path):
+    torch.save({'a': torch.zeros(1)}, tmp_path / 'bare.pth')
+    assert read_checkpoint(tmp_path / 'bare.pth') == ({'a': torch.zeros(1)}, {})

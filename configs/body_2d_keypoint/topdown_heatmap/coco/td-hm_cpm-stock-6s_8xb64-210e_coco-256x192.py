@@ -1,0 +1,27 @@
+# Stock MMPose's CPM itself, built of our components: its layers, pools, order of inputs and
+# initial weights. tools/convert_mmpose_cpm.py converts checkpoints from and to stock's config.
+_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb64-210e_coco-256x192.py'
+
+custom_imports = dict(imports=['cpm_plugin.mmpose'])
+
+norm_cfg = dict(type='BN')
+init_cfg = [
+    dict(type='Normal', std=0.001, layer=['Conv2d']),
+    dict(type='Constant', val=1, layer=['_BatchNorm'])
+]
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='CPMBackbone',
+        pool_padding=1,
+        norm_cfg=norm_cfg,
+        init_cfg=init_cfg),
+    head=dict(
+        _delete_=True,
+        type='CPMStageHead',
+        in_channels=128,
+        num_keypoints=17,
+        beliefs_first=True,
+        norm_cfg=norm_cfg,
+        init_cfg=init_cfg,
+        decoder=_base_.codec))

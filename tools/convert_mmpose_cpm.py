@@ -1,0 +1,125 @@
+"""Convert a checkpoint of MMPose's own CPM into one of our components, or back.
+
+    python tools/convert_mmpose_cpm.py IN.pth OUT.pth
+    python tools/convert_mmpose_cpm.py --to-stock IN.pth OUT.pth
+
+Only names change: the configs td-hm_cpm-stock-6s_* compute with OUT what stock's configs
+td-hm_cpm_* compute with IN. OUT holds the weights and IN's meta (the dataset's joints among
+it), and nothing to resume a training from. MMPose is needed only to read a checkpoint of a
+run that is not stripped. Exit code 2, and no OUT, for what cannot be converted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cpm_plugin.core.checkpoints import read_checkpoint, write_checkpoint
+from cpm_plugin.core.stock import StockSizes, from_stock, stock_sizes, to_stock
+
+FOLDER = 'configs/body_2d_keypoint/topdown_heatmap'
+CONFIGS = {
+    17: ('coco', ('8xb64-210e_coco-256x192', '8xb32-210e_coco-384x288')),
+    16: ('mpii', ('8xb64-210e_mpii-368x368',)),
+}
+# Where MMPose 1.x and 0.x keep the text of the config, which is not the converted model's.
+CONFIG_TEXTS = ('cfg', 'config')
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """State dict and meta of a checkpoint, also of one as MMEngine's runner leaves it."""
+    try:
+        return read_checkpoint(path)
+    except ValueError:
+        if importlib.util.find_spec('mmpose') is None:
+            raise
+        import cpm_plugin.mmpose  # noqa: F401  (allows what MMEngine keeps beside the weights)
+
+        return read_checkpoint(path)
+
+
+def refuse_other_network(meta: dict[str, Any]) -> None:
+    """Where the config of our model is known, it must be one that computes as stock does."""
+    config = meta.get('cfg')
+    for argument in ('pool_padding=1', 'beliefs_first=True'):
+        if isinstance(config, str) and argument not in config:
+            raise ValueError(
+                f"the config in it has no {argument}: MMPose's CPM would compute something else "
+                'with these weights; only those of a td-hm_cpm-stock-6s_* config can go back'
+            )
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a checkpoint with it can be read safely without MMEngine."""
+    if isinstance(value, dict):
+        return all(is_plain(part) for pair in value.items() for part in pair)
+    if isinstance(value, (list, tuple, set)):
+        return all(map(is_plain, value))
+    plain = (str, bytes, int, float, type(None), np.ndarray, np.generic, torch.Tensor)
+    return isinstance(value, plain)
+
+
+def report(sizes: StockSizes, target: Path, to_stock: bool) -> str:
+    """What was converted, and what takes it."""
+    norm = 'batch normalisation' if sizes.normalised else 'no normalisation'
+    lines = [f'{target}: {sizes.num_stages} stages, {sizes.num_keypoints} joints, {norm}']
+    usual = StockSizes(6, sizes.num_keypoints, normalised=True)
+    if sizes == usual and sizes.num_keypoints in CONFIGS:
+        tree = 'mmpose::body_2d_keypoint/topdown_heatmap' if to_stock else FOLDER
+        name = 'td-hm_cpm' if to_stock else 'td-hm_cpm-stock-6s'
+        dataset, endings = CONFIGS[sizes.num_keypoints]
+        configs = ' or '.join(f'{tree}/{dataset}/{name}_{ending}.py' for ending in endings)
+        lines.append(f'config, by data set and input size: {configs}')
+    else:
+        names = {name: str(getattr(sizes, name)) for name in ('num_stages', 'num_keypoints')}
+        if to_stock:
+            names['out_channels'] = names.pop('num_keypoints')
+        names['norm_cfg'] = "dict(type='BN')" if sizes.normalised else 'None'
+        given = ', '.join(f'{name}={value}' for name, value in names.items())
+        lines.append(f'no config has these sizes: derive one, with {given}')
+    if sizes.widths != usual.widths:
+        lines.append(
+            'and with other widths: trunks {}, 5x5 convolutions {}, stage 1 {}, later stages '
+            '{} channels'.format(*sizes.widths)
+        )
+    elif not to_stock:
+        stages = '' if sizes.num_stages == 6 else f'num_stages={sizes.num_stages}, '
+        lines.append(
+            f'without MMPose: create_model({"cpm_6s_bn" if sizes.normalised else "cpm_6s"!r}, '
+            f'checkpoint={str(target)!r}, num_keypoints={sizes.num_keypoints}, {stages}'
+            'background=False, center_map_sigma=None, pool_padding=1, beliefs_first=True)'
+        )
+    return '\n'.join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source', type=Path, metavar='IN.pth')
+    parser.add_argument('target', type=Path, metavar='OUT.pth', help='a new file')
+    parser.add_argument('--to-stock', action='store_true', help='from ours to stock MMPose')
+    args = parser.parse_args()
+    try:
+        state, meta = read(args.source)
+        if args.to_stock:
+            refuse_other_network(meta)
+        converted = to_stock(state) if args.to_stock else from_stock(state)
+        sizes = stock_sizes(state if args.to_stock else converted)
+        kept = {k: v for k, v in meta.items() if k not in CONFIG_TEXTS and is_plain(v)}
+        write_checkpoint(args.target, converted, kept)
+    except (ValueError, OSError) as error:
+        print(f'{Path(sys.argv[0]).name}: {error}', file=sys.stderr)
+        return 2
+    print(report(sizes, args.target, args.to_stock))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
