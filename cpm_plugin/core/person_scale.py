@@ -63,16 +63,18 @@ def mpii_like_scales(
     keypoints: npt.ArrayLike,
     labelled: npt.ArrayLike,
     joints: JointSet,
+    ratios: npt.ArrayLike | None = None,
+    *,
     target_dist: float = TARGET_DIST,
     box_size: int = 368,
     margin: int = 64,
 ) -> FloatArray:
     """Scale of each person in MPII's unit, about 1 for a person of 200 pixels.
 
-    Every labelled limb divided by its ratio (:func:`limb_ratios` over all N people) says
-    how long the person's neck to head top would be; their 0.75 quantile is 35 pixels at
-    scale 1. People whose labelled joints would not fit into the crop are made smaller, that
-    is, given the larger scale at which the joints just fit.
+    Every labelled limb divided by its ratio (:func:`limb_ratios`) says how long the person's
+    neck to head top would be; their 0.75 quantile is 35 pixels at scale 1. People whose
+    labelled joints would not fit into the crop are made smaller, that is, given the larger
+    scale at which the joints just fit.
 
     A person without a labelled limb has the scale at which the labelled joints just fit, as
     in the authors' code. One with fewer than two joints, where that code fails, has the
@@ -80,6 +82,7 @@ def mpii_like_scales(
 
     Args:
         keypoints, labelled, joints: as in :func:`limb_ratios`.
+        ratios: (13,) of the limbs; by default those of these N people.
         target_dist: a person of scale 1 is resized by this before the crop.
         box_size: side of the crop, in pixels of the network input.
         margin: the labelled joints span ``box_size - margin`` pixels at most.
@@ -93,12 +96,12 @@ def mpii_like_scales(
     """
     points, known = _checked(keypoints, labelled, joints)
     lengths = _limb_lengths(points, known, joints)
-    ratios = _ratios(lengths)
-    ratios[ratios == 0] = np.nan  # the limb's joints coincide in most people
+    usual = np.array(_ratios(lengths) if ratios is None else ratios, dtype=np.float64)
+    usual[usual == 0] = np.nan  # the limb's joints coincide in most people
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', RuntimeWarning)  # of people without a limb
         # 'hazen' is MATLAB's rule: of n sorted values the i-th is the (i - 0.5) / n quantile
-        reference = np.nanquantile(lengths / ratios, 0.75, axis=1, method='hazen')
+        reference = np.nanquantile(lengths / usual, 0.75, axis=1, method='hazen')
     fitting = target_dist * _extent(points, known) / (box_size - margin)
     # fmax passes over NaN, as MATLAB's min does in theirs
     scales = np.fmax(reference / REFERENCE_LENGTH, fitting)

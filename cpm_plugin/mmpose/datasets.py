@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from PIL import Image
 from scipy.io import loadmat
 
 from ..core.joints import LSP, JointSet
-from ..core.person_scale import PIXELS_OF_SCALE_1, mpii_like_scales
+from ..core.person_scale import PIXELS_OF_SCALE_1, limb_ratios, mpii_like_scales
 
 # Colours by side, as in MMPose's own datasets: right orange, left green, middle blue.
 _COLORS = {'right': [255, 128, 0], 'left': [0, 255, 0], 'middle': [51, 153, 255]}
@@ -98,6 +99,17 @@ def read_joints(path: str | Path) -> LspJoints:
     return LspJoints(joints[..., :2], labelled, visible, extended)
 
 
+def _limb_ratios(paths: Sequence[str]) -> np.ndarray:
+    """Limb ratios of the people of several ``joints.mat``; of LSP those of its training set."""
+    files = [read_joints(path) for path in paths]
+    ends = [None if file.extended else 1000 for file in files]
+    return limb_ratios(
+        np.concatenate([file.keypoints[:end] for file, end in zip(files, ends)]),
+        np.concatenate([file.visible[:end] for file, end in zip(files, ends)]),
+        LSP,
+    )
+
+
 def picture_middle(path: str | Path) -> tuple[float, float]:
     """Middle (x, y) of a picture as the authors have it: half its size in MATLAB's pixels,
     which begin with 1. Reads the file's header alone.
@@ -174,6 +186,7 @@ class LspDataset(BaseCocoStyleDataset):
         image_range: tuple[int, int] | None = None,
         box_margin: float = 0.1,
         center_scale: str = 'box',
+        limbs_of: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         if box_margin < 0:
@@ -183,6 +196,7 @@ class LspDataset(BaseCocoStyleDataset):
         self.image_range = image_range
         self.box_margin = box_margin
         self.center_scale = center_scale
+        self.limbs_of = limbs_of
         super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
@@ -196,7 +210,8 @@ class LspDataset(BaseCocoStyleDataset):
         folder = Path(self.data_prefix['img'])
         name = self._file_name(folder, first)
         if self.center_scale == 'authors':
-            scales = mpii_like_scales(keypoints, joints.visible, LSP)
+            ratios = None if self.limbs_of is None else _limb_ratios(self.limbs_of)
+            scales = mpii_like_scales(keypoints, joints.visible, LSP, ratios)
         instances, images = [], []
         for number in range(first, last + 1):
             known = labelled[number - 1]

@@ -201,7 +201,8 @@ def test_joints_that_would_not_fit_make_the_scale_larger():
     visible = np.ones((1, 14))
     assert mpii_like_scales(people, visible, LSP) == pytest.approx(expected)
     # resized by target_dist / scale, the joints span exactly the crop without its margin
-    spanned = (5 * 304 + 70) * 2.0 / mpii_like_scales(people, visible, LSP, 2.0, 400, 100)
+    scale = mpii_like_scales(people, visible, LSP, target_dist=2.0, box_size=400, margin=100)
+    spanned = (5 * 304 + 70) * 2.0 / scale
     assert spanned == pytest.approx(300)
     visible[0, LSP.index('left_wrist')] = 0  # not labelled, not in the way
     assert mpii_like_scales(people, visible, LSP) == pytest.approx(1)

@@ -10,7 +10,7 @@ from mmpose.registry import DATASETS
 from scipy.io import savemat
 
 from cpm_plugin.core.joints import LSP, JointSet
-from cpm_plugin.core.person_scale import mpii_like_scales
+from cpm_plugin.core.person_scale import limb_ratios, mpii_like_scales
 from cpm_plugin.mmpose import LspDataset
 from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info, picture_middle, read_joints
 
@@ -190,6 +190,23 @@ def test_ratios_are_those_of_the_whole_file(tmp_path):
         np.testing.assert_array_equal(part['bbox_scale'], whole['bbox_scale'])
     alone = mpii_like_scales(crowd()[1:3], np.ones((2, 14)), LSP)
     assert abs(200 * alone[0] - some[0]['bbox_scale'][0, 0]) > 1
+
+
+def test_ratios_can_be_those_of_several_files(tmp_path):
+    """The authors take LSP Extended and the first 1,000 of LSP together."""
+    generator = np.random.default_rng(1)
+    points, others = crowd(), generator.uniform(10, 200, (1100, 14, 2))
+    root = write(tmp_path, np.ones((COUNT, 14)), points=points)
+    lsp = np.concatenate([others.transpose(2, 1, 0), np.zeros((1, 14, 1100))])
+    savemat(tmp_path / 'lsp.mat', dict(joints=lsp))
+    files = [str(root / 'joints.mat'), str(tmp_path / 'lsp.mat')]
+    people = np.concatenate([points, others[:1000]])
+    ratios = limb_ratios(people, np.ones(people.shape[:2]), LSP)
+    expected = mpii_like_scales(points, np.ones((COUNT, 14)), LSP, ratios)
+    found = [info['bbox_scale'][0, 0] for info in authors(root, limbs_of=files)]
+    np.testing.assert_allclose(found, 200 * expected, rtol=1e-6)
+    own = np.array([info['bbox_scale'][0, 0] for info in authors(root)])
+    assert np.abs(found - own).max() > 1
 
 
 @pytest.mark.parametrize('layout', ['lsp', 'lspet'])

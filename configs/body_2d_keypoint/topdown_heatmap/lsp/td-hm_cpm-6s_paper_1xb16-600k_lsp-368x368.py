@@ -18,6 +18,7 @@ train_dataloader = dict(
                 data_root=data_root,
                 image_range=image_range,
                 center_scale='authors',
+                limbs_of=['data/lspet/joints.mat', 'data/lsp/joints.mat'],
                 pipeline=_base_.train_pipeline)
             for data_root, image_range in (('data/lsp/', (1, 1000)), ('data/lspet/', None))
         ]))
