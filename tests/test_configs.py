@@ -227,12 +227,12 @@ def test_lsp_follows_the_protocol_of_the_paper(path):
 # -- a step of training and of testing
 
 
-def halve(cfg):
-    """Large inputs at half the side, to be quick; the network stays as configured."""
+def shrink(cfg):
+    """Large inputs at a quarter of the side, to be quick; the network stays as configured."""
     decoder = cfg.model.head.decoder
     if max(decoder.input_size) >= 256:
-        decoder.input_size = tuple(side // 2 for side in decoder.input_size)
-        decoder.heatmap_size = tuple(side // 2 for side in decoder.heatmap_size)
+        decoder.heatmap_size = tuple(side // 4 // 8 for side in decoder.input_size)
+        decoder.input_size = tuple(8 * cells for cells in decoder.heatmap_size)
     return cfg
 
 
@@ -264,7 +264,7 @@ def packed(codec, meta, count):
 
 
 def test_one_step_of_training_and_a_prediction(path):
-    cfg = halve(load(path))
+    cfg = shrink(load(path))
     torch.manual_seed(0)
     if cfg.model.backbone.get('init_cfg'):
         cfg.model.backbone.init_cfg = None  # pretrained weights would be downloaded
