@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
@@ -156,6 +157,16 @@ def test_joints_are_those_of_the_data_set(path):
             source = head.get('output_joints', head.joints)
             assert (selection['source'], selection['target']) == (source, head.joints)
             assert selection.get('first_pixel', 0) == (dataset['type'] == 'MpiiDataset')
+
+
+def test_stock_inferencers_find_what_they_ask_a_config_for(path):
+    cfg = load(path)
+    assert cfg.data_mode == 'topdown'
+    assert cfg.dataset_type == datasets(cfg.train_dataloader)[0]['type']
+    meta = dataset_meta_from_config(cfg, dataset_mode='train')
+    expected = meta_of(datasets(cfg.test_dataloader)[0])
+    for key in ('dataset_name', 'keypoint_id2name', 'flip_indices', 'skeleton_links'):
+        assert meta[key] == expected[key]
 
 
 def test_everybodys_target_comes_with_its_transform(path):

@@ -5,8 +5,9 @@
 Runs the config's test set, prints PCK@0.2 of the torso for every stage, and draws, for one
 person of the test set, the belief maps of each stage and the skeleton decoded from them.
 Without --person it is the one whose joints the later stages corrected most: an example of
-what they do, not of the average picture. The last row of the table is what tools/test.py
-prints.
+what they do, not of the average picture. Where a config's evaluator is TorsoPCKAccuracy the last
+row of the table is what tools/test.py prints. All of the test set is run, with --person too; a
+part of it by e.g. --cfg-options test_dataloader.dataset.indices=20.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cpm_plugin.mmpose import compat
 compat.apply()
 
 import numpy as np  # noqa: E402
-from mmengine.config import Config  # noqa: E402
+from mmengine.config import Config, DictAction  # noqa: E402
 from mmengine.dataset import pseudo_collate  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 from mmpose.apis import init_model  # noqa: E402
@@ -41,6 +42,9 @@ def main() -> int:
     parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument('--out', type=Path, default=Path('stages.png'), help='the picture')
     parser.add_argument('--person', type=int, help='number in the test set, from 0')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in tools/test.py'
+    )
     parser.add_argument('--device', default='cpu', help='cpu or cuda:0')
     args = parser.parse_args()
     for path in (args.config, args.checkpoint):
@@ -48,6 +52,7 @@ def main() -> int:
             parser.error(f'{path}: no such file')
 
     config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options)
     model = init_model(config, args.checkpoint, device=args.device)
     if not isinstance(model.head, CPMStageHead):
         parser.error(f'{args.config}: its head is {type(model.head).__name__}, not CPMStageHead')
@@ -61,7 +66,7 @@ def main() -> int:
         parser.error(f'--person {person}: the test set has 0 to {len(predictions.truth) - 1}')
 
     batch = pseudo_collate([loader.dataset[person]])
-    crop = batch['inputs'][0][:3].numpy().transpose(1, 2, 0)[..., ::-1]  # BGR to RGB
+    crop = batch['inputs'][0][:3].byte().numpy().transpose(1, 2, 0)[..., ::-1]  # BGR to RGB
     beliefs, _ = stage_beliefs(model, batch)
     keypoints = [model.head.decode(maps)[0].keypoints[0] for maps in beliefs]
     maps = [maps[0].detach().cpu().numpy() for maps in beliefs]

@@ -5,8 +5,9 @@ from .checkpoints import load_checkpoint
 from .joints import LSP, JointSet
 from .loss import IntermediateSupervisionLoss, stage_losses
 from .models import create_model, list_models
-from .network import BeliefStages, ConvolutionalPoseMachine
+from .network import ConvolutionalPoseMachine
 from .pck import TorsoPCK, torso_pck
+from .stages import BeliefStages
 from .trunks import FeatureTrunks
 
 __all__ = [

@@ -25,9 +25,15 @@ def cell_to_pixel(cell: npt.ArrayLike, stride: int) -> FloatArray:
     return np.asarray(cell, dtype=np.float64) * stride + (stride / 2 - 0.5)
 
 
-def pixel_to_cell(pixel: npt.ArrayLike, stride: int) -> FloatArray:
-    """Cell coordinate (fractional) of a network-input pixel, any shape."""
-    return (np.asarray(pixel, dtype=np.float64) - (stride / 2 - 0.5)) / stride
+def pixel_to_cell(pixel: npt.ArrayLike, stride: int, first_cell: float | None = None) -> FloatArray:
+    """Cell coordinate (fractional) of a network-input pixel, any shape.
+
+    Args:
+        first_cell: pixel of cell 0, where a map has another convention than this one's
+            stride / 2 - 0.5; 0 for MMPose's ``MSRAHeatmap``.
+    """
+    start = stride / 2 - 0.5 if first_cell is None else first_cell
+    return (np.asarray(pixel, dtype=np.float64) - start) / stride
 
 
 def pooled_size(size: int, num_pools: int = 3) -> int:

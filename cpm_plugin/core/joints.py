@@ -143,3 +143,23 @@ FLIC = JointSet(
 PERSON = JointSet(names=('person',))
 
 JOINT_SETS = {'cpm': CPM, 'flic': FLIC, 'lsp': LSP, 'mpii': MPII, 'person': PERSON}
+
+
+def joint_set_of(joints: JointSet | str | None, num_keypoints: int) -> JointSet | None:
+    """A joint set by itself or by its name in :data:`JOINT_SETS`.
+
+    Raises:
+        ValueError: for an unknown name, or a set of another length than num_keypoints.
+    """
+    if joints is None:
+        return None
+    if isinstance(joints, str):
+        if joints not in JOINT_SETS:
+            raise ValueError(f'no joint set {joints!r}; there are: {", ".join(JOINT_SETS)}')
+        joints = JOINT_SETS[joints]
+    if len(joints.names) != num_keypoints:
+        raise ValueError(
+            f'{len(joints.names)} joints ({", ".join(joints.names)}), but num_keypoints='
+            f'{num_keypoints}; make the two agree'
+        )
+    return joints

@@ -87,9 +87,12 @@ def create_model(
     unknown = sorted(set(overrides) - set(accepted))
     if unknown:
         raise ValueError(f'unknown argument {", ".join(unknown)}; there are: {", ".join(accepted)}')
-    if 'num_keypoints' in overrides:
-        overrides = {'joints': None, **overrides}
-    model = ConvolutionalPoseMachine(**{**MODELS[name], **overrides})
+    arguments = {**MODELS[name], **overrides}
+    default = accepted['num_keypoints'].default
+    own = MODELS[name].get('num_keypoints', default)
+    if 'joints' not in overrides and arguments.get('num_keypoints', default) != own:
+        arguments['joints'] = None
+    model = ConvolutionalPoseMachine(**arguments)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
     return model

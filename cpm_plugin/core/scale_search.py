@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .geometry import FloatArray, cell_to_pixel
+from .geometry import FloatArray, pixel_to_cell
 
 # scale_search in the authors' run_benchmark.m: 0.7:0.1:1.3
 BENCHMARK_SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
@@ -92,12 +92,11 @@ def crop_weights(
         Rows that add up to 1, or to 0 for a pixel outside the crop.
     """
     places = np.asarray(pixels, dtype=np.float64)
-    first = float(cell_to_pixel(0, stride)) if first_cell is None else first_cell
     weights = []
     for extent in np.asarray(extents, dtype=np.float64):
         crop_pixels = (places - center) / extent * input_length + input_length / 2
         inside = (crop_pixels >= -0.5) & (crop_pixels <= input_length - 0.5)
-        cells = np.where(inside, (crop_pixels - first) / stride, 0.0)
+        cells = np.where(inside, pixel_to_cell(crop_pixels, stride, first_cell), 0.0)
         weights.append(bicubic_weights(cells, num_cells) * inside[:, None])
     return np.stack(weights)
 

@@ -51,7 +51,9 @@ class _Trunks(nn.Module):
 
     stride = 8
 
-    def __init__(self, in_channels: int, center_map_sigma: float | None, sides: str) -> None:
+    def __init__(
+        self, in_channels: int, center_map_sigma: float | None, sides: str, least_side: int
+    ) -> None:
         super().__init__()
         if center_map_sigma is not None and center_map_sigma <= 0:
             raise ValueError(
@@ -60,6 +62,7 @@ class _Trunks(nn.Module):
         self.in_channels = in_channels
         self.center_map_sigma = center_map_sigma
         self._sides = sides
+        self._least_side = least_side
         # The authors' deploy files: AVE pool, kernel 9, stride 8; as in Caffe, windows at
         # the border divide by their clipped area.
         self.center_pool = nn.AvgPool2d(9, stride=8, ceil_mode=True)
@@ -69,6 +72,11 @@ class _Trunks(nn.Module):
             raise ValueError(
                 f'image of shape {tuple(image.shape)}: this network takes '
                 f'(N, {self.in_channels}, H, W)'
+            )
+        if min(image.shape[2:]) < self._least_side:
+            raise ValueError(
+                f'image of {image.shape[2]} x {image.shape[3]} pixels: sides must have at least '
+                f'{self._least_side} for the pools; resize or pad the picture'
             )
         if center_map is None:
             return
@@ -135,7 +143,8 @@ class FeatureTrunks(_Trunks):
         if pool_padding not in (0, 1):
             raise ValueError(f"pool_padding={pool_padding!r} must be 0 (Caffe's) or 1 (MMPose's)")
         sides = 'side % 8 of 0 or 1' if pool_padding == 0 else 'side % 8 other than 1'
-        super().__init__(in_channels, center_map_sigma, sides)
+        # three 3x3 pools, the last of which may be clipped to 2, as Caffe does
+        super().__init__(in_channels, center_map_sigma, sides, 1 if pool_padding else 8)
 
         def trunk() -> FeatureTrunk:
             return FeatureTrunk(
@@ -191,7 +200,7 @@ class VggTrunk(_Trunks):
         center_map_sigma: float | None = None,
         norm_layer: NormLayer | None = None,
     ) -> None:
-        super().__init__(in_channels, center_map_sigma, 'side % 8 other than 1')
+        super().__init__(in_channels, center_map_sigma, 'side % 8 other than 1', 2)
         if not tail:
             raise ValueError('tail is empty: give the channels of at least one convolution')
         channels = in_channels

@@ -21,7 +21,7 @@ from .crops import (  # noqa: E402
     PersonCrop,
     RandomScaleRotate,
 )
-from .datasets import FiguresDataset, LspDataset  # noqa: E402
+from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import ChannelsLastHook  # noqa: E402
@@ -44,6 +44,7 @@ __all__ = [
     'GetPersonCenterScale',
     'GetPictureCenterScale',
     'IntermediateSupervisionLoss',
+    'LspConcatDataset',
     'LspDataset',
     'PersonCrop',
     'RandomScaleRotate',

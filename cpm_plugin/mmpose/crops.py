@@ -73,7 +73,10 @@ class GetPictureCenterScale(BaseTransform):
     """The authors' crop for testing on LSP, which knows nothing of the person: the middle of
     the picture, scale = its height / 368 (``run_benchmark.m``), so height / target_dist pixels.
 
-    Required keys: img_shape. Added keys: bbox_center, bbox_scale.
+    A sample without ``keypoints``, as inference on a given box makes, gets
+    :class:`GetPersonCenterScale` of its box.
+
+    Required keys: img_shape, or bbox. Added keys: bbox_center, bbox_scale.
 
     Args:
         target_dist: the authors' is 0.8.
@@ -84,6 +87,8 @@ class GetPictureCenterScale(BaseTransform):
         self.target_dist = target_dist
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        if 'keypoints' not in results:
+            return GetPersonCenterScale().transform(results)
         height, width = results['img_shape'][:2]
         # half the size in MATLAB's pixels, which begin with 1
         results['bbox_center'] = np.array([[width / 2 - 1, height / 2 - 1]], dtype=np.float32)
@@ -107,7 +112,7 @@ class RandomScaleRotate(BaseTransform):
     """
 
     def __init__(self, scale: tuple[float, float] = (0.7, 1.3), rotate: float = 40.0) -> None:
-        if not 0 < scale[0] <= scale[1]:
+        if np.shape(scale) != (2,) or not 0 < scale[0] <= scale[1]:
             raise ValueError(f'scale {scale}: expected smallest and largest, both positive')
         if rotate < 0:
             raise ValueError(f'rotate {rotate} must not be negative: it is the largest angle')
@@ -152,13 +157,15 @@ class PersonCrop(BaseTransform):
         center_map_sigma: float | None = None,
         scales: Sequence[float] | None = None,
     ) -> None:
+        if np.shape(input_size) != (2,) or min(input_size) < 1:
+            raise ValueError(f'input_size {input_size}: expected (width, height) in pixels')
         if interpolation not in _INTERPOLATIONS:
             raise ValueError(
                 f'interpolation {interpolation!r} must be one of {", ".join(_INTERPOLATIONS)}'
             )
         if center_map_sigma is not None:
             _positive(center_map_sigma=center_map_sigma)
-        if scales is not None and not (len(scales) and min(scales) > 0):
+        if scales is not None and not (np.ndim(scales) == 1 and len(scales) and min(scales) > 0):
             raise ValueError(f'scales {scales} must be positive numbers, or None for one crop')
         self.input_size = tuple(input_size)
         self.border = border

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from mmengine.dataset import ConcatDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from PIL import Image
@@ -253,6 +254,14 @@ class LspDataset(BaseCocoStyleDataset):
             f'{folder}: neither im{number:05d}.jpg (LSP Extended) nor im{number:04d}.jpg (LSP) '
             'is there; set data_root and data_prefix to where the images are'
         )
+
+
+@DATASETS.register_module()
+class LspConcatDataset(ConcatDataset):
+    """LSP and LSP Extended together: a ``ConcatDataset`` that tells its joints, which MMPose's
+    ``init_model`` and inferencers ask the training data's class for."""
+
+    METAINFO = LspDataset.METAINFO
 
 
 @DATASETS.register_module()

@@ -15,8 +15,8 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
-from ..core.joints import JOINT_SETS, JointSet
-from ..core.network import BeliefStages, joint_set_of, split_features
+from ..core.joints import JOINT_SETS, JointSet, joint_set_of
+from ..core.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
 from .scale_search import search_scales
 from .strict import refuse_mismatch
@@ -46,7 +46,7 @@ class CPMStageHead(BaseHead):
             two that it lies between.
         channels, reduced_channels, first_stage_channels, reduce_kernel_size,
         first_stage_kernel_size, refine_kernel_size, refine_depth, beliefs_first, dropout:
-            see :class:`cpm_plugin.core.network.BeliefStages`; defaults are the paper's.
+            see :class:`cpm_plugin.core.stages.BeliefStages`; defaults are the paper's.
         norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
         loss: config of ``IntermediateSupervisionLoss``.
         target_fields: names of the targets in ``gt_fields``, one for all stages or one a

@@ -57,6 +57,11 @@ class GetOctaveCenterScale(BaseTransform):
         edges = np.array([width - 1, height - 1] * 2)
         box = np.asarray(results['bbox'], dtype=np.float32).clip(0, edges)
         side = 1.2 * self.end_scale * (box[:, 3] - box[:, 1])
+        if not (side > 0).all():
+            raise ValueError(
+                f'box {np.ravel(results["bbox"]).tolist()} has no height inside the picture of '
+                f'{height} x {width} pixels; mend or leave out this box'
+            )
         results['bbox_center'] = (box[:, :2] + box[:, 2:]) / 2
         results['bbox_scale'] = np.stack([side, side], axis=1)
         return results
@@ -171,6 +176,11 @@ class ScaleSearchHook(Hook):
         center_scale: dict | None = None,
     ) -> None:
         self.center_scale = None if center_scale is None else TRANSFORMS.build(center_scale)
+        if not isinstance(self.center_scale, (*CENTER_SCALES, type(None))):
+            raise ValueError(
+                f'center_scale {center_scale!r} sets no center and scale; give one of '
+                f'{", ".join(kind.__name__ for kind in CENTER_SCALES)}'
+            )
         if scales is None:
             scales = getattr(self.center_scale, 'scales', BENCHMARK_SCALES)
         self.scales = tuple(np.atleast_1d(scales).tolist())

@@ -131,7 +131,9 @@ def test_the_networks_of_the_authors(name, stages, channels, parameters):
 def test_models_carry_their_joints():
     assert create_model('cpm_flic', **SMALL).joints is FLIC
     assert create_model('cpm_6s', **SMALL).joints is LSP
+    assert create_model('cpm_6s', num_keypoints=14, **SMALL).joints is LSP
     assert create_model('cpm_6s', num_keypoints=17, **SMALL).joints is None
+    assert create_model('cpm_flic', num_keypoints=14, **SMALL).joints is None
     model = create_model('cpm_mpii', **SMALL)
     # head, neck, then right and left shoulder, elbow, wrist, hip, knee, ankle
     assert model.joints.flip_indices == (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10)

@@ -20,7 +20,7 @@ from cpm_plugin.core import (
     torso_pck,
 )
 from cpm_plugin.core.layers import ConvBlock
-from cpm_plugin.core.network import FirstStage, split_features
+from cpm_plugin.core.stages import FirstStage, split_features
 from cpm_plugin.core.trunks import FeatureTrunk, VggTrunk
 
 NARROW = {
@@ -388,6 +388,13 @@ def test_any_picture_size_without_center_map(height, width):
     model = ConvolutionalPoseMachine(**{**NARROW, 'channels': 2, 'center_map_sigma': None})
     outputs = model(torch.zeros(1, 3, height, width))
     assert [output.shape[2:] for output in outputs] == [(height // 8, width // 8)] * 3
+
+
+def test_too_small_a_picture_is_named():
+    model = ConvolutionalPoseMachine(**{**NARROW, 'channels': 2, 'center_map_sigma': None})
+    assert model(torch.zeros(1, 3, 8, 9))[-1].shape[2:] == (1, 1)
+    with pytest.raises(ValueError, match='image of 40 x 7 pixels: sides must have at least 8'):
+        model(torch.zeros(1, 3, 40, 7))
 
 
 # VGG's 2x2 pools by the ceil rule: 97 -> 49 -> 25 -> 13, the center map's 97 -> 12

@@ -113,14 +113,22 @@ def test_sizes_that_are_not_positive_are_named(name, value):
 
 def test_crop_of_a_picture_whose_people_are_not_known():
     """run_benchmark.m on LSP: the picture is resized by 0.8 / (height / 368)."""
-    results = GetPictureCenterScale()(sample(size=(320, 240)))
+    annotated = dict(keypoints=np.zeros((1, 14, 2)))
+    results = GetPictureCenterScale()({**sample(size=(320, 240)), **annotated})
     # [320 240] / 2 in MATLAB's pixels; 368 / (0.8 / (240 / 368)) pixels of the picture
     assert results['bbox_center'].tolist() == [[159, 119]]
     np.testing.assert_allclose(results['bbox_scale'], [[300, 300]], rtol=1e-6)
-    results = GetPictureCenterScale(target_dist=0.5)(sample(size=(100, 240)))
+    results = GetPictureCenterScale(target_dist=0.5)({**sample(size=(100, 240)), **annotated})
     np.testing.assert_allclose(results['bbox_scale'], [[480, 480]], rtol=1e-6)
     with pytest.raises(ValueError, match='target_dist=0 must be positive'):
         GetPictureCenterScale(target_dist=0)
+
+
+def test_box_counts_where_nothing_is_annotated():
+    box = dict(bbox=np.array([[10.0, 20.0, 90.0, 180.0]]), img_shape=(240, 320))
+    results = GetPictureCenterScale()(dict(box))
+    assert results['bbox_center'].tolist() == [[50, 100]]
+    np.testing.assert_allclose(results['bbox_scale'], [[160 / 200 * 368 * 35 / 41] * 2], rtol=1e-6)
 
 
 # -- RandomScaleRotate
@@ -370,6 +378,20 @@ def test_stocks_shift_moves_the_person_out_of_the_middle_and_the_map_with_it():
     np.testing.assert_allclose(spot(heat, 0.01), spot(picture, 60), atol=0.2)
     assert np.abs(spot(heat, 0.01) - 48).max() > 3
     assert abs(heat.max() - 1) < 0.03
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(input_size=368), 'input_size 368: expected'),
+        (dict(input_size=(96, 96), scales=0.7), 'scales 0.7 must be positive numbers'),
+        (dict(input_size=(96, 96), scales=[]), 'scales .* must be positive numbers'),
+        (dict(input_size=(96, 96), interpolation='area'), "'area' must be one of linear, cubic"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PersonCrop(**arguments)
 
 
 @pytest.mark.parametrize('sigma', [0.0, -21.0])

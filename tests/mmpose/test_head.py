@@ -10,7 +10,8 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 
 from cpm_plugin.core.checkpoints import from_mmpose
-from cpm_plugin.core.network import ConvolutionalPoseMachine, RefinementStage
+from cpm_plugin.core.network import ConvolutionalPoseMachine
+from cpm_plugin.core.stages import RefinementStage
 from cpm_plugin.mmpose import CPMBackbone, CPMStageHead
 
 SIZE = (64, 48)  # of the picture, width and height

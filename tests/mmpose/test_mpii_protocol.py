@@ -6,6 +6,9 @@ flip, search over scales and change of joints do on the way.
 
 import itertools
 import json
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -18,6 +21,8 @@ from mmpose.registry import MODELS
 from scipy.io import savemat
 from torch import nn
 
+from cpm_plugin.core.caffe import write_caffemodel
+from cpm_plugin.core.caffe_networks import random_layers
 from cpm_plugin.core.joints import CPM, MPII
 from cpm_plugin.mmpose import CPMStageHead
 
@@ -134,3 +139,41 @@ def test_all_joints_are_found(root, tmp_path, search, flip):
     # the second: within 0.1 x 0.6 x 40 = 2.4 pixels at scale 1, where a cell is 6.8 and a shift
     # of the center as in stock's crop 15
     assert figures['PCK'] == figures['PCK@0.1'] == 100
+
+
+@pytest.mark.full
+def test_converted_weights_through_the_stock_script(tmp_path, repo, shared_data):
+    """Random weights of the authors' network on MMPose's five samples of MPII: it runs, and the
+    search over scales moves the figures' positions, not their number."""
+    samples = shared_data / 'mmpose_samples' / 'mpii'
+    if not samples.is_dir():
+        pytest.skip(f'{samples} is not here')
+    write_caffemodel(tmp_path / 'random.caffemodel', random_layers('cpm_mpii', 0))
+    tool = [sys.executable, '-W', 'ignore', repo / 'tools' / 'convert_caffe.py']
+    weights = tmp_path / 'random.pth'
+    convert = [*tool, tmp_path / 'random.caffemodel', weights, '--model', 'cpm_mpii']
+    subprocess.run(convert, check=True)
+    people = json.loads((samples / 'test_mpii.json').read_text())
+    found = []
+    for name, switch in (
+        ('one', []),
+        ('seven', ['default_hooks.scale_search.type=ScaleSearchHook']),
+    ):
+        options = [
+            f'test_dataloader.dataset.data_root={samples}/',
+            'test_dataloader.dataset.ann_file=test_mpii.json',
+            'test_dataloader.dataset.data_prefix.img=',
+            'test_dataloader.dataset.headbox_file=None',  # there are no head boxes
+            'test_evaluator.type=PCKAccuracy',
+            *switch,
+        ]
+        tool = [sys.executable, '-W', 'ignore', repo / 'tools' / 'test.py', CONFIG, weights]
+        out = ['--work-dir', tmp_path / name, '--dump', tmp_path / f'{name}.pkl']
+        subprocess.run([*tool, *out, '--cfg-options', *options], check=True)
+        dumped = pickle.loads((tmp_path / f'{name}.pkl').read_bytes())
+        found.append([sample['pred_instances']['keypoints'] for sample in dumped])
+    one, seven = np.concatenate(found[0]), np.concatenate(found[1])
+    assert one.shape == seven.shape == (len(people), 16, 2)
+    whole = [joint for joint in range(16) if joint not in (6, 7)]  # pelvis and thorax are means
+    np.testing.assert_allclose(seven[:, whole], seven[:, whole].round(), atol=1e-3)
+    assert np.abs(one - seven).max() > 1

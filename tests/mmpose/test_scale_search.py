@@ -556,3 +556,14 @@ def test_a_batch_of_another_collate_function_is_refused():
     sample = person((64, 64), [[64.0, 64.0], [50.0, 50.0]])
     with pytest.raises(ValueError, match='3 pictures for 1 people at 2 scales'):
         search_scales(torch.zeros(3, 3, 8, 8), [sample], decoder)
+
+
+def test_center_scale_must_be_one():
+    with pytest.raises(ValueError, match=r"'LoadImage'.* sets no center and scale; give one of"):
+        HOOKS.build(dict(type='ScaleSearchHook', center_scale=dict(type='LoadImage')))
+
+
+def test_box_outside_the_picture_is_named():
+    sample = dict(bbox=np.array([[5.0, 300, 50, 400]]), img_shape=(200, 200))
+    with pytest.raises(ValueError, match=r'box \[5\.0, 300\.0.*no height inside'):
+        GetOctaveCenterScale()(sample)

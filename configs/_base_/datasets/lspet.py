@@ -8,6 +8,7 @@ codec = dict(
     background=True)
 
 dataset_type = 'LspDataset'
+data_mode = 'topdown'
 data_root = 'data/lspet/'
 
 train_pipeline = [

@@ -1,5 +1,6 @@
 # The authors' belief maps, crop and augmentation (data_transformer.cpp, genProto.py); the
 # data set comes from the leaf.
+data_mode = 'topdown'
 codec = dict(
     type='CPMHeatmap',
     input_size=(368, 368),

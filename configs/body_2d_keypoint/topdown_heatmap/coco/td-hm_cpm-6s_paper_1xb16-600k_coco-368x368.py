@@ -19,7 +19,8 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs')
 ]
-coco = dict(type='CocoDataset', data_root='data/coco/', data_mode='topdown')
+dataset_type = 'CocoDataset'
+coco = dict(type=dataset_type, data_root='data/coco/', data_mode=_base_.data_mode)
 train_dataloader = dict(
     dataset=dict(
         **coco,

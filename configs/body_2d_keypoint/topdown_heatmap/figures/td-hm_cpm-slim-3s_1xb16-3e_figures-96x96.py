@@ -20,6 +20,8 @@ model = dict(
         decoder=codec),
     test_cfg=dict(flip_test=False))
 
+dataset_type = 'FiguresDataset'
+data_mode = 'topdown'
 data_root = 'demo_output/figures/'
 val_pipeline = [
     dict(type='LoadImage'),
@@ -38,7 +40,7 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='FiguresDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/train.json',
         data_prefix=dict(img='train/'),
@@ -49,7 +51,7 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='FiguresDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/val.json',
         data_prefix=dict(img='val/'),

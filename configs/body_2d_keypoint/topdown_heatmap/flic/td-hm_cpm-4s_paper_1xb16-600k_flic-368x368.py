@@ -22,7 +22,8 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs')
 ]
-flic = dict(type='FlicDataset', data_root='data/flic/')
+dataset_type = 'FlicDataset'
+flic = dict(type=dataset_type, data_root='data/flic/')
 train_dataloader = dict(dataset=dict(**flic, split='train', pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**flic, split='test'))
 test_dataloader = val_dataloader

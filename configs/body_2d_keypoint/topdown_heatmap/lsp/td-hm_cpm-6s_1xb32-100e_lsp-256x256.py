@@ -5,7 +5,7 @@ _base_ = '../lspet/td-hm_cpm-6s_1xb32-100e_lspet-256x256.py'
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='ConcatDataset',
+        type='LspConcatDataset',
         datasets=[
             dict(
                 type='LspDataset',

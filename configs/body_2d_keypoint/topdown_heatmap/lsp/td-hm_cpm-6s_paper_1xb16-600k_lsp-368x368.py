@@ -11,7 +11,7 @@ val_pipeline = [
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='ConcatDataset',
+        type='LspConcatDataset',
         datasets=[
             dict(
                 type='LspDataset',

@@ -11,7 +11,8 @@ train_pipeline = [
     dict(type='SelectJoints', source='lsp', target='cpm'), *_base_.train_pipeline[1:]
 ]
 
-lspet = dict(type='LspDataset', data_root='data/lspet/', center_scale='authors')
+dataset_type = 'LspDataset'
+lspet = dict(type=dataset_type, data_root='data/lspet/', center_scale='authors')
 train_dataloader = dict(dataset=dict(**lspet, image_range=(1, 7500), pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**lspet, image_range=(7501, 8000)))
 test_dataloader = dict(dataset=dict(**lspet, image_range=(8001, 9000)))

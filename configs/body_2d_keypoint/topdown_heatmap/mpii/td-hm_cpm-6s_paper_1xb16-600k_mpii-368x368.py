@@ -32,20 +32,21 @@ val_pipeline = [
     dict(type='PackPoseInputs')
 ]
 
+dataset_type = 'MpiiDataset'
 data_root = 'data/mpii/'
 train_dataloader = dict(
     dataset=dict(
-        type='MpiiDataset',
+        type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
+        data_mode=_base_.data_mode,
         ann_file='annotations/mpii_train.json',
         data_prefix=dict(img='images/'),
         pipeline=train_pipeline))
 val_dataloader = dict(
     dataset=dict(
-        type='MpiiDataset',
+        type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
+        data_mode=_base_.data_mode,
         ann_file='annotations/mpii_val.json',
         headbox_file=f'{data_root}annotations/mpii_gt_val.mat',
         data_prefix=dict(img='images/'),
