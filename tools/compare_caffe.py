@@ -21,6 +21,7 @@ import json
 import re
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import cv2
@@ -51,21 +52,33 @@ def size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def run_opencv(deploy: str, weights: Path, name: str, data: NDArray[np.float32]) -> Maps:
-    """Beliefs of every stage for data (1, 3 or 4, H, W), by the deploy file's text."""
+def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]) -> Maps:
+    """Beliefs of every stage for data (1, 3 or 4, H, W)."""
     dims = iter(data.shape)
-    text, count = re.subn(r'(?<=input_dim:)\s*\d+', lambda _: f' {next(dims)}', deploy, count=4)
-    if count != 4:
-        raise ValueError('the deploy file has not the four input_dim of the authors')
-    net = cv2.dnn.readNetFromCaffe(
-        np.frombuffer(text.encode(), np.uint8), np.fromfile(weights, np.uint8)
+    text, count = re.subn(
+        r'(?<=input_dim:)\s*\d+',
+        lambda _: f' {next(dims)}',
+        deploy.read_text(errors='replace'),
+        count=4,
     )
-    # Plain float32 convolutions, one layer at a time.
-    net.enableWinograd(False)
-    net.enableFusion(False)
-    net.setInput(data)
+    if count != 4:
+        raise ValueError(f"{deploy} is no deploy file of the authors': it has not four input_dim")
     beliefs = [layer for layer, module in layer_names(name).items() if module.endswith('beliefs')]
-    return list(net.forward(beliefs))
+    try:
+        net = cv2.dnn.readNetFromCaffe(
+            np.frombuffer(text.encode(), np.uint8), np.fromfile(weights, np.uint8)
+        )
+        # Plain float32 convolutions, one layer at a time.
+        net.enableWinograd(False)
+        net.enableFusion(False)
+        net.setInput(data)
+        return list(net.forward(beliefs))
+    except cv2.error as error:
+        reason = textwrap.shorten(error.err, 100, placeholder=' ...')
+        raise ValueError(
+            f"OpenCV cannot run {deploy} with the weights of {name}; is it that network's deploy "
+            f'file? ({reason})'
+        ) from error
 
 
 @torch.no_grad()
@@ -124,12 +137,14 @@ def main() -> int:
     odd = (106, 138) if args.model == 'cpm_mpii_vgg' else (105, 137)
     try:
         return compare(args, args.size or [(104, 136), odd, (368, 368)])
-    except (ValueError, OSError, cv2.error) as error:
+    except (ValueError, OSError) as error:
         parser.exit(2, f'{parser.prog}: {" ".join(str(error).split())}\n')
 
 
 def compare(args: argparse.Namespace, sizes: list[tuple[int, int]]) -> int:
-    deploy = args.deploy.read_text()
+    if not args.deploy.is_file():
+        raise ValueError(f'{args.deploy} is no file')
+    cv2.setLogLevel(0)  # silent: OpenCV raises its errors as well
     with tempfile.TemporaryDirectory() as folder:
         weights = args.weights
         if weights is None:
@@ -137,15 +152,18 @@ def compare(args: argparse.Namespace, sizes: list[tuple[int, int]]) -> int:
             write_caffemodel(weights, layers)
         model = create_model(args.model).eval()
         model.load_state_dict(load_caffemodel(weights, args.model))
-        print(f'{args.model}, {args.deploy}, weights: {args.weights or f"random, {args.seed}"}')
-        print('| size | stage | deviation of the maps | difference / largest value |')
-        print('| --- | --- | --- | --- |')
         found: list[float] = []
         for height, width in sizes:
             inputs = random_inputs(height, width, args.seed)
             inputs = inputs if model.stages.center_map else inputs[:1]
-            theirs = run_opencv(deploy, weights, args.model, np.concatenate(inputs, axis=1))
-            for stage, maps in enumerate(zip(run_ours(model, *inputs), theirs), start=1):
+            ours = run_ours(model, *inputs)
+            theirs = run_opencv(args.deploy, weights, args.model, np.concatenate(inputs, axis=1))
+            if not found:
+                weights_of = args.weights or f'random, {args.seed}'
+                print(f'{args.model}, {args.deploy}, weights: {weights_of}')
+                print('| size | stage | deviation of the maps | difference / largest value |')
+                print('| --- | --- | --- | --- |')
+            for stage, maps in enumerate(zip(ours, theirs), start=1):
                 found.append(difference(*maps))
                 print(f'| {height}x{width} | {stage} | {maps[1].std():.3f} | {found[-1]:.1e} |')
             if args.golden and (height, width) == sizes[0]:

@@ -38,7 +38,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('source', metavar='MODEL.caffemodel', type=Path, help='the weights')
-    parser.add_argument('out', metavar='OUT.pth', type=Path, help='file to write; must not exist')
+    parser.add_argument('out', metavar='OUT.pth', type=Path, help='a new file; makes its folder')
     parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='their network')
     args = parser.parse_args()
     with torch.device('meta'):

@@ -30,14 +30,25 @@ CONFIGS = {
 }
 # Where MMPose 1.x and 0.x keep the text of the config, which is not the converted model's.
 CONFIG_TEXTS = ('cfg', 'config')
+MARK = 'converted_from'  # in the meta of what this tool converted from stock
+INPUT = (
+    "its input: as in stock's config, RGB, (value - mean) / deviation with mean (123.675, 116.28, "
+    '103.53) and deviation (58.395, 57.12, 57.375); its cell g lies at pixel 8 g: take 3.5 pixels '
+    'from what decode_peaks gives'
+)
+UNKNOWN = (
+    'note: the checkpoint has no config to tell whether its network computes as stock does; only '
+    'the weights of a td-hm_cpm-stock-6s_* network (pool_padding=1, beliefs_first=True, no '
+    'background) compute the same in MMPose'
+)
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """State dict and meta of a checkpoint, also of one as MMEngine's runner leaves it."""
     try:
         return read_checkpoint(path)
-    except ValueError:
-        if importlib.util.find_spec('mmpose') is None:
+    except ValueError as error:
+        if 'more than weights' not in str(error) or importlib.util.find_spec('mmpose') is None:
             raise
         import cpm_plugin.mmpose  # noqa: F401  (allows what MMEngine keeps beside the weights)
 
@@ -95,6 +106,7 @@ def report(sizes: StockSizes, target: Path, to_stock: bool) -> str:
             f'checkpoint={str(target)!r}, num_keypoints={sizes.num_keypoints}, {stages}'
             'background=False, center_map_sigma=None, pool_padding=1, beliefs_first=True)'
         )
+        lines.append(INPUT)
     return '\n'.join(lines)
 
 
@@ -108,16 +120,23 @@ def main() -> int:
     args = parser.parse_args()
     try:
         state, meta = read(args.source)
-        if args.to_stock:
-            refuse_other_network(meta)
-        converted = to_stock(state) if args.to_stock else from_stock(state)
-        sizes = stock_sizes(state if args.to_stock else converted)
-        kept = {k: v for k, v in meta.items() if k not in CONFIG_TEXTS and is_plain(v)}
+        try:
+            if args.to_stock:
+                refuse_other_network(meta)
+            converted = to_stock(state) if args.to_stock else from_stock(state)
+            sizes = stock_sizes(state if args.to_stock else converted)
+        except ValueError as error:
+            raise ValueError(f'{args.source}: {error}') from error
+        kept = {k: v for k, v in meta.items() if k not in (*CONFIG_TEXTS, MARK) and is_plain(v)}
+        if not args.to_stock:
+            kept[MARK] = "MMPose's CPM"
         write_checkpoint(args.target, converted, kept)
     except (ValueError, OSError) as error:
         print(f'{Path(sys.argv[0]).name}: {error}', file=sys.stderr)
         return 2
     print(report(sizes, args.target, args.to_stock))
+    if args.to_stock and MARK not in meta and not isinstance(meta.get('cfg'), str):
+        print(UNKNOWN)
     return 0
 
 

@@ -7,6 +7,7 @@ Numbers of fields are those of ``src/caffe/proto/caffe.proto`` in the authors' C
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,8 +51,8 @@ class _Truncated(_Broken):
     """A message that ends inside its field ``number``; ``rest`` is what there is of it."""
 
     def __init__(self, number: int, missing: int, rest: memoryview) -> None:
-        super().__init__(f'{missing} bytes are missing at the end')
-        self.number, self.rest = number, rest
+        super().__init__(f'a field in it needs {missing} bytes more than there are')
+        self.number, self.missing, self.rest = number, missing, rest
 
 
 def read_caffemodel(path: str | Path) -> Layers:
@@ -65,10 +66,16 @@ def read_caffemodel(path: str | Path) -> Layers:
             missing, truncated, broken or no caffemodel.
     """
     if not Path(path).is_file():
-        raise ValueError(f'{path}: no such file')
+        problem = ' is a folder; give a file' if Path(path).is_dir() else ': no such file'
+        raise ValueError(f'{path}{problem}')
+    content = Path(path).read_bytes()
+    if content.startswith(b'PK'):
+        raise ValueError(f'{path} is an archive, as PyTorch writes them, and no caffemodel')
+    if _is_text(content):
+        raise ValueError(f'{path} is text, not weights; give the .caffemodel')
     layers: Layers = {}
     try:
-        for number, value in _fields(memoryview(Path(path).read_bytes())):
+        for number, value in _fields(memoryview(content)):
             if number not in _NET_FIELDS:
                 raise _Broken(f'a network has no field {number}')
             if number in _LAYERS:
@@ -78,14 +85,13 @@ def read_caffemodel(path: str | Path) -> Layers:
                 if blobs:
                     layers[name] = blobs
     except _Broken as error:
-        where = ''
-        if isinstance(error, _Truncated):
-            name = _name_in(error.rest, error.number)
-            where = f' in layer {name!r}' if name else ''
-        raise ValueError(
-            f'{path} is truncated, broken or no caffemodel{where}: {error}. Download it again '
-            'and compare its size'
-        ) from error
+        problem = f'is truncated, broken or no caffemodel: {error}'
+        if isinstance(error, _Truncated) and (name := _name_in(error.rest, error.number)):
+            problem = (
+                f'is truncated: its {len(content)} bytes end inside layer {name!r}, which needs '
+                f'at least {error.missing} more'
+            )
+        raise ValueError(f'{path} {problem}. Download it again and compare its size') from error
     if not layers:
         raise ValueError(f'{path}: no layers with weights in it; it is no caffemodel')
     return layers
@@ -107,6 +113,16 @@ def write_caffemodel(
             parts = [_field(fields.name, name.encode()), _field(fields.type, fields.convolution)]
             parts += [_field(fields.blobs, _blob_bytes(blob, legacy)) for blob in blobs]
             file.write(_field(number, b''.join(parts)))
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether it is text in UTF-8. No layer is: the tags in _LAYERS are control characters."""
+    if not content or re.search(rb'[\x00-\x08\x0e-\x1f]', content):
+        return False
+    with suppress(UnicodeDecodeError):
+        content.decode()
+        return True
+    return False
 
 
 def _read_layer(view: memoryview, fields: _Layer) -> tuple[str, list[NDArray[np.float32]]]:

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 # MMPose's TopdownPoseEstimator keeps our two halves in its backbone and head.
 _MMPOSE_PREFIXES = {'backbone.trunks.': 'trunks.', 'head.stages.': 'stages.'}
 
+# How torch.save's files begin: its zip archives, and its pickles of before PyTorch 1.6.
+_PYTORCH_STARTS = (b'PK', b'\x80')
+
 
 def from_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State dict of an MMPose estimator with our backbone and head -> of the core model.
@@ -106,12 +109,19 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         ValueError: naming the file, if it is missing, unreadable or no checkpoint.
     """
     if not Path(path).is_file():
-        raise ValueError(f'checkpoint {path}: no such file')
+        problem = ' is a folder; give a file' if Path(path).is_dir() else ': no such file'
+        raise ValueError(f'checkpoint {path}{problem}')
+    foreign = False
     try:
+        with open(path, 'rb') as file:
+            foreign = not file.read(2).startswith(_PYTORCH_STARTS)
         with _numpy_allowed():
             loaded: Any = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a broken file makes torch.load raise nearly anything
-        if 'Weights only load failed' in str(error):
+        if foreign:
+            problem = 'is no PyTorch checkpoint'
+            remedy = 'weights of Caffe are converted by tools/convert_caffe.py'
+        elif 'Weights only load failed' in str(error):
             problem = 'cannot be read safely: it holds more than weights'
             remedy = (
                 'if an MMPose run wrote it, strip it first: python -m cpm_plugin.mmpose '
@@ -136,12 +146,18 @@ def write_checkpoint(
     """Write ``{'state_dict': ..., 'meta': ...}``, all of the file or nothing. Makes its folder.
 
     Raises:
-        ValueError: if there is such a file.
+        ValueError: if there is such a file, or a file in its folder's place.
     """
     target = Path(path)
     if target.exists():
         raise ValueError(f'{target} exists; give the name of a new file')
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f'{target} cannot be written: {target.parent} is no folder, for it or a part of it '
+            'is a file; give another name'
+        ) from error
     with tempfile.TemporaryDirectory(dir=target.parent, prefix='.writing') as folder:
         part = Path(folder) / target.name
         torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)

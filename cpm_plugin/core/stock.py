@@ -20,6 +20,9 @@ from .checkpoints import describe_mismatch
 _STOCK, _OURS = 0, 1  # the two sides of a pair of names
 _STAGE_NUMBER = (r'backbone\.out_convs\.(\d+)\.', r'head\.stages\.later\.(\d+)\.')
 _NORM = ('bn', 'norm')
+# Keys that nobody else has, and what a network of one stage has, too.
+_OWN_KEYS = ('backbone.cpm_stages.', 'backbone.trunks.')
+_FIRST_BELIEFS = ('backbone.stem.9.conv.weight', 'head.stages.first.beliefs.weight')
 _COUNTER = 'num_batches_tracked'
 _NORM_TENSORS = ('weight', 'bias', 'running_mean', 'running_var', _COUNTER)
 
@@ -50,7 +53,8 @@ def from_stock(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises:
         ValueError: naming the keys, for a head with layers of its own, for keys that are
-            missing or left over, for less than two stages, or other kernel sizes.
+            missing or left over, for less than two stages, or other kernel sizes; and for
+            weights that are of our components already.
     """
     for key in state_dict:
         if re.match(r'(keypoint_)?head\.multi_(deconv|final)_layers\.', key):
@@ -69,7 +73,8 @@ def to_stock(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ``beliefs_first=True``. If not, MMPose computes something else with them.
 
     Raises:
-        ValueError: as :func:`from_stock`; also for a network with a center map.
+        ValueError: as :func:`from_stock`, for weights that are MMPose's already, and for a
+            network with a center map.
     """
     return _renamed(state_dict, _OURS)
 
@@ -104,15 +109,33 @@ def _renamed(state_dict: Mapping[str, Tensor], source: int) -> dict[str, Tensor]
     nothing = torch.empty(0)
     expected = {pair[source]: given.get(pair[source], nothing) for pair in names}
     if problem := describe_mismatch(expected, given):
-        what = ("MMPose's CPM", 'CPMBackbone and CPMStageHead')[source]
-        raise ValueError(
-            f'no weights of {what} with two stages or more; {problem}. Give the state dict of '
-            'the whole estimator'
-        )
+        raise ValueError(_refusal(state_dict, source, problem))
     renamed = {pair[1 - source]: given[pair[source]] for pair in names}
     ours = renamed if source == _STOCK else given
     _check_shapes(ours, layers)
     return renamed
+
+
+def _refusal(given: Mapping[str, Tensor], source: int, problem: str) -> str:
+    stock, ours = (any(key.startswith(own) for key in given) for own in _OWN_KEYS)
+    if source == _STOCK and ours and not stock:
+        return (
+            'these are weights of our components already; to_stock converts them back, or '
+            'tools/convert_mmpose_cpm.py with --to-stock'
+        )
+    if source == _OURS and stock and not ours:
+        return (
+            "these are weights of MMPose's CPM already; from_stock converts them to ours, or "
+            'tools/convert_mmpose_cpm.py without --to-stock'
+        )
+    what = ("MMPose's CPM", 'CPMBackbone and CPMStageHead')[source]
+    if _FIRST_BELIEFS[source] in given and not any(
+        re.match(_STAGE_NUMBER[source], key) for key in given
+    ):
+        what += ' with two stages or more'
+    whole = any(key.startswith('backbone.') for key in given)
+    remedy = '' if whole else '. Give the state dict of the whole estimator, backbone.* and head.*'
+    return f'no weights of {what}; {problem}{remedy}'
 
 
 def _num_stages(state_dict: Mapping[str, Tensor], side: int) -> int:

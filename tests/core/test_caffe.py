@@ -1,5 +1,6 @@
 """Caffe's weight files: bytes put together by hand, and whatever else a file may hold."""
 
+import re
 import struct
 import zipfile
 
@@ -135,7 +136,9 @@ def test_file_cut_at_any_byte(tmp_path):
             read((one + two)[:end], tmp_path)
         begin, name = (0, 'conv1') if end < len(one) else (len(one), 'conv2')
         # tag and size of the layer, of the name: 3 + 2 bytes
-        assert (f"in layer '{name}'" in str(error.value)) == (end >= begin + 5 + len(name))
+        missing = (len(one) if end < len(one) else len(one + two)) - end
+        inside = f"its {end} bytes end inside layer '{name}', which needs at least {missing} more"
+        assert (inside in str(error.value)) == (end >= begin + 5 + len(name))
 
 
 def bad_blob(blob):
@@ -145,9 +148,6 @@ def bad_blob(blob):
 BROKEN = {
     'empty': (b'', 'no layers with weights'),
     'no_weights': (part('0a', b'net') + today(b'relu1'), 'no layers with weights'),
-    'text': (b'These are not the weights you are looking for.\n', 'no caffemodel'),
-    'prototxt': (b'name: "CPM"\ninput: "data"\ninput_dim: 1\n', 'no caffemodel'),
-    'html': (b'<!DOCTYPE html><title>404</title>', 'no caffemodel'),
     'zeros': (bytes(1000), '0 at byte 0 begins no field'),
     'foreign_message': (b'\x68\x01' * 100, 'a network has no field 13'),
     'ones': (b'\xff' * 1000, 'more than ten bytes'),
@@ -169,7 +169,7 @@ BROKEN = {
     'number_for_values': (bad_blob(SHAPE_2_3 + b'\x28\x01'), "'conv9': a number where bytes"),
     'blob_cut_in_a_whole_layer': (
         bad_blob(SHAPE_2_3 + b'\x2a\x18' + FLOATS[:10]),
-        "'conv9': 14 bytes are missing",
+        "'conv9': a field in it needs 14 bytes more",
     ),
     'same_layer_twice': (
         today(b'conv9', BLOBS['packed']) * 2,
@@ -190,9 +190,31 @@ def test_other_files_are_refused(tmp_path):
     torch.save({'a': torch.zeros(3)}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
     with zipfile.ZipFile(tmp_path / 'some.zip', 'w') as file:
         file.writestr('conv1', FLOATS)
-    for path in ('new.pth', 'old.pth', 'some.zip', 'missing.caffemodel', '.'):
-        with pytest.raises(ValueError, match=str(tmp_path / path)):
+    for path, message in (
+        ('new.pth', ' is an archive, as PyTorch writes'),
+        ('old.pth', ' is truncated, broken or no caffemodel'),
+        ('some.zip', ' is an archive'),
+        ('missing.caffemodel', ': no such file'),
+        ('.', ' is a folder'),
+    ):
+        with pytest.raises(ValueError, match=re.escape(str(tmp_path / path)) + message) as error:
             read_caffemodel(tmp_path / path)
+        assert ('Download' in str(error.value)) == (path == 'old.pth')
+
+
+TEXTS = {
+    'text': 'These are not the weights you are looking for.\n',
+    'prototxt': 'name: "CPM"\r\ninput: "data"\r\ninput_dim: 1\r\n',
+    'html': '<!DOCTYPE html><title>404</title>',
+    'not_ascii': '# Café\n',
+    'blank_line_first': '\n\t# Convolutional Pose Machines\n',
+}
+
+
+@pytest.mark.parametrize('text', TEXTS.values(), ids=TEXTS)
+def test_text_is_not_to_be_downloaded_again(text, tmp_path):
+    with pytest.raises(ValueError, match=r'is text, not weights; give the \.caffemodel$'):
+        read(text.encode(), tmp_path)
 
 
 def test_random_bytes_raise_nothing_but_value_errors(tmp_path):
@@ -360,7 +382,8 @@ def test_truncated_weights_of_a_network(flic, tmp_path):
     for end in [*np.linspace(99, len(content) - 99, 10, dtype=int), len(content) - 1]:
         path.write_bytes(content[:end])
         with pytest.raises(
-            ValueError, match=r"flic\.caffemodel is truncated.* in layer 'M?conv\d_"
+            ValueError,
+            match=rf"flic\.caffemodel is truncated: its {end} bytes end inside layer 'M?conv\d_",
         ):
             load_caffemodel(path, 'cpm_flic')
     path.write_bytes(content[:between])

@@ -149,25 +149,31 @@ def refused(path, message='checkpoint'):
 
 def test_missing_file(tmp_path):
     refused(tmp_path / 'no.pth', 'no such file')
-    refused(tmp_path, 'no such file')  # a folder
+    refused(tmp_path, 'is a folder')
 
 
-BYTES = {
+FOREIGN = {
     'empty': b'',
     'text': b'hello\n',
     'longer_text': b'These are not the weights you are looking for.\n',
     'html': b'<!DOCTYPE html><title>404</title>',
     'json': b'{"a": 1}',
     'git_lfs_pointer': b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
-    'start_of_a_zip': b'PK\x03\x04',
-    'start_of_a_pickle': b'\x80\x02',
+    'markdown': b'# Convolutional Pose Machines\n\nPyTorch\n',  # torch takes # for an opcode
+    'caffemodel': b'\xa2\x06\x15\x0a\x05conv1\x3a\x0c\x3a\x03\x0a\x01\x01',
     'picture': b'\x89PNG\r\n\x1a\n',
     'noise': b'j\xfd\xe9',
 }
 
 
-@pytest.mark.parametrize('content', BYTES.values(), ids=BYTES)
+@pytest.mark.parametrize('content', FOREIGN.values(), ids=FOREIGN)
 def test_file_that_is_no_checkpoint(content, tmp_path):
+    (tmp_path / 'weights.pth').write_bytes(content)
+    refused(tmp_path / 'weights.pth', r'is no PyTorch checkpoint; .*tools/convert_caffe\.py')
+
+
+@pytest.mark.parametrize('content', [b'PK\x03\x04', b'\x80\x02'], ids=['zip', 'pickle'])
+def test_file_that_only_begins_as_a_checkpoint(content, tmp_path):
     (tmp_path / 'weights.pth').write_bytes(content)
     refused(tmp_path / 'weights.pth', 'cannot be read')
 
@@ -247,6 +253,16 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         write_checkpoint(tmp_path / 'new' / 'b.pth', state, {})
     assert [file.name for file in path.parent.iterdir()] == ['a.pth']
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize('name', ['b.pth', 'new/b.pth'])
+def test_a_file_in_the_place_of_the_folder_is_named(name, tmp_path):
+    path = tmp_path / 'file'
+    path.write_text('mine')
+    with pytest.raises(ValueError, match=r'b\.pth cannot be written: .* is no folder') as error:
+        write_checkpoint(path / name, {}, {})
+    assert str(path / name) in str(error.value)
+    assert path.read_text() == 'mine' and list(tmp_path.iterdir()) == [path]
 
 
 def test_bare_state_dict_has_no_meta(tmp_path):

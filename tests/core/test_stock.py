@@ -189,7 +189,7 @@ def added(key):
 STOCK_CHANGES = {
     'a tensor missing': (
         without('backbone.middle.2.bn.running_var'),
-        r'missing: backbone\.middle\.2\.bn\.running_var\.',
+        r'missing: backbone\.middle\.2\.bn\.running_var$',
     ),
     'the first of the later stages missing': (
         without('backbone.out_convs.0.'),
@@ -197,20 +197,25 @@ STOCK_CHANGES = {
     ),
     'a bias before a norm': (
         added('backbone.stem.0.conv.bias'),
-        r'; left over: backbone\.stem\.0\.conv\.bias\.',
+        r'; left over: backbone\.stem\.0\.conv\.bias$',
     ),
-    'a loss with weights': (added('head.loss_module.x'), r'; left over: head\.loss_module\.x\.'),
-    'another head': (added('keypoint_head.x'), r'; left over: keypoint_head\.x\.'),
+    'a loss with weights': (added('head.loss_module.x'), r'; left over: head\.loss_module\.x$'),
+    'another head': (added('keypoint_head.x'), r'; left over: keypoint_head\.x$'),
     'another backbone': (
         lambda s: {'backbone.conv1.weight': torch.zeros(1)},
-        r'missing: backbone\.stem\.0\.conv\.weight.*left over: backbone\.conv1\.weight',
+        r"no weights of MMPose's CPM; missing: backbone\.stem\.0\.conv\.weight.*"
+        r'left over: backbone\.conv1\.weight$',
     ),
     'one stage': (
         lambda s: {k: v for k, v in s.items() if k.startswith(('backbone.stem', 'backbone.mid'))},
         r'two stages or more; missing: backbone\.cpm_stages\.0\.model',
     ),
     'nothing': (lambda s: {}, r'missing: backbone\.stem\.0\.conv\.weight'),
-    'ours': (from_stock, r'left over: backbone\.trunks\.stage1_trunk'),
+    'ours': (from_stock, r'^these are weights of our components already; to_stock .*--to-stock$'),
+    'the backbone alone': (
+        lambda s: {k.removeprefix('backbone.'): v for k, v in s.items()},
+        r'left over: stem\.0.*\. Give the state dict of the whole estimator',
+    ),
     'half normalised': (
         without('backbone.stem.2.bn.'),
         r'missing: backbone\.stem\.2\.bn\.weight, ',
@@ -227,10 +232,15 @@ def test_what_is_not_stock_is_named(change, message):
 OUR_CHANGES = {
     'a tensor missing': (
         without('head.stages.later.1.beliefs.bias'),
-        r'missing: head\.stages\.later\.1\.beliefs\.bias\.',
+        r'missing: head\.stages\.later\.1\.beliefs\.bias$',
     ),
-    'left over': (added('head.loss_module.x'), r'; left over: head\.loss_module\.x\.'),
-    'stock': (to_stock, r'CPMBackbone.*left over: backbone\.stem'),
+    'left over': (added('head.loss_module.x'), r'; left over: head\.loss_module\.x$'),
+    'stock': (to_stock, r"^these are weights of MMPose's CPM already; from_stock .*without --to-"),
+    'another network': (
+        lambda s: {'backbone.conv1.weight': torch.zeros(1)},
+        r'CPMBackbone and CPMStageHead; missing: .*left over: backbone\.conv1\.weight$',
+    ),
+    'the core model alone': (from_mmpose, r'left over: trunks\.stage1_trunk.*whole estimator'),
 }
 
 
@@ -254,7 +264,10 @@ NOT_STOCK = {
     'reduce kernel': ({'reduce_kernel_size': 3}, r'reduce\.conv\.weight.*5x5'),
     'refine kernel': ({'refine_kernel_size': 7}, r'refine\.0\.conv\.weight.*11x11'),
     'depth': ({'refine_depth': 4}, r'left over: .*refine\.4'),
-    'one stage': ({'num_stages': 1}, r'missing: backbone\.trunks\.shared_trunk'),
+    'one stage': (
+        {'num_stages': 1},
+        r'two stages or more; missing: backbone\.trunks\.shared_trunk',
+    ),
 }
 
 

@@ -106,7 +106,7 @@ def rows(shown):
 @needs_importer
 def test_same_network(run, tmp_path):
     code, shown = run(flic_deploy(), '--size', '40x48', '33x41', '--golden', tmp_path / 'a.json')
-    assert code == 0, shown
+    assert code == 0 and shown.count('| size | stage |') == 1, shown
     found = rows(shown)
     assert [row[:2] for row in found] == [(s, t) for s in ('40x48', '33x41') for t in range(1, 5)]
     assert all(0.05 < deviation < 10 and difference < 1e-5 for *_, deviation, difference in found)
@@ -146,15 +146,27 @@ def test_another_network(ours, theirs, run):
 @needs_importer
 def test_what_cannot_be_compared_is_said_in_a_line(run, tmp_path):
     for deploy, arguments, message in (
-        ('input: "data"\n', (), 'input_dim'),
-        (HEADER + 'nonsense', (), 'OpenCV'),
+        ('input: "data"\n', (), 'deploy.prototxt is no deploy file'),
+        (HEADER + 'nonsense', (), 'deploy file? ('),
+        (flic_deploy(), ('--model', 'cpm_mpii', '--size', '40x48'), 'weights of cpm_mpii; is it'),
+        (flic_deploy(), ('--model', 'cpm_person', '--size', '40x48'), 'weights of cpm_person; is'),
         (flic_deploy(), ('--weights', tmp_path / 'no'), 'no: no such file'),
         (flic_deploy(), ('--weights', tmp_path / 'no', '--golden', 'a'), 'leave out --weights'),
         (flic_deploy(), ('--size', '40'), 'HEIGHTxWIDTH'),
-        (flic_deploy(), ('--size', '36x40'), 'compare_caffe.py: '),
+        (flic_deploy(), ('--size', '36x40'), 'compare_caffe.py: image of 36 x 40 pixels'),
     ):
         code, shown = run(deploy, *arguments)
         assert code == 2 and message in shown.splitlines()[-1], shown
+        assert '|' not in shown and '[ERROR' not in shown and 'error: (-' not in shown, shown
+
+
+@needs_importer
+def test_missing_deploy_file_is_named(main, tmp_path, monkeypatch, capfd):
+    words = ['compare_caffe.py', str(tmp_path / 'no.prototxt'), '--model', 'cpm_flic']
+    monkeypatch.setattr(sys, 'argv', words)
+    with pytest.raises(SystemExit):
+        main()
+    assert capfd.readouterr().err == f'compare_caffe.py: {words[1]} is no file\n'
 
 
 @pytest.mark.skipif(HAS_IMPORTER, reason='this OpenCV has an importer')

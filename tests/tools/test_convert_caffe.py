@@ -124,8 +124,8 @@ def with_nan(content):
 
 
 CASES = {
-    'truncated': (truncated, 'cpm_flic', "is truncated.* in layer 'Mconv"),
-    'text': (text, 'cpm_flic', 'no caffemodel'),
+    'truncated': (truncated, 'cpm_flic', "is truncated: .* inside layer 'Mconv"),
+    'text': (text, 'cpm_flic', 'is text, not weights'),
     'nan': (with_nan, 'cpm_flic', 'Mconv5_stage4 bias has values that are not finite'),
     'another_model': (bytes, 'cpm_mpii', 'not the weights of cpm_mpii; missing: conv1_stage5'),
 }
@@ -162,11 +162,12 @@ def test_what_is_there_is_not_overwritten(main, source, tmp_path, monkeypatch, c
     assert out.read_text() == 'mine' and list(tmp_path.iterdir()) == [out]
 
 
-def test_disk_that_cannot_be_written(main, source, tmp_path, monkeypatch, capsys):
+def test_an_output_below_a_file_is_refused(main, source, tmp_path, monkeypatch, capsys):
     (tmp_path / 'file').touch()
     out = tmp_path / 'file' / 'out.pth'
     shown = refused(main, monkeypatch, capsys, source, out, '--model', 'cpm_flic')
-    assert 'Not a directory' in shown or 'File exists' in shown
+    assert shown.startswith(f'convert_caffe.py: {out} cannot be written: {tmp_path / "file"} is no')
+    assert shown.count('\n') == 1 and 'Errno' not in shown
 
 
 def test_an_error_while_writing_leaves_nothing(main, source, tmp_path, monkeypatch, capsys):
@@ -187,3 +188,4 @@ def test_help_has_an_example_and_says_where_the_weights_are(main, monkeypatch, c
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
     assert 'python tools/convert_caffe.py ' in shown and 'get_model.sh' in shown
+    assert 'makes its folder' in shown

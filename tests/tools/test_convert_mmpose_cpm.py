@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from cpm_plugin.core import create_model
+from cpm_plugin.core import create_model, decode_peaks
 from cpm_plugin.core.checkpoints import from_mmpose
 from cpm_plugin.core.stock import from_stock, to_stock
 
@@ -81,10 +81,13 @@ def test_there_and_back_with_meta(convert, tmp_path):
     assert kept['dataset_meta']['ids'] == {1, 2}
     np.testing.assert_array_equal(kept['dataset_meta']['sigmas'], [0.1, 0.2])
     assert 'cfg' not in kept and 'config' not in kept  # they are not of this model
+    assert kept['converted_from'] == "MMPose's CPM"
 
     code, said, _ = convert('--to-stock', tmp_path / 'ours.pth', tmp_path / 'back.pth')
-    assert code == 0 and 'out_channels=5' in said
-    assert_same(torch.load(tmp_path / 'back.pth', weights_only=False)['state_dict'], state)
+    assert code == 0 and 'out_channels=5' in said and 'note:' not in said
+    back = torch.load(tmp_path / 'back.pth', weights_only=False)
+    assert_same(back['state_dict'], state)
+    assert back['meta'].keys() == meta.keys() - {'cfg', 'config'}
     assert {path.name for path in tmp_path.iterdir()} == {'in.pth', 'ours.pth', 'back.pth'}
 
 
@@ -95,6 +98,22 @@ def full_size(num_keypoints, **arguments):
         key: torch.tensor(number, dtype=value.dtype).expand(value.shape)
         for number, (key, value) in enumerate(state.items())
     }
+
+
+def assert_input_is(config, hint):
+    """Colors, mean and deviation of the config; and its codec's key points."""
+    from mmpose.registry import KEYPOINT_CODECS
+
+    preprocessor = config.model.data_preprocessor
+    numbers = [float(x) for x in re.findall(r'\d+\.\d+', hint)]
+    *colors, shift = numbers
+    assert colors == [*preprocessor.mean, *preprocessor.std]
+    assert preprocessor.bgr_to_rgb and 'RGB' in hint
+    codec = KEYPOINT_CODECS.build(config.codec)
+    keypoints = np.array([[[80.0, 96.0], [112.0, 120.0]]])  # of cells 10, 12 and 14, 15
+    maps = codec.encode(keypoints, np.ones((1, 2)))['heatmaps']
+    np.testing.assert_allclose(codec.decode(maps)[0], keypoints)
+    np.testing.assert_allclose(decode_peaks(maps)[0] - shift, keypoints[0], atol=1e-3)
 
 
 @pytest.mark.filterwarnings('ignore:The metainfo config file')
@@ -113,7 +132,9 @@ def test_what_it_prints_can_be_used(arguments, convert, tmp_path):
     source = checkpoint(tmp_path / 'in.pth', state)
     code, said, _ = convert(source, tmp_path / 'out.pth')
     assert code == 0
-    line = re.search(r'^without MMPose: (create_model\(.*\))$', said, re.M)[1]
+    line, hint = re.search(
+        r'^without MMPose: (create_model\(.*\))\n(its input: .*)$', said, re.M
+    ).groups()
     model = eval(line, {'create_model': create_model})
     assert_same(model.state_dict(), from_mmpose(from_stock(state)))
     configs = re.findall(r'configs/\S+\.py', said)
@@ -135,8 +156,9 @@ def test_what_it_prints_can_be_used(arguments, convert, tmp_path):
     assert len(configs) == usual
     from mmengine.hub import get_config
 
-    for config in configs:
-        estimator = init_model(get_config(config), str(tmp_path / 'back.pth'), device='cpu')
+    for config in map(get_config, configs):
+        assert_input_is(config, hint)
+        estimator = init_model(config, str(tmp_path / 'back.pth'), device='cpu')
         assert_same(estimator.state_dict(), state)
 
 
@@ -194,7 +216,21 @@ def test_foreign_weights_are_named(convert, source, tmp_path):
     changed(source, lambda state: state.pop('head.multi_final_layers.0.bias'))
     changed(source, lambda state: state.pop('backbone.stem.9.conv.bias'))
     refused(convert, tmp_path, r'missing: backbone\.stem\.9\.conv\.bias', source)
-    refused(convert, tmp_path, r'left over: backbone\.stem', '--to-stock', source)
+    refused(convert, tmp_path, r'in\.pth: these are .*without --to-stock', '--to-stock', source)
+    checkpoint(source, our_state(num_stages=3, **NARROW))
+    refused(convert, tmp_path, r'in\.pth: these are .* our components already.*--to-stock', source)
+    checkpoint(source, {'backbone.layer1.0.conv1.weight': torch.ones(1)})  # of a ResNet
+    message = r'in\.pth: no weights of {}; missing: .*left over: backbone\.layer1\.0\.conv1\.weight'
+    refused(convert, tmp_path, message.format("MMPose's CPM"), source)
+    message = message.format('CPMBackbone and CPMStageHead')
+    refused(convert, tmp_path, message, '--to-stock', source)
+
+
+def test_ours_without_a_config_goes_back_with_a_note(convert, tmp_path):
+    source = checkpoint(tmp_path / 'in.pth', our_state(num_stages=3, **NARROW))
+    code, said, _ = convert('--to-stock', source, tmp_path / 'out.pth')
+    assert code == 0
+    assert re.search(r'^note: .*no config.*td-hm_cpm-stock-6s_.*pool_padding=1.*$', said, re.M)
 
 
 def test_ours_must_have_been_trained_as_stock_computes(convert, tmp_path):
@@ -202,16 +238,18 @@ def test_ours_must_have_been_trained_as_stock_computes(convert, tmp_path):
     both = ('pool_padding=1', 'beliefs_first=True')
     for missing, other in (both, both[::-1]):
         source = checkpoint(tmp_path / 'in.pth', state, {'cfg': f'model = dict({other})'})
-        refused(convert, tmp_path, f'no {missing}', '--to-stock', source)
+        refused(convert, tmp_path, rf'in\.pth: .* no {missing}', '--to-stock', source)
     checkpoint(source, state, {'cfg': 'model = dict(pool_padding=1, beliefs_first=True)'})
-    assert convert('--to-stock', source, tmp_path / 'out.pth')[0] == 0
+    code, said, _ = convert('--to-stock', source, tmp_path / 'out.pth')
+    assert code == 0 and 'note:' not in said
 
 
 @pytest.mark.parametrize(
     'content, message',
     [
-        (b'', 'cannot be read'),
-        (b'<!DOCTYPE html><title>404</title>', 'cannot be read'),
+        (b'', 'is no PyTorch checkpoint'),
+        (b'<!DOCTYPE html><title>404</title>', 'is no PyTorch checkpoint'),
+        (b'\x80\x02', 'cannot be read'),
         (None, 'no such file'),
     ],
 )
@@ -240,7 +278,7 @@ def test_a_file_is_never_replaced(convert, source, tmp_path):
     assert code == 2 and 'exists' in error
     assert not (tmp_path / 'nowhere').exists()
     code, _, error = convert(source, tmp_path / 'in.pth' / 'out.pth')
-    assert code == 2 and 'in.pth' in error and error.count('\n') == 1
+    assert code == 2 and 'in.pth is no folder' in error and error.count('\n') == 1
     assert {path.name for path in tmp_path.iterdir()} == {'in.pth', 'out.pth', 'dangling.pth'}
 
 
