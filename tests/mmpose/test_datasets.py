@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -207,6 +208,27 @@ def test_ratios_can_be_those_of_several_files(tmp_path):
     np.testing.assert_allclose(found, 200 * expected, rtol=1e-6)
     own = np.array([info['bbox_scale'][0, 0] for info in authors(root)])
     assert np.abs(found - own).max() > 1
+
+
+def test_lsp_and_lsp_extended_together(tmp_path):
+    """The paper's training data: every sample of both, ratios of both, joints for MMPose."""
+    parts = []
+    for layout in ('lsp', 'lspet'):
+        (tmp_path / layout).mkdir()
+        write(tmp_path / layout, np.full((COUNT, 14), layout == 'lspet'), layout, points=crowd())
+        parts.append(dict(type='LspDataset', data_root=str(tmp_path / layout)))
+    files = [str(tmp_path / layout / 'joints.mat') for layout in ('lspet', 'lsp')]
+    together = DATASETS.build(
+        dict(
+            type='LspConcatDataset',
+            datasets=[dict(part, center_scale='authors', limbs_of=files) for part in parts],
+        )
+    )
+    assert len(together) == 2 * COUNT
+    assert together.METAINFO is type(together.datasets[0]).METAINFO
+    infos = [together.datasets[part].get_data_info(1) for part in (0, 1)]
+    np.testing.assert_array_equal(infos[0]['bbox_scale'], infos[1]['bbox_scale'])
+    assert [Path(info['img_path']).name for info in infos] == ['im0002.jpg', 'im00002.jpg']
 
 
 @pytest.mark.parametrize('layout', ['lsp', 'lspet'])
