@@ -8,19 +8,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import bbox_xyxy2cs, get_warp_matrix
 
 from ..core.belief_maps import center_map
 from ..core.person_scale import PIXELS_OF_SCALE_1, TARGET_DIST
+from .transforms import Transform
 
 _INTERPOLATIONS = {'linear': cv2.INTER_LINEAR, 'cubic': cv2.INTER_CUBIC}
 
 
 @TRANSFORMS.register_module()
-class GetPersonCenterScale(BaseTransform):
+class GetPersonCenterScale(Transform):
     """The authors' crop: ``box_size`` pixels of the picture resized by target_dist / scale.
 
     That is 368 x 35 / 41 = 314 scale pixels of the picture, where MMPose cuts out 250
@@ -69,7 +69,7 @@ class GetPersonCenterScale(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class GetPictureCenterScale(BaseTransform):
+class GetPictureCenterScale(Transform):
     """The authors' crop for testing on LSP, which knows nothing of the person: the middle of
     the picture, scale = its height / 368 (``run_benchmark.m``), so height / target_dist pixels.
 
@@ -97,7 +97,7 @@ class GetPictureCenterScale(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomScaleRotate(BaseTransform):
+class RandomScaleRotate(Transform):
     """The authors' augmentation of the crop, all uniform (``data_transformer.cpp``).
 
     MMPose's ``RandomBBoxTransform`` draws from normal distributions, and the size of the
@@ -129,7 +129,7 @@ class RandomScaleRotate(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class PersonCrop(BaseTransform):
+class PersonCrop(Transform):
     """Stock ``TopdownAffine`` with the authors' border, center map, and several scales.
 
     Required keys: img (H, W, 3), bbox_center, bbox_scale, optionally bbox_rotation,

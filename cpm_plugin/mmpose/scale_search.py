@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -31,10 +30,11 @@ from torch import Tensor
 from ..core.scale_search import BENCHMARK_SCALES, full_resolution_peaks, octave_scales
 from .codec import CPMHeatmap
 from .crops import GetPersonCenterScale, GetPictureCenterScale, PersonCrop
+from .transforms import Transform
 
 
 @TRANSFORMS.register_module()
-class GetOctaveCenterScale(BaseTransform):
+class GetOctaveCenterScale(Transform):
     """The crop of the authors' demo (``applyModel.m``): a person's box, at unsure size.
 
     The largest crop, the one of scale 1, has sides of 1.2 x end_scale x the height of the

@@ -18,6 +18,14 @@ from mmpose.structures.keypoint import flip_keypoints
 from ..core.joints import JOINT_SETS
 
 
+class Transform(BaseTransform):
+    """What MMPose's ``BaseTransform`` lacks: it prints with its settings."""
+
+    def __repr__(self) -> str:
+        settings = ', '.join(f'{name}={value!r}' for name, value in vars(self).items())
+        return f'{type(self).__name__}({settings})'
+
+
 @dataclass(frozen=True)
 class _Selection:
     """What :class:`SelectJoints` does to the key points of anybody in the picture."""
@@ -38,7 +46,7 @@ class _Selection:
 
 
 @TRANSFORMS.register_module()
-class SelectJoints(BaseTransform):
+class SelectJoints(Transform):
     """The data set's joints as the authors' training reads them: MPII's 16 as their 14.
 
     Joints outside the picture count as not labelled (``ReadMetaData`` of their
@@ -89,7 +97,7 @@ class SelectJoints(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class AddNeighbours(BaseTransform):
+class AddNeighbours(Transform):
     """Add the key points of the other people in the picture, in crop coordinates.
 
     Stands after ``TopdownAffine`` or ``PersonCrop`` and repeats its flip and warp, and

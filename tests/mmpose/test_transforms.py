@@ -339,6 +339,13 @@ def test_joints_outside_the_picture_count_as_not_labelled():
     assert results['keypoints'][0, 5].tolist() == [49, 149]
 
 
+def test_transforms_print_with_their_settings():
+    assert repr(AddNeighbours(use_udp=True)) == 'AddNeighbours(use_udp=True)'
+    shown = repr(PersonCrop(input_size=(96, 64), scales=(0.7, 1.3)))
+    assert shown.startswith('PersonCrop(input_size=(96, 64), border=128, interpolation=')
+    assert 'scales=(0.7, 1.3)' in shown
+
+
 def test_data_set_is_not_changed_by_a_selection():
     results = mpii_sample()
     keypoints, weights = results['keypoints'], results['dataset_keypoint_weights']
