@@ -145,6 +145,13 @@ PERSON = JointSet(names=('person',))
 JOINT_SETS = {'cpm': CPM, 'flic': FLIC, 'lsp': LSP, 'mpii': MPII, 'person': PERSON}
 
 
+def joint_set(name: str) -> JointSet:
+    """The set of that name in :data:`JOINT_SETS`. Raises ValueError, naming what there is."""
+    if name not in JOINT_SETS:
+        raise ValueError(f'no joint set {name!r}; there are: {", ".join(JOINT_SETS)}')
+    return JOINT_SETS[name]
+
+
 def joint_set_of(joints: JointSet | str | None, num_keypoints: int) -> JointSet | None:
     """A joint set by itself or by its name in :data:`JOINT_SETS`.
 
@@ -154,9 +161,7 @@ def joint_set_of(joints: JointSet | str | None, num_keypoints: int) -> JointSet 
     if joints is None:
         return None
     if isinstance(joints, str):
-        if joints not in JOINT_SETS:
-            raise ValueError(f'no joint set {joints!r}; there are: {", ".join(JOINT_SETS)}')
-        joints = JOINT_SETS[joints]
+        joints = joint_set(joints)
     if len(joints.names) != num_keypoints:
         raise ValueError(
             f'{len(joints.names)} joints ({", ".join(joints.names)}), but num_keypoints='

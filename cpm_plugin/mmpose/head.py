@@ -15,7 +15,7 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
-from ..core.joints import JOINT_SETS, JointSet, joint_set_of
+from ..core.joints import JointSet, joint_set, joint_set_of
 from ..core.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
 from .scale_search import search_scales
@@ -249,12 +249,9 @@ class CPMStageHead(BaseHead):
 def _output_sources(joints: JointSet | None, output: str | None) -> Any:
     if output is None:
         return None
-    if joints is None or output not in JOINT_SETS:
-        raise ValueError(
-            f'output_joints={output!r} must be one of {", ".join(JOINT_SETS)}, and needs joints, '
-            'the set that the belief channels are'
-        )
-    return joints.sources(JOINT_SETS[output])
+    if joints is None:
+        raise ValueError(f'output_joints={output!r} needs joints, what the belief channels are')
+    return joints.sources(joint_set(output))
 
 
 def _field(sample: Any, name: str) -> Tensor:

@@ -15,7 +15,7 @@ from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmpose.structures.keypoint import flip_keypoints
 
-from ..core.joints import JOINT_SETS
+from ..core.joints import joint_set
 
 
 class Transform(BaseTransform):
@@ -71,10 +71,7 @@ class SelectJoints(Transform):
     """
 
     def __init__(self, source: str, target: str, first_pixel: int = 0) -> None:
-        for name in (source, target):
-            if name not in JOINT_SETS:
-                raise ValueError(f'no joint set {name!r}; there are: {", ".join(JOINT_SETS)}')
-        self.source, self.target = JOINT_SETS[source], JOINT_SETS[target]
+        self.source, self.target = joint_set(source), joint_set(target)
         self.selection = _Selection(self.source.sources(self.target), first_pixel)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
