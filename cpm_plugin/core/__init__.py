@@ -3,6 +3,7 @@
 from .belief_maps import background_map, center_map, decode_peaks, ideal_belief_maps
 from .checkpoints import load_checkpoint
 from .joints import LSP, JointSet
+from .large_conv import LargeKernelConv2d, set_conv_method
 from .loss import IntermediateSupervisionLoss, stage_losses
 from .models import create_model, list_models
 from .network import ConvolutionalPoseMachine
@@ -17,6 +18,7 @@ __all__ = [
     'FeatureTrunks',
     'IntermediateSupervisionLoss',
     'JointSet',
+    'LargeKernelConv2d',
     'TorsoPCK',
     'background_map',
     'center_map',
@@ -25,6 +27,7 @@ __all__ = [
     'ideal_belief_maps',
     'list_models',
     'load_checkpoint',
+    'set_conv_method',
     'stage_losses',
     'torso_pck',
 ]

@@ -12,6 +12,17 @@ from .conv_choice import METHODS, Choice, choose
 from .tiled_conv import Tile, TiledConv2d, transform_weight
 
 
+def set_conv_method(module: nn.Module, method: str) -> None:
+    """Set ``method`` of every :class:`LargeKernelConv2d` in ``module``.
+
+    Raises:
+        ValueError: for another method than ``auto``, ``direct`` and ``tiled``.
+    """
+    for layer in module.modules():
+        if isinstance(layer, LargeKernelConv2d):
+            layer.method = method
+
+
 class _Kept:
     """Transformed weights and what tells whether they are still the weights'."""
 
@@ -97,6 +108,7 @@ class LargeKernelConv2d(nn.Conv2d):
         return (
             self.method != 'direct'
             and x.ndim == 4
+            and x.device.type in ('cpu', 'cuda')
             and x.shape[1] == self.in_channels
             and x.dtype == self.weight.dtype
             and x.dtype in (torch.float32, torch.float64)

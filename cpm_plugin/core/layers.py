@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from .large_conv import LargeKernelConv2d
+
 NormLayer = Callable[[int], nn.Module]
 
 
@@ -20,7 +22,7 @@ class ConvBlock(nn.Sequential):
             raise ValueError(f'kernel size {kernel_size} must be odd to keep the size')
         if in_channels < 1 or out_channels < 1:
             raise ValueError(f'{in_channels} and {out_channels} channels: must be at least 1')
-        conv = nn.Conv2d(
+        conv = LargeKernelConv2d(
             in_channels,
             out_channels,
             kernel_size,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .joints import JointSet, joint_set_of
+from .large_conv import set_conv_method
 from .layers import NormLayer
 from .stages import BeliefStages, split_features
 from .trunks import FeatureTrunks, VggTrunk
@@ -39,6 +40,8 @@ class ConvolutionalPoseMachine(nn.Module):
         vgg_tail: takes :class:`~cpm_plugin.core.trunks.VggTrunk` with these channels in
             place of the paper's two trunks.
         norm_layer: e.g. ``nn.BatchNorm2d``; None, as in the paper, for no normalisation.
+        conv_method: ``auto``: the faster of two exact ways; ``direct``: plain conv2d, bit for
+            bit; see :class:`~cpm_plugin.core.large_conv.LargeKernelConv2d`.
         reduced_channels, first_stage_channels, reduce_kernel_size,
         first_stage_kernel_size, refine_kernel_size, refine_depth, beliefs_first,
         dropout: see :class:`~cpm_plugin.core.stages.BeliefStages`.
@@ -66,6 +69,7 @@ class ConvolutionalPoseMachine(nn.Module):
         beliefs_first: bool = False,
         dropout: float = 0.0,
         norm_layer: NormLayer | None = None,
+        conv_method: str = 'auto',
     ) -> None:
         super().__init__()
         self.joints = joint_set_of(joints, num_keypoints)
@@ -106,6 +110,7 @@ class ConvolutionalPoseMachine(nn.Module):
             dropout=dropout,
             norm_layer=norm_layer,
         )
+        set_conv_method(self, conv_method)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> list[Tensor]:
         """(N, 3, H, W) -> T tensors (N, num_keypoints + background, h, w), not rectified.

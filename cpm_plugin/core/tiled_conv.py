@@ -124,12 +124,22 @@ class _Grid:
         return band.as_strided(size, strides, band.storage_offset()).reshape(-1, *size[2:])
 
     def image(self, points: Tensor, channels: int) -> Tensor:
-        """(R1, T, m2, D) -> (N, D, H, W), the inverse along y; a view of the tiles' outputs."""
+        """(R1, T, m2, D) -> (N, D, H, W), the inverse along y."""
         bands = points.view(len(points), self.pictures * self.down, -1).transpose(0, 1)
-        image = torch.bmm(self.along_y.products.T.expand(len(bands), -1, -1), bands).view(
-            self.pictures, self.down * self.tile.rows, self.across * self.tile.columns, channels
+        products = self.along_y.products.T.expand(len(bands), -1, -1)
+        shape = (self.pictures, channels, self.height, self.width)
+        # not a view: autograd refuses views that a function returns where they change in place
+        image = torch.empty(
+            shape, dtype=points.dtype, device=points.device, memory_format=torch.channels_last
         )
-        return image[:, : self.height, : self.width].permute(0, 3, 1, 2)
+        inside = image.permute(0, 2, 3, 1)
+        rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
+        if (rows, columns) == (self.height, self.width):
+            torch.bmm(products, bands, out=inside.view(len(bands), self.tile.rows, -1))
+            return image
+        whole = torch.bmm(products, bands).view(self.pictures, rows, columns, channels)
+        inside.copy_(whole[:, : self.height, : self.width])
+        return image
 
     def gradient_bands(self, gradient: Tensor) -> Tensor:
         """(N, D, H, W) -> (N P, R1, Q m2 D), the transpose of :meth:`image`."""
@@ -203,7 +213,7 @@ def forward(
         transformed: :func:`transform_weight` of it, if at hand.
 
     Returns:
-        (N, D, H, W) in channels-last order, possibly a view of something larger.
+        (N, D, H, W) in channels-last order.
     """
     grid = _Grid.of(tile, weight.shape[2], x)
     channels, outputs = weight.shape[1], weight.shape[0]

@@ -9,6 +9,7 @@ from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from ..core.large_conv import set_conv_method
 from ..core.layers import NormLayer
 from ..core.trunks import FeatureTrunks, VggTrunk
 from .strict import refuse_mismatch
@@ -41,6 +42,8 @@ class CPMBackbone(BaseBackbone):
             its third pool, in place of the paper's two; channels, kernel_size,
             shared_trunk and pool_padding have no meaning then.
         norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
+        conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
+            conv2d, bit for bit.
         strict_load: refuse checkpoints that do not fit instead of warning.
         init_cfg: None leaves the core's initialisation.
     """
@@ -55,6 +58,7 @@ class CPMBackbone(BaseBackbone):
         pool_padding: int = 0,
         vgg_tail: Sequence[int] | None = None,
         norm_cfg: dict | None = None,
+        conv_method: str = 'auto',
         strict_load: bool = True,
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -77,6 +81,7 @@ class CPMBackbone(BaseBackbone):
                 center_map_sigma=center_map_sigma,
                 norm_layer=norm_layer_of(norm_cfg),
             )
+        set_conv_method(self, conv_method)
         if strict_load:
             refuse_mismatch(self)
 

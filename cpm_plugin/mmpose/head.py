@@ -16,6 +16,7 @@ from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
 from ..core.joints import JointSet, joint_set, joint_set_of
+from ..core.large_conv import set_conv_method
 from ..core.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
 from .scale_search import search_scales
@@ -52,6 +53,8 @@ class CPMStageHead(BaseHead):
         target_fields: names of the targets in ``gt_fields``, one for all stages or one a
             stage, e.g. ``['heatmaps_all'] + ['heatmaps'] * 5``.
         decoder: config of a codec.
+        conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
+            conv2d, bit for bit.
         strict_load: refuse checkpoints that do not fit instead of warning.
         init_cfg: None leaves the core's initialisation.
     """
@@ -80,6 +83,7 @@ class CPMStageHead(BaseHead):
         loss: dict | None = None,
         target_fields: str | Sequence[str] = 'heatmaps',
         decoder: dict | None = None,
+        conv_method: str = 'auto',
         strict_load: bool = True,
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -112,6 +116,7 @@ class CPMStageHead(BaseHead):
         self.target_fields = list(names)
         self.loss_module = MODELS.build(loss or dict(type='IntermediateSupervisionLoss'))
         self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
+        set_conv_method(self, conv_method)
         if strict_load:
             refuse_mismatch(self)
 

@@ -137,3 +137,21 @@ def test_autocast_goes_directly(pair):
 def test_unknown_method_is_refused():
     with pytest.raises(ValueError, match="'fft': there are auto, direct, tiled"):
         LargeKernelConv2d(3, 4, 9, method='fft')
+
+
+def test_relu_in_place_after_it_trains(pair):
+    plain, layer, x = pair
+    for module in pair[:2]:
+        nn.Sequential(module, nn.ReLU(inplace=True))(x).square().sum().backward()
+    torch.testing.assert_close(layer.weight.grad, plain.weight.grad)
+
+
+def test_method_of_a_whole_model_is_set():
+    from cpm_plugin.core import create_model, set_conv_method
+
+    model = create_model('cpm_slim_3s', conv_method='direct')
+    layers = [layer for layer in model.modules() if isinstance(layer, LargeKernelConv2d)]
+    assert len(layers) == 6 + 3 + 2 * 5
+    assert {layer.method for layer in layers} == {'direct'}
+    set_conv_method(model, 'tiled')
+    assert {layer.method for layer in layers} == {'tiled'}

@@ -8,6 +8,7 @@ import cpm_plugin
 from cpm_plugin import create_model, list_models
 from cpm_plugin.core import ConvolutionalPoseMachine
 from cpm_plugin.core.joints import FLIC, LSP, MPII
+from cpm_plugin.core.large_conv import LargeKernelConv2d
 from cpm_plugin.core.layers import ConvBlock
 
 SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
@@ -77,7 +78,7 @@ def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalised):
     blocks = [layer for layer in model.modules() if isinstance(layer, ConvBlock)]
     for block in blocks:
         kinds = [type(layer) for layer in block]
-        assert kinds == [nn.Conv2d, *[nn.BatchNorm2d] * normalised, nn.ReLU]
+        assert kinds == [LargeKernelConv2d, *[nn.BatchNorm2d] * normalised, nn.ReLU]
         assert (block.conv.bias is None) == normalised
     norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
     assert norms == len(blocks) * normalised

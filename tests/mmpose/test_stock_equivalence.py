@@ -38,6 +38,8 @@ def configs(name, repo):
     ending = 'coco-256x192' if name == 'small' else name
     stock = get_config(f'mmpose::{TOPDOWN}/{folder}/{stock_name}_{ending}.py')
     ours = Config.fromfile(repo / 'configs' / TOPDOWN / folder / f'{our_name}_{ending}.py')
+    for part in (ours.model.backbone, ours.model.head):
+        part.conv_method = 'direct'  # equal to the bit, not only to rounding
     if name == 'small':
         widths = dict(channels=8, first_stage_channels=16)
         stock.model.backbone = dict(
