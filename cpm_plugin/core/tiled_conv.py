@@ -8,16 +8,17 @@ the size.
 
 Memory order is channels-last throughout: with the channels innermost, rows, columns and
 points are strided views of one tensor, and every step is a batch of plain matrix products that
-reads and writes them in place. R1 points along y are made for a whole band of pictures; the
-rest is done point by point, so that the larger R1 x R2 points never exist at once.
+reads and writes them in place. R1 points along y are made for a group of tiles; the rest is
+done point by point, so that the larger R1 x R2 points never exist at once.
 
 Letters in shapes: N pictures, H x W pixels, C and D input and output channels, P x Q tiles a
-picture, T = N P Q tiles in all, m outputs and n = m + k - 1 inputs of a tile, R points.
+picture, T = N P Q tiles in all, m outputs and n = m + k - 1 inputs of a tile, R points; N, P
+and T are those of a group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,6 +28,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .bilinear import Transforms, transforms
+
+# Bytes of a group's larger tensors. glibc takes what is beyond 32 MiB anew from the system at
+# every call, page by page (a quarter of the time of a 9x9 layer at 184x184); with smaller
+# groups the weights would be read more often.
+_GROUP_BYTES = 30 * 2**20
 
 
 class Tile(NamedTuple):
@@ -61,20 +67,16 @@ def _kernel_rows(weight: Tensor, tile: Tile) -> Tensor:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Sizes of one convolution, and the matrices along y and x."""
+    """A group of tiles, some pictures or some rows of tiles of one, and its matrices."""
 
     tile: Tile
     size: int  # k
-    pictures: int
-    height: int
+    pictures: slice
+    top: int  # row of the picture
+    height: int  # rows of outputs
     width: int
     along_y: Transforms
     along_x: Transforms
-
-    @classmethod
-    def of(cls, tile: Tile, size: int, x: Tensor) -> _Grid:
-        along_y, along_x = (_matrices(m, size, x.dtype, x.device) for m in tile)
-        return cls(tile, size, x.shape[0], x.shape[2], x.shape[3], along_y, along_x)
 
     @property
     def down(self) -> int:  # P
@@ -85,8 +87,12 @@ class _Grid:
         return -(-self.width // self.tile.columns)
 
     @property
+    def number(self) -> int:  # N
+        return int(self.pictures.stop - self.pictures.start)
+
+    @property
     def tiles(self) -> int:  # T
-        return self.pictures * self.down * self.across
+        return self.number * self.down * self.across
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -95,18 +101,20 @@ class _Grid:
         return self.down * self.tile.rows + overlap, self.across * self.tile.columns + overlap
 
     def bands(self, x: Tensor) -> Tensor:
-        """Padded input (N, C, H, W) -> (N P, R1, columns C): points along y of each band of
-        tiles."""
+        """All of the input (., C, H, W) -> (N P, R1, columns C): points along y of each band
+        of tiles."""
         channels = x.shape[1]
         rows, columns = self.padded
         border = self.size // 2
-        padded = x.new_zeros(self.pictures, rows, columns * channels)
-        inside = padded.view(self.pictures, rows, columns, channels)
-        inside[:, border : border + self.height, border : border + self.width] = x.permute(
-            0, 2, 3, 1
-        )
+        first, last = max(0, self.top - border), min(x.shape[2], self.top + rows - border)
+        padded = x.new_zeros(self.number, rows, columns * channels)
+        start = first - self.top + border
+        inside = padded.view(self.number, rows, columns, channels)
+        inside[:, start : start + last - first, border : border + self.width] = x[
+            self.pictures, :, first:last
+        ].permute(0, 2, 3, 1)
         data = self.along_y.data
-        points = x.new_empty(self.pictures, self.down, len(data), columns * channels)
+        points = x.new_empty(self.number, self.down, len(data), columns * channels)
         step = padded.stride(1)
         for picture, result in zip(padded, points):
             seen = picture.as_strided(
@@ -123,36 +131,31 @@ class _Grid:
         strides = (bands.stride(0), step, channels, 1)
         return band.as_strided(size, strides, band.storage_offset()).reshape(-1, *size[2:])
 
-    def image(self, points: Tensor, channels: int) -> Tensor:
-        """(R1, T, m2, D) -> (N, D, H, W), the inverse along y."""
-        bands = points.view(len(points), self.pictures * self.down, -1).transpose(0, 1)
+    def write(self, points: Tensor, image: Tensor) -> None:
+        """(R1, T, m2, D), the inverse along y -> these tiles of all of the image (., H, W, D)."""
+        bands = points.view(len(points), self.number * self.down, -1).transpose(0, 1)
         products = self.along_y.products.T.expand(len(bands), -1, -1)
-        shape = (self.pictures, channels, self.height, self.width)
-        # not a view: autograd refuses views that a function returns where they change in place
-        image = torch.empty(
-            shape, dtype=points.dtype, device=points.device, memory_format=torch.channels_last
-        )
-        inside = image.permute(0, 2, 3, 1)
+        target = image[self.pictures, self.top : self.top + self.height]
         rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
-        if (rows, columns) == (self.height, self.width):
-            torch.bmm(products, bands, out=inside.view(len(bands), self.tile.rows, -1))
-            return image
-        whole = torch.bmm(products, bands).view(self.pictures, rows, columns, channels)
-        inside.copy_(whole[:, : self.height, : self.width])
-        return image
+        if (rows, columns) == (self.height, self.width) and target.is_contiguous():
+            torch.bmm(products, bands, out=target.view(len(bands), self.tile.rows, -1))
+        else:
+            whole = torch.bmm(products, bands).view(self.number, rows, columns, -1)
+            target.copy_(whole[:, : self.height, : self.width])
 
     def gradient_bands(self, gradient: Tensor) -> Tensor:
-        """(N, D, H, W) -> (N P, R1, Q m2 D), the transpose of :meth:`image`."""
+        """All of the gradient (., D, H, W) -> (N P, R1, Q m2 D), the transpose of
+        :meth:`write`."""
         channels = gradient.shape[1]
         rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
-        whole = gradient.permute(0, 2, 3, 1)
+        whole = gradient[self.pictures].permute(0, 2, 3, 1)
         if (rows, columns) == (self.height, self.width):
             whole = whole.contiguous()
         else:
-            padded = gradient.new_zeros(self.pictures, rows, columns, channels)
+            padded = gradient.new_zeros(self.number, rows, columns, channels)
             padded[:, : self.height, : self.width] = whole
             whole = padded
-        bands = whole.view(self.pictures * self.down, self.tile.rows, columns * channels)
+        bands = whole.view(self.number * self.down, self.tile.rows, columns * channels)
         return torch.bmm(self.along_y.products.expand(len(bands), -1, -1), bands)
 
     def add_tiles(self, tiles: Tensor, bands: Tensor, point: int, channels: int) -> None:
@@ -169,14 +172,16 @@ class _Grid:
                 target.storage_offset() + start * channels,
             ).add_(part)
 
-    def gradient_image(self, bands: Tensor, channels: int) -> Tensor:
-        """The transpose of :meth:`bands`: (N P, R1, columns C) -> (N, C, H, W)."""
+    def write_gradient(self, bands: Tensor, image: Tensor) -> None:
+        """The transpose of :meth:`bands`: (N P, R1, columns C) -> these pictures of the image
+        (., H, W, C), whose rows must all be in the group."""
+        channels = image.shape[3]
         rows, columns = self.padded
         step = self.tile.rows
         border = self.size // 2
         parts = torch.bmm(self.along_y.data.T.expand(len(bands), -1, -1), bands)
-        parts = parts.view(self.pictures, self.down, -1, columns * channels)
-        padded = bands.new_zeros(self.pictures, rows, columns * channels)
+        parts = parts.view(self.number, self.down, -1, columns * channels)
+        padded = bands.new_zeros(self.number, rows, columns * channels)
         for start in range(0, parts.shape[2], step):
             part = parts[:, :, start : start + step]
             padded.as_strided(
@@ -184,10 +189,49 @@ class _Grid:
                 (padded.stride(0), step * padded.stride(1), padded.stride(1), 1),
                 start * padded.stride(1),
             ).add_(part)
-        inside = padded.view(self.pictures, rows, columns, channels)[
+        image[self.pictures] = padded.view(self.number, rows, columns, channels)[
             :, border : border + self.height, border : border + self.width
         ]
-        return inside.permute(0, 3, 1, 2)
+
+
+def _groups(x: Tensor, weight: Tensor, tile: Tile, *, by_rows: bool) -> Iterator[_Grid]:
+    """Cut the tiles of (., C, H, W) into groups of about the same size; without ``by_rows``
+    into groups of whole pictures."""
+    size = weight.shape[2]
+    along_y, along_x = (_matrices(m, size, x.dtype, x.device) for m in tile)
+    pictures, channels, height, width = x.shape
+    widest = max(channels, len(weight))
+    most = _GROUP_BYTES // (len(along_y.data) * tile.columns * widest * x.element_size())
+    down, across = -(-height // tile.rows), -(-width // tile.columns)
+    rows = _even_part(down, max(1, most // across)) if by_rows else down
+    number = _even_part(pictures, max(1, most // (down * across))) if rows == down else 1
+    for first in range(0, pictures, number):
+        for top in range(0, height, rows * tile.rows):
+            yield _Grid(
+                tile=tile,
+                size=size,
+                pictures=slice(first, min(first + number, pictures)),
+                top=top,
+                height=min(rows * tile.rows, height - top),
+                width=width,
+                along_y=along_y,
+                along_x=along_x,
+            )
+
+
+def _even_part(whole: int, most: int) -> int:
+    return -(-whole // -(-whole // most))
+
+
+def _empty_image(x: Tensor, channels: int) -> Tensor:
+    """(N, channels, H, W) in channels-last order; no view, for autograd refuses those where a
+    function returns them and they change in place."""
+    return torch.empty(
+        (x.shape[0], channels, *x.shape[2:]),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
 
 
 def _weights_by_point(weight: Tensor, grid: _Grid) -> Iterator[Tensor]:
@@ -215,11 +259,19 @@ def forward(
     Returns:
         (N, D, H, W) in channels-last order.
     """
-    grid = _Grid.of(tile, weight.shape[2], x)
-    channels, outputs = weight.shape[1], weight.shape[0]
+    image = _empty_image(x, len(weight))
+    for grid in _groups(x, weight, tile, by_rows=True):
+        weights = _weights_by_point(weight, grid) if transformed is None else transformed
+        _forward_group(grid, x, weights, bias, image.permute(0, 2, 3, 1))
+    return image
+
+
+def _forward_group(
+    grid: _Grid, x: Tensor, weights: Iterable[Tensor], bias: Tensor | None, image: Tensor
+) -> None:
+    channels, outputs = x.shape[1], image.shape[3]
     bands = grid.bands(x)
-    results = x.new_empty(len(grid.along_y.data), grid.tiles, tile.columns, outputs)
-    weights = _weights_by_point(weight, grid) if transformed is None else transformed
+    results = x.new_empty(len(grid.along_y.data), grid.tiles, grid.tile.columns, outputs)
     data = grid.along_x.data.expand(grid.tiles, -1, -1)
     products = grid.along_x.products.T.expand(grid.tiles, -1, -1)
     for point, kernel in enumerate(weights):
@@ -229,39 +281,60 @@ def forward(
             # The first point is 1, both ways: what is added there comes out as a constant.
             product[0] += bias
         torch.bmm(products, product.transpose(0, 1), out=results[point])
-    return grid.image(results, outputs)
+    grid.write(results, image)
 
 
 def backward(
     gradient: Tensor, x: Tensor, weight: Tensor, tile: Tile, for_x: bool, for_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of :func:`forward` with respect to x and weight: the transposed matrices."""
-    grid = _Grid.of(tile, weight.shape[2], x)
+    outputs, channels, size, _ = weight.shape
+    image = _empty_image(x, channels) if for_x else None
+    rows: Tensor | None = None
+    for grid in _groups(x, weight, tile, by_rows=False):
+        more = _backward_group(grid, gradient, x, weight, image, for_weight)
+        rows = more if rows is None or more is None else rows.add_(more)
+    if rows is None:
+        return image, None
+    taps = _matrices(tile.rows, size, x.dtype, x.device).taps.T @ rows.flatten(1)
+    return image, taps.view(size, size, channels, outputs).permute(3, 2, 0, 1)
+
+
+def _backward_group(
+    grid: _Grid,
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    image: Tensor | None,
+    for_weight: bool,
+) -> Tensor | None:
+    """Writes the gradient of x into ``image`` (N, C, H, W), and returns (R1, k, C D), the
+    gradient of :func:`_kernel_rows`."""
     outputs, channels, size, _ = weight.shape
     results = grid.gradient_bands(gradient)
+    points = results.shape[1]
     bands = grid.bands(x) if for_weight else None
-    gradient_bands = (
-        x.new_zeros(len(results), results.shape[1], grid.padded[1] * channels) if for_x else None
-    )
-    gradient_rows = weight.new_empty(results.shape[1], size, channels * outputs)
-    weights = _weights_by_point(weight, grid) if for_x else [None] * results.shape[1]
+    rows = x.new_empty(points, size, channels * outputs) if for_weight else None
+    sums = None
+    weights: Iterable[Tensor | None] = [None] * points
+    if image is not None:
+        sums = x.new_zeros(len(results), points, grid.padded[1] * channels)
+        weights = _weights_by_point(weight, grid)
     data = grid.along_x.data.expand(grid.tiles, -1, -1)
     products = grid.along_x.products.expand(grid.tiles, -1, -1)
     for point, kernel in enumerate(weights):
-        result = results[:, point].reshape(grid.tiles, tile.columns, outputs)
+        result = results[:, point].reshape(grid.tiles, grid.tile.columns, outputs)
         product = torch.bmm(products, result).transpose(0, 1)  # (R2, T, D)
-        if gradient_bands is not None and kernel is not None:
+        if sums is not None and kernel is not None:
             seen = torch.bmm(product, kernel.transpose(1, 2)).transpose(0, 1)  # (T, R2, C)
-            grid.add_tiles(torch.bmm(data.transpose(1, 2), seen), gradient_bands, point, channels)
-        if bands is not None:
+            grid.add_tiles(torch.bmm(data.transpose(1, 2), seen), sums, point, channels)
+        if bands is not None and rows is not None:
             seen = torch.bmm(data, grid.tiles_of(bands, point, channels))
-            points = torch.bmm(seen.permute(1, 2, 0), product)  # (R2, C, D)
-            torch.mm(grid.along_x.taps.T, points.flatten(1), out=gradient_rows[point])
-    gradient_x = None if gradient_bands is None else grid.gradient_image(gradient_bands, channels)
-    if bands is None:
-        return gradient_x, None
-    taps = grid.along_y.taps.T @ gradient_rows.flatten(1)
-    return gradient_x, taps.view(size, size, channels, outputs).permute(3, 2, 0, 1)
+            kernels = torch.bmm(seen.permute(1, 2, 0), product)  # (R2, C, D)
+            torch.mm(grid.along_x.taps.T, kernels.flatten(1), out=rows[point])
+    if image is not None and sums is not None:
+        grid.write_gradient(sums, image.permute(0, 2, 3, 1))
+    return rows
 
 
 class TiledConv2d(torch.autograd.Function):
