@@ -2,6 +2,7 @@
 
 from .belief_maps import background_map, center_map, decode_peaks, ideal_belief_maps
 from .checkpoints import load_checkpoint
+from .inference import optimize_for_inference
 from .joints import LSP, JointSet
 from .large_conv import LargeKernelConv2d, set_conv_method
 from .loss import IntermediateSupervisionLoss, stage_losses
@@ -27,6 +28,7 @@ __all__ = [
     'ideal_belief_maps',
     'list_models',
     'load_checkpoint',
+    'optimize_for_inference',
     'set_conv_method',
     'stage_losses',
     'torso_pck',

@@ -1,0 +1,92 @@
+"""optimize_for_inference: the same beliefs of all stages, at sizes where pools clip."""
+
+import pytest
+import torch
+from torch import nn
+
+import cpm_plugin
+from cpm_plugin.core import ConvolutionalPoseMachine, optimize_for_inference
+from cpm_plugin.core.inference import ConvPool
+
+NORMS = {
+    'none': None,
+    'batch': nn.BatchNorm2d,
+    'batch without weights': lambda channels: nn.BatchNorm2d(channels, affine=False),
+    'group': lambda channels: nn.GroupNorm(2, channels),
+}
+
+
+def _model(norm='batch', **arguments):
+    torch.manual_seed(0)
+    model = ConvolutionalPoseMachine(
+        num_keypoints=3,
+        num_stages=3,
+        channels=8,
+        first_stage_channels=8,
+        reduced_channels=4,
+        norm_layer=NORMS[norm],
+        **arguments,
+    ).eval()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(std=0.2)
+            layer.running_var.uniform_(0.5, 1.5)
+            if layer.affine:
+                nn.init.uniform_(layer.weight, -1.5, 1.5)  # a negative one, too
+                nn.init.normal_(layer.bias, std=0.2)
+        elif isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            nn.init.normal_(layer.bias, std=0.2)
+    for name, layer in model.named_modules():
+        if name.endswith('beliefs'):
+            nn.init.normal_(layer.weight, std=0.3)
+    return model
+
+
+@pytest.mark.parametrize('norm', NORMS)
+@pytest.mark.parametrize(('pool_padding', 'size'), [(0, (40, 56)), (0, (41, 49)), (1, (40, 56))])
+def test_beliefs_stay(norm, pool_padding, size):
+    model = _model(norm, pool_padding=pool_padding)
+    image = torch.rand(2, 3, *size) - 0.5
+    with torch.no_grad():
+        expected = model(image)
+        found = optimize_for_inference(model)(image)
+    for one, other in zip(found, expected, strict=True):
+        assert other.std() > 0.05
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize('height', range(32, 50))
+@pytest.mark.parametrize('pool_padding', [0, 1])
+def test_bands_meet_at_every_height(height, pool_padding):
+    trunk = _model('none', pool_padding=pool_padding, center_map_sigma=None).trunks.stage1_trunk
+    joined = ConvPool(trunk.conv1, trunk.pool1)
+    image = torch.rand(2, 3, height, 17 + height)
+    with torch.no_grad():
+        expected = trunk.pool1(trunk.conv1(image))
+        torch.testing.assert_close(joined(image), expected, rtol=0, atol=1e-5)
+
+
+def test_norms_are_gone_and_the_model_is_untouched():
+    model = _model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fast = cpm_plugin.optimize_for_inference(model)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fast.modules())
+    assert not any(weight.requires_grad for weight in fast.parameters())
+    assert model.state_dict().keys() == before.keys()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_in_place():
+    model = _model()
+    assert optimize_for_inference(model, inplace=True) is model
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+
+
+def test_vgg_trunk():
+    model = _model(vgg_tail=(8,), center_map_sigma=None)
+    image = torch.rand(1, 3, 40, 48)
+    with torch.no_grad():
+        for one, other in zip(optimize_for_inference(model)(image), model(image)):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
