@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from .tiled_conv import Tile
+from .tile_grid import Tile
 
 METHODS = ('auto', 'direct', 'tiled')
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from . import tiled_conv
 from .conv_choice import METHODS, Choice, choose
-from .tiled_conv import Tile, TiledConv2d, transform_weight
+from .tile_grid import Tile
+from .tiled_conv import TiledConv2d, transform_weight
 
 
 def set_conv_method(module: nn.Module, method: str) -> None:

@@ -24,7 +24,7 @@ from .crops import (  # noqa: E402
 from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
-from .hooks import ChannelsLastHook  # noqa: E402
+from .hooks import ChannelsLastHook, FastInferenceHook  # noqa: E402
 from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
@@ -38,6 +38,7 @@ __all__ = [
     'CPMHeatmap',
     'CPMStageHead',
     'ChannelsLastHook',
+    'FastInferenceHook',
     'FiguresDataset',
     'FlicDataset',
     'GetOctaveCenterScale',

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cpm_plugin.core import tiled_conv
-from cpm_plugin.core.tiled_conv import Tile, TiledConv2d, forward, transform_weight
+from cpm_plugin.core import tile_grid
+from cpm_plugin.core.tile_grid import Tile
+from cpm_plugin.core.tiled_conv import TiledConv2d, forward, transform_weight
 
 # pictures, input and output channels, kernel, height, width, tile; the last has tiles smaller
 # than the overlap of their inputs, the third is one tile
@@ -28,7 +29,7 @@ def _draw(case, dtype):
 @pytest.mark.parametrize('group_bytes', [30 * 2**20, 1])
 @pytest.mark.parametrize('case', CASES)
 def test_values_and_gradients_are_those_of_conv2d(case, group_bytes, monkeypatch):
-    monkeypatch.setattr(tiled_conv, '_GROUP_BYTES', group_bytes)  # 1: a group for every tile row
+    monkeypatch.setattr(tile_grid, '_GROUP_BYTES', group_bytes)  # 1: a group for every tile row
     *inputs, tile = _draw(case, torch.float64)
     x, weight, bias = (value.requires_grad_() for value in inputs)
     found = TiledConv2d.apply(x, weight, bias, tile)

@@ -1,0 +1,195 @@
+"""The tiles of a convolution, and how pictures become points and points pictures.
+
+Letters in shapes: N pictures, H x W pixels, C and D input and output channels, P x Q tiles a
+picture, T = N P Q tiles in all, m outputs and n = m + k - 1 inputs of a tile, R points; N, P
+and T are those of a group. Memory order is channels-last: with the channels innermost, rows,
+columns and points are strided views of one tensor, and every step is a batch of plain matrix
+products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .bilinear import Transforms, transforms
+
+# Bytes of a group's larger tensors. glibc takes what is beyond 32 MiB anew from the system at
+# every call, page by page (a quarter of the time of a 9x9 layer at 184x184); with smaller
+# groups the weights would be read more often.
+_GROUP_BYTES = 30 * 2**20
+
+
+class Tile(NamedTuple):
+    """Outputs of a tile, along y and along x."""
+
+    rows: int
+    columns: int
+
+
+@lru_cache(maxsize=256)
+def matrices(outputs: int, taps: int, dtype: torch.dtype, device: torch.device) -> Transforms:
+    return Transforms(*(matrix.to(device, dtype) for matrix in transforms(outputs, taps)))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A group of tiles, some pictures or some rows of tiles of one, and its matrices."""
+
+    tile: Tile
+    size: int  # k
+    pictures: slice
+    top: int  # row of the picture
+    height: int  # rows of outputs
+    width: int
+    along_y: Transforms
+    along_x: Transforms
+
+    @property
+    def down(self) -> int:  # P
+        return -(-self.height // self.tile.rows)
+
+    @property
+    def across(self) -> int:  # Q
+        return -(-self.width // self.tile.columns)
+
+    @property
+    def number(self) -> int:  # N
+        return int(self.pictures.stop - self.pictures.start)
+
+    @property
+    def tiles(self) -> int:  # T
+        return self.number * self.down * self.across
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Rows and columns that all tiles see."""
+        overlap = self.size - 1
+        return self.down * self.tile.rows + overlap, self.across * self.tile.columns + overlap
+
+    def bands(self, x: Tensor) -> Tensor:
+        """All of the input (., C, H, W) -> (N P, R1, columns C): points along y of each band
+        of tiles."""
+        channels = x.shape[1]
+        rows, columns = self.padded
+        border = self.size // 2
+        first, last = max(0, self.top - border), min(x.shape[2], self.top + rows - border)
+        padded = x.new_zeros(self.number, rows, columns * channels)
+        start = first - self.top + border
+        inside = padded.view(self.number, rows, columns, channels)
+        inside[:, start : start + last - first, border : border + self.width] = x[
+            self.pictures, :, first:last
+        ].permute(0, 2, 3, 1)
+        data = self.along_y.data
+        points = x.new_empty(self.number, self.down, len(data), columns * channels)
+        step = padded.stride(1)
+        for picture, result in zip(padded, points):
+            seen = picture.as_strided(
+                (self.down, data.shape[1], step), (self.tile.rows * step, step, 1)
+            )
+            torch.bmm(data.expand(self.down, -1, -1), seen, out=result)
+        return points.flatten(0, 1)
+
+    def tiles_of(self, bands: Tensor, point: int, channels: int) -> Tensor:
+        """(N P, R1, columns C), point along y -> (T, n2, C) of each tile, a copy."""
+        band = bands[:, point]
+        step = self.tile.columns * channels
+        size = (len(band), self.across, self.along_x.data.shape[1], channels)
+        strides = (bands.stride(0), step, channels, 1)
+        return band.as_strided(size, strides, band.storage_offset()).reshape(-1, *size[2:])
+
+    def write(self, points: Tensor, image: Tensor) -> None:
+        """(R1, T, m2, D), the inverse along y -> these tiles of all of the image (., H, W, D)."""
+        bands = points.view(len(points), self.number * self.down, -1).transpose(0, 1)
+        products = self.along_y.products.T.expand(len(bands), -1, -1)
+        target = image[self.pictures, self.top : self.top + self.height]
+        rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
+        if (rows, columns) == (self.height, self.width) and target.is_contiguous():
+            torch.bmm(products, bands, out=target.view(len(bands), self.tile.rows, -1))
+        else:
+            whole = torch.bmm(products, bands).view(self.number, rows, columns, -1)
+            target.copy_(whole[:, : self.height, : self.width])
+
+    def gradient_bands(self, gradient: Tensor) -> Tensor:
+        """All of the gradient (., D, H, W) -> (N P, R1, Q m2 D), the transpose of
+        :meth:`write`."""
+        channels = gradient.shape[1]
+        rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
+        whole = gradient[self.pictures].permute(0, 2, 3, 1)
+        if (rows, columns) == (self.height, self.width):
+            whole = whole.contiguous()
+        else:
+            padded = gradient.new_zeros(self.number, rows, columns, channels)
+            padded[:, : self.height, : self.width] = whole
+            whole = padded
+        bands = whole.view(self.number * self.down, self.tile.rows, columns * channels)
+        return torch.bmm(self.along_y.products.expand(len(bands), -1, -1), bands)
+
+    def add_tiles(self, tiles: Tensor, bands: Tensor, point: int, channels: int) -> None:
+        """The transpose of :meth:`tiles_of`: (T, n2, C) is added up into ``bands``, whose
+        tiles overlap."""
+        step = self.tile.columns
+        tiles = tiles.view(len(bands), self.across, -1, channels)
+        target = bands[:, point]
+        for start in range(0, tiles.shape[2], step):
+            part = tiles[:, :, start : start + step]
+            target.as_strided(
+                part.shape,
+                (bands.stride(0), step * channels, channels, 1),
+                target.storage_offset() + start * channels,
+            ).add_(part)
+
+    def write_gradient(self, bands: Tensor, image: Tensor) -> None:
+        """The transpose of :meth:`bands`: (N P, R1, columns C) -> these pictures of the image
+        (., H, W, C), whose rows must all be in the group."""
+        channels = image.shape[3]
+        rows, columns = self.padded
+        step = self.tile.rows
+        border = self.size // 2
+        parts = torch.bmm(self.along_y.data.T.expand(len(bands), -1, -1), bands)
+        parts = parts.view(self.number, self.down, -1, columns * channels)
+        padded = bands.new_zeros(self.number, rows, columns * channels)
+        for start in range(0, parts.shape[2], step):
+            part = parts[:, :, start : start + step]
+            padded.as_strided(
+                part.shape,
+                (padded.stride(0), step * padded.stride(1), padded.stride(1), 1),
+                start * padded.stride(1),
+            ).add_(part)
+        image[self.pictures] = padded.view(self.number, rows, columns, channels)[
+            :, border : border + self.height, border : border + self.width
+        ]
+
+
+def groups(x: Tensor, weight: Tensor, tile: Tile, *, by_rows: bool) -> Iterator[Grid]:
+    """Cut the tiles of (., C, H, W) into groups of about the same size; without ``by_rows``
+    into groups of whole pictures."""
+    size = weight.shape[2]
+    along_y, along_x = (matrices(m, size, x.dtype, x.device) for m in tile)
+    pictures, channels, height, width = x.shape
+    widest = max(channels, len(weight))
+    most = _GROUP_BYTES // (len(along_y.data) * tile.columns * widest * x.element_size())
+    down, across = -(-height // tile.rows), -(-width // tile.columns)
+    rows = _even_part(down, max(1, most // across)) if by_rows else down
+    number = _even_part(pictures, max(1, most // (down * across))) if rows == down else 1
+    for first in range(0, pictures, number):
+        for top in range(0, height, rows * tile.rows):
+            yield Grid(
+                tile=tile,
+                size=size,
+                pictures=slice(first, min(first + number, pictures)),
+                top=top,
+                height=min(rows * tile.rows, height - top),
+                width=width,
+                along_y=along_y,
+                along_x=along_x,
+            )
+
+
+def _even_part(whole: int, most: int) -> int:
+    return -(-whole // -(-whole // most))
