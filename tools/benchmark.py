@@ -6,10 +6,10 @@
 
 Networks take turns, run by run, so that a machine whose speed drifts treats all alike; figures
 are medians. "difference" is the largest between the beliefs of ours and of stock's over all
-stages, in units of the stage's largest value; for a training step, between the gradients of
-each tensor. Operations are counted as those of direct convolutions, for all networks alike, and
-put in relation to a large matrix product timed in the same run. Peak memory is that of a process
-of its own that does nothing else (CPU), or of the allocator (GPU).
+stages, in units of the stage's largest value. Operations are counted as those of direct
+convolutions, for all networks alike, and put in relation to a large matrix product timed in
+the same run. Peak memory is that of a process of its own that does nothing else (CPU), or of
+the allocator (GPU).
 
 Appends to results/benchmark.csv and prints a table.
 """
@@ -137,23 +137,15 @@ def gigaflops(model: nn.Module, shape: tuple[int, ...], task: str) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def difference(ours: nn.Module, stock: nn.Module, image: Tensor, task: str, dtype: Any) -> float:
-    """Of beliefs or of gradients, relative to the largest of each tensor."""
-    if task == 'forward':
-        pairs = zip(*(runner(model, image, task, dtype)() for model in (ours, stock)))
-        return max(relative(one, other) for one, other in pairs)
-    gradients = []
-    for model in (ours, stock):
-        runner(model, image, task, dtype)()
-        named = {name: weight.grad for name, weight in model.named_parameters()}
-        gradients.append({**model.state_dict(), **named})
-    found, expected = gradients[0], from_stock(gradients[1])
-    return max(relative(found[name], expected[name]) for name, _ in ours.named_parameters())
+def difference(ours: nn.Module, stock: nn.Module, image: Tensor, dtype: torch.dtype) -> float:
+    """Of the beliefs of all stages, relative to the largest of each; in training mode with the
+    batch's statistics."""
+    pairs = zip(*(runner(model, image, 'forward', dtype)() for model in (ours, stock)))
+    return max(relative(one, other) for one, other in pairs)
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
-    scale = float(expected.detach().abs().max())
-    return float((found.detach() - expected.detach()).abs().max()) / scale if scale else 0.0
+    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def peak_memory(
@@ -215,7 +207,7 @@ def measure(
     if size == '256x192':  # the others cannot take 368
         names += arguments.others
     models = {name: build(name, task, device) for name in names}
-    error = difference(models['ours'], models['stock CPM'], image, task, dtype)
+    error = difference(models['ours'], models['stock CPM'], image, dtype)
     calls = {name: runner(model, image, task, dtype) for name, model in models.items()}
     for call in calls.values():
         call()

@@ -25,7 +25,7 @@ _STEP = (24.7, 89.0, 2182.0, 1236.0, 0.250e6)
 _DIRECT_FORWARD, _DIRECT_STEP = 8.4, 27.0
 # Smallest kernel that is tried: with 3x3 direct was faster at all sizes.
 _LEAST_SIZE = 5
-_LONGEST_TILE = 28
+_LONGEST_TILE = 18
 
 
 class Choice(NamedTuple):

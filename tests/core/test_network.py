@@ -793,3 +793,31 @@ def test_numbers_that_make_no_machine_are_named(arguments):
 def test_center_map_sigma_must_be_positive(sigma):
     with pytest.raises(ValueError, match=f'center_map_sigma={sigma} must be positive'):
         ConvolutionalPoseMachine(center_map_sigma=sigma)
+
+
+@pytest.mark.parametrize('norm_layer', [None, nn.BatchNorm2d])
+def test_tiled_convolutions_train_the_whole_machine_as_direct_ones(norm_layer):
+    """In float64, where rounding cannot flip a ReLU: beliefs and every gradient."""
+    models = []
+    for method in ('direct', 'tiled'):
+        torch.manual_seed(0)
+        model = ConvolutionalPoseMachine(
+            num_keypoints=3,
+            num_stages=3,
+            channels=4,
+            first_stage_channels=8,
+            norm_layer=norm_layer,
+            conv_method=method,
+        ).double()
+        beliefs = model(torch.rand(2, 3, 96, 80, dtype=torch.float64) - 0.5)
+        sum((belief - 0.1).square().sum() for belief in beliefs).backward()
+        models.append((model, beliefs))
+    (direct, expected), (tiled, found) = models
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    tiles = [layer.last_choice for layer in tiled.modules() if hasattr(layer, 'last_choice')]
+    assert sum(choice is not None and choice.tile is not None for choice in tiles) == 16
+    for (name, one), other in zip(tiled.named_parameters(), direct.parameters(), strict=True):
+        scale = float(other.grad.abs().max())
+        assert scale > 0, name
+        torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=1e-9 * scale)
