@@ -53,6 +53,7 @@ STOCK = {
     'stock HRNet-W32': 'hrnet-w32_8xb64-210e_coco-256x192',
     'stock Hourglass': 'hourglass52_8xb32-210e_coco-256x256',
 }
+OWN_SIZES = {'stock Hourglass': '256x256'}  # whose width must be a multiple of 128
 DTYPES = {'float32': torch.float32, 'bf16': torch.bfloat16}
 COLUMNS = (
     'device', 'threads', 'torch', 'commit', 'precision', 'task', 'batch', 'size', 'network',
@@ -202,13 +203,14 @@ def measure(
 ) -> list[dict[str, Any]]:
     """A row a network for one task and size."""
     device, dtype = arguments.device, DTYPES[arguments.precision]
-    image = picture(batch, size, device)
     names = ['stock CPM', 'ours']
     if size == '256x192':  # the others cannot take 368
         names += arguments.others
     models = {name: build(name, task, device) for name in names}
-    error = difference(models['ours'], models['stock CPM'], image, dtype)
-    calls = {name: runner(model, image, task, dtype) for name, model in models.items()}
+    sizes = {name: OWN_SIZES.get(name, size) for name in names}
+    images = {name: picture(batch, sizes[name], device) for name in names}
+    error = difference(models['ours'], models['stock CPM'], images['ours'], dtype)
+    calls = {name: runner(models[name], images[name], task, dtype) for name in names}
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -216,13 +218,17 @@ def measure(
         for name, call in calls.items():
             times[name].append(seconds(call, device))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    flops = {name: gigaflops(models[name], image.shape, task) for name in names if name != 'ours'}
-    flops['ours'] = flops['stock CPM']
+    flops = {
+        name: gigaflops(models['stock CPM' if name == 'ours' else name], images[name].shape, task)
+        for name in names
+    }
     del models, calls
     peak = matrix_peak(device, dtype)
     rows = []
     for name in names:
-        memory = None if arguments.no_memory else peak_memory(arguments, name, task, batch, size)
+        memory = (
+            None if arguments.no_memory else peak_memory(arguments, name, task, batch, sizes[name])
+        )
         rows.append(
             {
                 'device': device_name(device),
@@ -232,7 +238,7 @@ def measure(
                 'precision': arguments.precision,
                 'task': task,
                 'batch': batch,
-                'size': size,
+                'size': sizes[name],
                 'network': name,
                 'runs': arguments.runs,
                 'seconds': f'{medians[name]:.4f}',

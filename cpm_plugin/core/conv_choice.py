@@ -40,6 +40,10 @@ class Choice(NamedTuple):
     direct_ms: float
     tiled_ms: float
 
+    def __str__(self) -> str:
+        way = 'direct' if self.tile is None else f'tiles of {self.tile.rows}x{self.tile.columns}'
+        return f'{way} (model: direct {self.direct_ms:.3g} ms, tiled {self.tiled_ms:.3g} ms)'
+
 
 def _points(outputs: int, taps: int) -> int:
     """R, the rows of the matrices that ``transforms(outputs, taps)`` gives."""

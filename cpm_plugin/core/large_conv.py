@@ -60,6 +60,8 @@ class LargeKernelConv2d(nn.Conv2d):
     exported go directly. In eval mode without gradients the transformed weights are kept,
     and dropped when the weights change or the mode is set.
 
+    ``print`` shows the last choice, :attr:`last_choice`.
+
     Args:
         method: ``auto``: what :func:`~cpm_plugin.core.conv_choice.choose` expects to be
             faster; ``direct``: plain conv2d, bit for bit; ``tiled``.
@@ -140,4 +142,5 @@ class LargeKernelConv2d(nn.Conv2d):
         return {**self.__dict__, '_kept': None}
 
     def extra_repr(self) -> str:
-        return f'{super().extra_repr()}, method={self.method}'  # type: ignore[no-untyped-call]
+        text = f'{super().extra_repr()}, method={self.method}'  # type: ignore[no-untyped-call]
+        return text if self.last_choice is None else f'{text}, last {self.last_choice}'

@@ -155,3 +155,11 @@ def test_method_of_a_whole_model_is_set():
     assert {layer.method for layer in layers} == {'direct'}
     set_conv_method(model, 'tiled')
     assert {layer.method for layer in layers} == {'tiled'}
+
+
+def test_the_choice_is_printed(pair):
+    _, layer, x = pair
+    assert 'method=tiled)' in repr(layer)
+    layer(x)
+    assert 'method=tiled, last tiles of ' in repr(layer)
+    assert 'model: direct ' in repr(layer)
