@@ -177,9 +177,10 @@ def print_memory(arguments: argparse.Namespace) -> None:
     if arguments.device != 'cpu':
         print(json.dumps(torch.cuda.max_memory_allocated() / 1e6))
         return
-    import resource
-
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3))
+    # not getrusage's, which begins with that of the process that started this one
+    status = Path('/proc/self/status').read_text()
+    peak = next(line for line in status.splitlines() if line.startswith('VmHWM'))
+    print(json.dumps(int(peak.split()[1]) * 1024 / 1e6))
 
 
 def picture(batch: int, size: str, device: str) -> Tensor:
