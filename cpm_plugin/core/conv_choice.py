@@ -2,7 +2,7 @@
 
 A choice is a model's, not a stopwatch's: the same sizes get the same way in every run, so
 that a seed gives the same numbers. The model counts what :mod:`.tiled_conv` does, at the pace
-measured on a CPU; it errs by a factor of 0.5 to 1.5 there, where the two ways differ by up to
+measured on a CPU; it errs by a factor of 0.4 to 1.35 there, where the two ways differ by up to
 six. A GPU has not been measured: ``auto`` is ``direct`` there.
 """
 
@@ -15,14 +15,15 @@ from .tile_grid import Tile
 
 METHODS = ('auto', 'direct', 'tiled')
 
-# Milliseconds for 1e9 of each, fitted to 18 layers and up to 10 tiles each, float32, 2 cores
-# of an AMD EPYC (Zen 4): products at the points, products of the data's transforms, points of
-# the kernel, values moved; and for each point along y. With kept weights, and for a step of
-# training, forward and backward.
-_KEPT = (3.6, 28.0, 146.0, 573.0, 0.031e6)
-_STEP = (24.7, 89.0, 2182.0, 1236.0, 0.250e6)
+# Milliseconds for 1e9 of each of what `costs` counts, as tools/fit_conv_choice.py fits them to
+# results/conv_layers.csv: 21 layers and up to 6 tiles each, float32, 2 cores of an AMD EPYC
+# (Zen 4), torch 2.13. With kept weights, and for a step of training, forward and backward.
+_KEPT = (11.8, 20.1, 228.0, 278.0, 14.7e6)
+_STEP = (50.7, 80.6, 2100.0, 474.0, 66.1e6)
 # The same for the products of a direct convolution.
-_DIRECT_FORWARD, _DIRECT_STEP = 8.4, 27.0
+_DIRECT_FORWARD, _DIRECT_STEP = 8.24, 25.8
+# Direct stays where tiles promise less than a fifth of the time: the model errs.
+_WORTH = 0.8
 # Smallest kernel that is tried: with 3x3 direct was faster at all sizes.
 _LEAST_SIZE = 5
 _LONGEST_TILE = 18
@@ -52,9 +53,11 @@ def _points(outputs: int, taps: int) -> int:
     return 3 * (roots // 2) - 1 + length - roots
 
 
-def _tiled_ms(
-    input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile, training: bool
-) -> float:
+def costs(
+    input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile
+) -> tuple[int, int, int, int, int]:
+    """What a forward pass by tiles does: products at the points, products of the data's
+    transforms, points of the kernel, values moved, points along y."""
     pictures, channels, height, width = input_shape
     outputs, size = weight_shape[0], weight_shape[2]
     (m1, m2), overlap = tile, size - 1
@@ -63,7 +66,7 @@ def _tiled_ms(
     r1, r2 = _points(m1, size), _points(m2, size)
     banded = pictures * down * r1 * (across * m2 + overlap) * channels
     results = pictures * down * r1 * across * m2 * outputs
-    counts = (
+    return (
         tiles * r1 * r2 * channels * outputs,
         banded * (m1 + overlap)
         + tiles * r1 * r2 * ((m2 + overlap) * channels + m2 * outputs)
@@ -72,7 +75,13 @@ def _tiled_ms(
         banded + results + tiles * r1 * r2 * (channels + outputs),
         r1,
     )
+
+
+def _tiled_ms(
+    input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile, training: bool
+) -> float:
     pace = _STEP if training else _KEPT
+    counts = costs(input_shape, weight_shape, tile)
     return sum(cost * count for cost, count in zip(pace, counts)) * 1e-9
 
 
@@ -119,6 +128,6 @@ def choose(
         for columns in _lengths(width, size)
     )
     wanted = method == 'tiled' or (
-        method == 'auto' and device == 'cpu' and size >= _LEAST_SIZE and tiled < direct
+        method == 'auto' and device == 'cpu' and size >= _LEAST_SIZE and tiled < _WORTH * direct
     )
     return Choice(tile if wanted else None, direct, tiled)
