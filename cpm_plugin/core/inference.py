@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import ConvBlock
+from .tile_grid import ALLOCATOR_BYTES
 from .trunks import FeatureTrunk
 
 _Module = TypeVar('_Module', bound=nn.Module)
@@ -68,12 +69,34 @@ def _fold_norm(block: ConvBlock) -> None:
 
 
 def _join_pools(trunk: FeatureTrunk) -> None:
-    """Each convolution and the pool after it -> a :class:`ConvPool`."""
+    """Each convolution and the pool after it -> a :class:`ConvPool`; the first two, whose
+    tensors are large -> :class:`PictureByPicture`."""
+    joined = []
     for number in (1, 2, 3):
         block, pool = (trunk.get_submodule(f'{kind}{number}') for kind in ('conv', 'pool'))
         assert isinstance(block, ConvBlock) and isinstance(pool, nn.MaxPool2d)
-        setattr(trunk, f'conv{number}', ConvPool(block, pool))
-        setattr(trunk, f'pool{number}', nn.Identity())
+        joined.append(ConvPool(block, pool))
+        delattr(trunk, f'conv{number}')
+        delattr(trunk, f'pool{number}')
+    trunk.add_module('front', PictureByPicture(*joined[:2]))
+    trunk.add_module('conv3', joined[2])
+
+
+class PictureByPicture(nn.Module):
+    """The first two layers, on as many pictures at a time as keep the tensor between them below
+    the size that glibc takes anew from the system at every call."""
+
+    def __init__(self, first: ConvPool, second: ConvPool) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = x.shape[2] * x.shape[3] // 4
+        size = self.first.conv.out_channels * cells * x.element_size()
+        parts = torch.split(x, max(1, ALLOCATOR_BYTES // max(1, size)))
+        made = [self.second(self.first(part)) for part in parts]
+        return made[0] if len(made) == 1 else torch.cat(made)
 
 
 class ConvPool(nn.Module):

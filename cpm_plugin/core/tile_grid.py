@@ -22,7 +22,7 @@ from .bilinear import Transforms, transforms
 # Bytes of a group's larger tensors. glibc takes what is beyond 32 MiB anew from the system at
 # every call, page by page (a quarter of the time of a 9x9 layer at 184x184); with smaller
 # groups the weights would be read more often.
-_GROUP_BYTES = 30 * 2**20
+ALLOCATOR_BYTES = 30 * 2**20
 
 
 class Tile(NamedTuple):
@@ -173,7 +173,7 @@ def groups(x: Tensor, weight: Tensor, tile: Tile, *, by_rows: bool) -> Iterator[
     along_y, along_x = (matrices(m, size, x.dtype, x.device) for m in tile)
     pictures, channels, height, width = x.shape
     widest = max(channels, len(weight))
-    most = _GROUP_BYTES // (len(along_y.data) * tile.columns * widest * x.element_size())
+    most = ALLOCATOR_BYTES // (len(along_y.data) * tile.columns * widest * x.element_size())
     down, across = -(-height // tile.rows), -(-width // tile.columns)
     rows = _even_part(down, max(1, most // across)) if by_rows else down
     number = _even_part(pictures, max(1, most // (down * across))) if rows == down else 1

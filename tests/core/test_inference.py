@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import cpm_plugin
-from cpm_plugin.core import ConvolutionalPoseMachine, optimize_for_inference
+from cpm_plugin.core import ConvolutionalPoseMachine, inference, optimize_for_inference
 from cpm_plugin.core.inference import ConvPool
 
 NORMS = {
@@ -90,3 +90,15 @@ def test_vgg_trunk():
     with torch.no_grad():
         for one, other in zip(optimize_for_inference(model)(image), model(image)):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
+
+
+def test_a_batch_in_parts_is_the_batch(monkeypatch):
+    model = _model()
+    image = torch.rand(3, 3, 40, 56) - 0.5
+    fast = optimize_for_inference(model)
+    with torch.no_grad():
+        expected = fast(image)
+        monkeypatch.setattr(inference, 'ALLOCATOR_BYTES', 2 * 8 * 20 * 28 * 4)  # two pictures
+        found = fast(image)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))

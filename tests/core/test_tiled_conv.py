@@ -29,7 +29,7 @@ def _draw(case, dtype):
 @pytest.mark.parametrize('group_bytes', [30 * 2**20, 1])
 @pytest.mark.parametrize('case', CASES)
 def test_values_and_gradients_are_those_of_conv2d(case, group_bytes, monkeypatch):
-    monkeypatch.setattr(tile_grid, '_GROUP_BYTES', group_bytes)  # 1: a group for every tile row
+    monkeypatch.setattr(tile_grid, 'ALLOCATOR_BYTES', group_bytes)  # 1: a group for every tile row
     *inputs, tile = _draw(case, torch.float64)
     x, weight, bias = (value.requires_grad_() for value in inputs)
     found = TiledConv2d.apply(x, weight, bias, tile)
