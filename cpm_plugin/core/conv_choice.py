@@ -46,35 +46,38 @@ class Choice(NamedTuple):
         return f'{way} (model: direct {self.direct_ms:.3g} ms, tiled {self.tiled_ms:.3g} ms)'
 
 
-def _points(outputs: int, taps: int) -> int:
-    """R, the rows of the matrices that ``transforms(outputs, taps)`` gives."""
-    length = outputs + taps - 1
-    roots = length - 2 + length % 2
-    return 3 * (roots // 2) - 1 + length - roots
-
-
 def costs(
     input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile
 ) -> tuple[int, int, int, int, int]:
-    """What a forward pass by tiles does: products at the points, products of the data's
-    transforms, points of the kernel, values moved, points along y."""
+    """What a forward pass by tiles does: products of data and kernel, products of the data's
+    transforms, values of the transformed kernel, values moved, blocks."""
     pictures, channels, height, width = input_shape
     outputs, size = weight_shape[0], weight_shape[2]
     (m1, m2), overlap = tile, size - 1
     down, across = -(-height // m1), -(-width // m2)
     tiles = pictures * down * across
-    r1, r2 = _points(m1, size), _points(m2, size)
-    banded = pictures * down * r1 * (across * m2 + overlap) * channels
-    results = pictures * down * r1 * across * m2 * outputs
+    rows, real, pairs = _blocks(m1 + overlap)
+    _, real_columns, pairs_of_columns = _blocks(m2 + overlap)
+    of_real = real * (real_columns + 3 * pairs_of_columns)
+    of_pairs = pairs * 3 * (m2 + overlap)
+    products = of_real + of_pairs
+    banded = pictures * down * rows * (across * m2 + overlap) * channels
+    results = pictures * down * rows * across * m2 * outputs
     return (
-        tiles * r1 * r2 * channels * outputs,
+        tiles * products * channels * outputs,
         banded * (m1 + overlap)
-        + tiles * r1 * r2 * ((m2 + overlap) * channels + m2 * outputs)
+        + tiles * (of_real + 2 * of_pairs) * ((m2 + overlap) * channels + m2 * outputs)
         + results * m1,
-        r1 * r2 * channels * outputs,
-        banded + results + tiles * r1 * r2 * (channels + outputs),
-        r1,
+        products * channels * outputs,
+        banded + results + tiles * products * (channels + outputs),
+        real + pairs,
     )
+
+
+def _blocks(length: int) -> tuple[int, int, int]:
+    """Rows, real rows and pairs of rows of :func:`.bilinear.rows`."""
+    roots = length - 2 + length % 2
+    return length, 2 + length - roots, roots // 2 - 1
 
 
 def _tiled_ms(

@@ -16,7 +16,7 @@ from .trunks import FeatureTrunk
 _Module = TypeVar('_Module', bound=nn.Module)
 
 # Pooled rows that are made together: the convolution's outputs for them stay in the cache.
-_BAND = 8
+_BAND = 16
 
 
 def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:

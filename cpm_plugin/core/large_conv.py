@@ -127,7 +127,7 @@ class LargeKernelConv2d(nn.Conv2d):
             and not torch.compiler.is_compiling()
         )
 
-    def _points(self, tile: Tile) -> Tensor:
+    def _points(self, tile: Tile) -> list[Tensor]:
         if self._kept is None or not self._kept.belongs_to(self.weight, tile):
             self._kept = None  # before the new ones are made: only one at a time
             self._kept = _Kept(self.weight.detach(), tile)

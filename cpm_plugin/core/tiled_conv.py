@@ -2,42 +2,41 @@
 
 The picture is cut into tiles of m1 x m2 outputs (:mod:`.tile_grid`, which has the letters).
 Along rows and then along columns a tile and the kernel go through the small matrices of
-:mod:`.bilinear`; what ``conv2d`` does with ``k * k`` products an output is then one product at
-each of R1 x R2 points, a matrix product over channels at each point. Stride 1, one group, odd
-square kernels, zero padding that keeps the size.
+:mod:`.bilinear`; what ``conv2d`` does with ``k * k`` products an output is then about 1.5 n1 n2
+products a tile, each a matrix product over channels. Stride 1, one group, odd square kernels,
+zero padding that keeps the size.
 
-R1 points along y are made for a group of tiles; the rest is done point by point, so that the
-larger R1 x R2 points never exist at once.
+The n1 rows at points along y are made for a group of tiles; the rest is done block by block of
+these, so that all products never exist at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .tile_grid import Grid, Tile, groups, matrices
+from .tile_grid import Grid, Matrices, Tile, groups, matrices
 
 
-def transform_weight(weight: Tensor, tile: Tile) -> Tensor:
-    """(D, C, k, k) -> (R1, R2, C, D), what the products at each point need of the kernel."""
-    rows = _kernel_rows(weight, tile)
-    along_x = matrices(tile.columns, weight.shape[3], weight.dtype, weight.device).taps
-    points = rows.new_empty(len(rows), len(along_x), weight.shape[1], weight.shape[0])
-    for point, row in zip(points, rows):
-        torch.mm(along_x, row, out=point.view(len(along_x), -1))
-    return points
+def transform_weight(weight: Tensor, tile: Tile) -> list[Tensor]:
+    """(D, C, k, k) -> for each block (R, C, D), what the products need of the kernel."""
+    made = matrices(tile, weight.shape[2], weight.dtype, weight.device)
+    return list(_weights_by_block(weight, made))
 
 
-def _kernel_rows(weight: Tensor, tile: Tile) -> Tensor:
-    """(D, C, k, k) -> (R1, k, C D): transformed along y only."""
-    size = weight.shape[2]
-    along_y = matrices(tile.rows, size, weight.dtype, weight.device).taps
+def _weights_by_block(weight: Tensor, made: Matrices) -> Iterator[Tensor]:
+    """As :func:`transform_weight`, one by one."""
+    outputs, channels, size, _ = weight.shape
     taps = weight.permute(2, 3, 1, 0).reshape(size, -1)
-    return (along_y @ taps).view(len(along_y), size, -1)
+    rows = (made.along_y.taps @ taps).view(-1, size, channels * outputs)
+    for block in made.blocks:
+        along_x = made.of_block(block).taps
+        yield (along_x @ rows[block].flatten(0, 1)).view(-1, channels, outputs)
 
 
 def _empty_image(x: Tensor, channels: int) -> Tensor:
@@ -51,20 +50,12 @@ def _empty_image(x: Tensor, channels: int) -> Tensor:
     )
 
 
-def _weights_by_point(weight: Tensor, grid: Grid) -> Iterator[Tensor]:
-    """(D, C, k, k) -> for each point along y (R2, C, D); made on the way, never kept."""
-    along_x = grid.along_x.taps
-    shape = (len(along_x), weight.shape[1], weight.shape[0])
-    for row in _kernel_rows(weight, grid.tile):
-        yield (along_x @ row).view(shape)
-
-
 def forward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     tile: Tile,
-    transformed: Tensor | None = None,
+    transformed: Iterable[Tensor] | None = None,
 ) -> Tensor:
     """``conv2d(x, weight, bias, padding=k // 2)``, without gradients.
 
@@ -78,7 +69,7 @@ def forward(
     """
     image = _empty_image(x, len(weight))
     for grid in groups(x, weight, tile, by_rows=True):
-        weights = _weights_by_point(weight, grid) if transformed is None else transformed
+        weights = _weights_by_block(weight, grid.matrices) if transformed is None else transformed
         _forward_group(grid, x, weights, bias, image.permute(0, 2, 3, 1))
     return image
 
@@ -86,19 +77,23 @@ def forward(
 def _forward_group(
     grid: Grid, x: Tensor, weights: Iterable[Tensor], bias: Tensor | None, image: Tensor
 ) -> None:
-    channels, outputs = x.shape[1], image.shape[3]
+    channels, outputs, width = x.shape[1], image.shape[3], grid.tile.columns
     bands = grid.bands(x)
-    results = x.new_empty(len(grid.along_y.data), grid.tiles, grid.tile.columns, outputs)
-    data = grid.along_x.data.expand(grid.tiles, -1, -1)
-    products = grid.along_x.products.T.expand(grid.tiles, -1, -1)
-    for point, kernel in enumerate(weights):
-        seen = torch.bmm(data, grid.tiles_of(bands, point, channels))  # (T, R2, C)
-        product = torch.bmm(seen.transpose(0, 1), kernel)  # (R2, T, D)
-        if bias is not None and point == 0:
-            # The first point is 1, both ways: what is added there comes out as a constant.
+    results = x.new_empty(bands.shape[1], grid.tiles, width, outputs)
+    for block, kernel in zip(grid.matrices.blocks, weights):
+        data, _, products = grid.matrices.of_block(block)
+        seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))  # (T, R, C)
+        product = torch.bmm(seen.transpose(0, 1), kernel)  # (R, T, D)
+        if bias is not None and block.start == 0:
+            # The first product is at 1, both ways: what is added there is added everywhere.
             product[0] += bias
-        torch.bmm(products, product.transpose(0, 1), out=results[point])
+        for row, part in zip(results[block], torch.split(products.T, width)):
+            torch.bmm(_each(part, grid), product.transpose(0, 1), out=row)
     grid.write(results, image)
+
+
+def _each(matrix: Tensor, grid: Grid) -> Tensor:
+    return matrix.expand(grid.tiles, -1, -1)
 
 
 def backward(
@@ -113,7 +108,8 @@ def backward(
         rows = more if rows is None or more is None else rows.add_(more)
     if rows is None:
         return image, None
-    taps = matrices(tile.rows, size, x.dtype, x.device).taps.T @ rows.flatten(1)
+    made = matrices(tile, size, x.dtype, x.device)
+    taps = made.along_y.taps.T @ rows.flatten(1)
     return image, taps.view(size, size, channels, outputs).permute(3, 2, 0, 1)
 
 
@@ -125,30 +121,28 @@ def _backward_group(
     image: Tensor | None,
     for_weight: bool,
 ) -> Tensor | None:
-    """Writes the gradient of x into ``image`` (N, C, H, W), and returns (R1, k, C D), the
-    gradient of :func:`_kernel_rows`."""
+    """Writes the gradient of x into ``image`` (N, C, H, W), and returns (n1, k, C D), the
+    gradient of the kernel transformed along y."""
     outputs, channels, size, _ = weight.shape
     results = grid.gradient_bands(gradient)
-    points = results.shape[1]
     bands = grid.bands(x) if for_weight else None
-    rows = x.new_empty(points, size, channels * outputs) if for_weight else None
+    rows = x.new_empty(results.shape[1], size, channels * outputs) if for_weight else None
     sums = None
-    weights: Iterable[Tensor | None] = [None] * points
+    weights: Iterable[Tensor | None] = repeat(None)
     if image is not None:
-        sums = x.new_zeros(len(results), points, grid.padded[1] * channels)
-        weights = _weights_by_point(weight, grid)
-    data = grid.along_x.data.expand(grid.tiles, -1, -1)
-    products = grid.along_x.products.expand(grid.tiles, -1, -1)
-    for point, kernel in enumerate(weights):
-        result = results[:, point].reshape(grid.tiles, grid.tile.columns, outputs)
-        product = torch.bmm(products, result).transpose(0, 1)  # (R2, T, D)
+        sums = x.new_zeros(*results.shape[:2], grid.padded[1] * channels)
+        weights = _weights_by_block(weight, grid.matrices)
+    for block, kernel in zip(grid.matrices.blocks, weights):
+        data, along_x, products = grid.matrices.of_block(block)
+        result = grid.outputs_of(results, block, outputs)
+        product = torch.bmm(_each(products, grid), result).transpose(0, 1)  # (R, T, D)
         if sums is not None and kernel is not None:
-            seen = torch.bmm(product, kernel.transpose(1, 2)).transpose(0, 1)  # (T, R2, C)
-            grid.add_tiles(torch.bmm(data.transpose(1, 2), seen), sums, point, channels)
+            seen = torch.bmm(product, kernel.transpose(1, 2)).transpose(0, 1)  # (T, R, C)
+            grid.add_tiles(torch.bmm(_each(data.T, grid), seen), sums, block, channels)
         if bands is not None and rows is not None:
-            seen = torch.bmm(data, grid.tiles_of(bands, point, channels))
-            kernels = torch.bmm(seen.permute(1, 2, 0), product)  # (R2, C, D)
-            torch.mm(grid.along_x.taps.T, kernels.flatten(1), out=rows[point])
+            seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))
+            kernels = torch.bmm(seen.permute(1, 2, 0), product)  # (R, C, D)
+            torch.mm(along_x.T, kernels.flatten(1), out=rows[block].flatten(0, 1))
     if image is not None and sums is not None:
         grid.write_gradient(sums, image.permute(0, 2, 3, 1))
     return rows

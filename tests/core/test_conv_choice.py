@@ -2,14 +2,26 @@
 
 import pytest
 
-from cpm_plugin.core.bilinear import transforms
-from cpm_plugin.core.conv_choice import _points, choose
+from cpm_plugin.core.bilinear import columns, rows
+from cpm_plugin.core.conv_choice import choose, costs
+from cpm_plugin.core.tile_grid import Tile
 
 
-def test_points_are_the_rows_of_the_matrices():
-    for outputs in range(2, 30):
-        for taps in (3, 5, 9, 11):
-            assert _points(outputs, taps) == len(transforms(outputs, taps).data)
+@pytest.mark.parametrize('tile', [Tile(4, 5), Tile(12, 12), Tile(17, 16)])
+@pytest.mark.parametrize('size', [3, 9, 11])
+def test_what_is_counted_are_the_sizes_of_the_matrices(tile, size):
+    along_y, blocks = rows(tile.rows, size)
+    along_x = [columns(tile.columns, size, block) for block in blocks]
+    products = sum(len(made.data) for made in along_x)
+    # one tile of one channel in and out
+    found = costs((1, 1, *tile), (1, 1, size, size), tile)
+    transforms = (
+        along_y.data.numel() * (tile.columns + size - 1)
+        + sum(made.data.numel() + made.products.numel() for made in along_x)
+        + along_y.products.numel() * tile.columns
+    )
+    moved = len(along_y.data) * (2 * tile.columns + size - 1) + 2 * products
+    assert found == (products, transforms, products, moved, len(blocks))
 
 
 @pytest.mark.parametrize('training', [False, True])
