@@ -2,7 +2,7 @@
 
 A choice is a model's, not a stopwatch's: the same sizes get the same way in every run, so
 that a seed gives the same numbers. The model counts what :mod:`.tiled_conv` does, at the pace
-measured on a CPU; it errs by a factor of 0.4 to 1.35 there, where the two ways differ by up to
+measured on a CPU; it errs by a factor of 0.7 to 1.5 there, where the two ways differ by up to
 six. A GPU has not been measured: ``auto`` is ``direct`` there.
 """
 
@@ -18,15 +18,15 @@ METHODS = ('auto', 'direct', 'tiled')
 # Milliseconds for 1e9 of each of what `costs` counts, as tools/fit_conv_choice.py fits them to
 # results/conv_layers.csv: 21 layers and up to 6 tiles each, float32, 2 cores of an AMD EPYC
 # (Zen 4), torch 2.13. With kept weights, and for a step of training, forward and backward.
-_KEPT = (11.8, 20.1, 228.0, 278.0, 14.7e6)
-_STEP = (50.7, 80.6, 2100.0, 474.0, 66.1e6)
+_KEPT = (5.27, 10.5, 207.0, 890.0, 134e6)
+_STEP = (24.4, 31.7, 4150.0, 2080.0, 755e6)
 # The same for the products of a direct convolution.
-_DIRECT_FORWARD, _DIRECT_STEP = 8.24, 25.8
+_DIRECT_FORWARD, _DIRECT_STEP = 8.4, 26.5
 # Direct stays where tiles promise less than a fifth of the time: the model errs.
 _WORTH = 0.8
 # Smallest kernel that is tried: with 3x3 direct was faster at all sizes.
 _LEAST_SIZE = 5
-_LONGEST_TILE = 18
+_LONGEST_TILE = 24
 
 
 class Choice(NamedTuple):
