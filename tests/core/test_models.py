@@ -19,7 +19,9 @@ def test_list_of_models():
         'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_lsp', 'cpm_mpii', 'cpm_mpii_vgg', 'cpm_person',
         'cpm_slim_3s',
     ]  # fmt: skip
-    assert cpm_plugin.__all__ == ['__version__', 'create_model', 'list_models']
+    assert cpm_plugin.__all__ == [
+        '__version__', 'create_model', 'list_models', 'optimize_for_inference',
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
