@@ -8,8 +8,8 @@ Networks take turns, run by run, so that a machine whose speed drifts treats all
 are medians. "difference" is the largest between the beliefs of ours and of stock's over all
 stages, in units of the stage's largest value. Operations are counted as those of direct
 convolutions, for all networks alike, and put in relation to a large matrix product timed in
-the same run. Peak memory is that of a process of its own that does nothing else (CPU), or of
-the allocator (GPU).
+the same run. Peak memory is that of a process of its own that builds the network and runs it
+twice (CPU), or of the allocator (GPU).
 
 Appends to results/benchmark.csv and prints a table.
 """
@@ -21,6 +21,7 @@ import copy
 import csv
 import itertools
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -281,7 +282,7 @@ def main() -> int:
         '--runs', type=int, default=5, help='counted runs of each, after a first one'
     )
     parser.add_argument(
-        '--others', nargs='*', default=list(STOCK)[1:], help='other networks, at 256x192'
+        '--others', nargs='*', default=list(STOCK)[1:], help='other networks, with 256x192 only'
     )
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     parser.add_argument(
@@ -296,6 +297,8 @@ def main() -> int:
         parser.error('--runs and --batch must be at least 1')
     if arguments.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: no GPU that this PyTorch can use')
+    if wrong := [size for size in arguments.sizes if not re.fullmatch(r'[1-9]\d*x[1-9]\d*', size)]:
+        parser.error(f'--sizes {", ".join(wrong)}: give height x width, such as 256x192')
     init_default_scope('mmpose')
     if arguments.memory_of:
         print_memory(arguments)

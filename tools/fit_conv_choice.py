@@ -118,6 +118,8 @@ def main() -> int:
     parser.add_argument('--runs', type=int, default=4)
     parser.add_argument('--only-fit', action='store_true', help='read --out, time nothing')
     arguments = parser.parse_args()
+    if arguments.runs < 1:
+        parser.error('--runs must be at least 1')
     if arguments.only_fit and not arguments.out.is_file():
         parser.error(f'{arguments.out}: no such file; leave out --only-fit to make it')
     if not arguments.only_fit:

@@ -3,7 +3,8 @@
 A choice is a model's, not a stopwatch's: the same sizes get the same way in every run, so
 that a seed gives the same numbers. The model counts what :mod:`.tiled_conv` does, at the pace
 measured on a CPU; it errs by a factor of 0.7 to 1.5 there, where the two ways differ by up to
-six. A GPU has not been measured: ``auto`` is ``direct`` there.
+seven. In training it counts the kernel's transform once, where there is one for each group of
+tiles. A GPU has not been measured: ``auto`` is ``direct`` there.
 """
 
 from __future__ import annotations
@@ -24,9 +25,18 @@ _STEP = (24.4, 31.7, 4150.0, 2080.0, 755e6)
 _DIRECT_FORWARD, _DIRECT_STEP = 8.4, 26.5
 # Direct stays where tiles promise less than a fifth of the time: the model errs.
 _WORTH = 0.8
-# Smallest kernel that is tried: with 3x3 direct was faster at all sizes.
+# Smallest kernel that is tried.
 _LEAST_SIZE = 5
 _LONGEST_TILE = 24
+
+
+def check_method(method: str) -> None:
+    """Raise ValueError unless it is one of METHODS."""
+    if method not in METHODS:
+        raise ValueError(
+            f'method {method!r} of a convolution (conv_method of a model): there are '
+            f'{", ".join(METHODS)}'
+        )
 
 
 class Choice(NamedTuple):
@@ -117,8 +127,7 @@ def choose(
     Raises:
         ValueError: for another method.
     """
-    if method not in METHODS:
-        raise ValueError(f'method {method!r}: there are {", ".join(METHODS)}')
+    check_method(method)
     pictures, channels, height, width = input_shape
     outputs, size = weight_shape[0], weight_shape[2]
     products = pictures * height * width * channels * outputs * size**2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .large_conv import LargeKernelConv2d, is_recorded
 from .layers import ConvBlock
 from .tile_grid import ALLOCATOR_BYTES
 from .trunks import FeatureTrunk
@@ -28,11 +29,20 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     ReLU, which changes nothing, and the first convolution is pooled band by band. Memory order
     is channels-last.
 
-    The names of its weights are others: load checkpoints before.
+    The names of its weights are others: load checkpoints before, and do not change weights
+    through ``.data`` later. An optimised model stays as it is.
 
     Args:
         inplace: change and return ``model`` itself.
+
+    Raises:
+        ValueError: if there is nothing of ours in the model.
     """
+    if not any(isinstance(layer, ConvBlock | ConvPool) for layer in model.modules()):
+        raise ValueError(
+            f'{type(model).__name__} has no convolutions of ours to optimise; this is for '
+            "create_model's networks and MMPose models with CPMBackbone or CPMStageHead"
+        )
     if not inplace:
         model = copy.deepcopy(model)
     model.eval()
@@ -40,7 +50,11 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     for block in [layer for layer in model.modules() if isinstance(layer, ConvBlock)]:
         _fold_norm(block)
     for trunk in [layer for layer in model.modules() if isinstance(layer, FeatureTrunk)]:
-        _join_pools(trunk)
+        if hasattr(trunk, 'conv1'):  # not yet
+            _join_pools(trunk)
+    for layer in model.modules():
+        if isinstance(layer, LargeKernelConv2d):
+            layer.frozen = True
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 
@@ -50,22 +64,34 @@ def _fold_norm(block: ConvBlock) -> None:
     norm = getattr(block, 'norm', None)
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
         return
-    conv = block.get_submodule('conv')
-    assert isinstance(conv, nn.Conv2d)
-    # in float64: what is rounded here, all pictures get
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    conv = _conv_of(block)
+    # in float64, which not all devices have: what is rounded here, all pictures get
+    scale = (_exact(norm.running_var) + norm.eps).rsqrt()
     if norm.affine:
-        scale = scale * norm.weight.double()
-    assert norm.running_mean is not None
-    shift = -norm.running_mean.double() * scale
+        scale = scale * _exact(norm.weight)
+    shift = -_exact(norm.running_mean) * scale
     if norm.affine:
-        shift = shift + norm.bias.double()
+        shift = shift + _exact(norm.bias)
     if conv.bias is not None:
-        shift = shift + conv.bias.double() * scale
-    weight = conv.weight.double() * scale[:, None, None, None]
-    conv.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
-    conv.bias = nn.Parameter(shift.to(conv.weight.dtype), requires_grad=False)
+        shift = shift + _exact(conv.bias) * scale
+    weight = _exact(conv.weight) * scale[:, None, None, None]
+    conv.bias = nn.Parameter(shift.to(conv.weight), requires_grad=False)
+    conv.weight = nn.Parameter(weight.to(conv.weight), requires_grad=False)
     del block.norm
+
+
+def _exact(value: Any) -> Tensor:
+    return torch.as_tensor(value).detach().cpu().double()
+
+
+def _conv_of(block: ConvBlock) -> nn.Conv2d:
+    conv = block.get_submodule('conv')
+    if not isinstance(conv, nn.Conv2d):
+        raise ValueError(
+            f'a convolution is a {type(conv).__name__}, not an nn.Conv2d: merge or take off what '
+            'wraps it before optimising for inference'
+        )
+    return conv
 
 
 def _join_pools(trunk: FeatureTrunk) -> None:
@@ -92,6 +118,9 @@ class PictureByPicture(nn.Module):
         self.second = second
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, h, w), pooled twice."""
+        if x.device.type != 'cpu' or is_recorded():
+            return self.second(self.first(x))
         cells = x.shape[2] * x.shape[3] // 4
         size = self.first.conv.out_channels * cells * x.element_size()
         parts = torch.split(x, max(1, ALLOCATOR_BYTES // max(1, size)))
@@ -108,9 +137,7 @@ class ConvPool(nn.Module):
 
     def __init__(self, block: ConvBlock, pool: nn.MaxPool2d) -> None:
         super().__init__()
-        conv = block.get_submodule('conv')
-        assert isinstance(conv, nn.Conv2d)
-        self.conv = conv
+        self.conv = _conv_of(block)
         self.pool_padding = int(pool.padding)  # type: ignore[arg-type]
         self.ceil_mode = pool.ceil_mode
         self.norm = block.get_submodule('norm') if hasattr(block, 'norm') else None
@@ -118,7 +145,9 @@ class ConvPool(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] <= 4 and x.device.type == 'cpu' and self.norm is None:
+        """(N, C, H, W) -> (N, D, h, w)."""
+        few = len(x) > 0 and x.shape[1] <= 4 and self.norm is None
+        if few and x.device.type == 'cpu' and not is_recorded():
             return self.relu(self._in_bands(x))
         values = self.conv(x)
         if self.norm is not None:
@@ -144,7 +173,9 @@ class ConvPool(nn.Module):
                     rows = F.pad(rows, edges, value=-torch.inf)
                 band = F.max_pool2d(rows, 3, 2, padding=(0, top), ceil_mode=self.ceil_mode)
                 if result is None:  # after the first band: under autocast it has another dtype
-                    result = torch.empty(shape, dtype=band.dtype, memory_format=torch.channels_last)
+                    result = torch.empty(
+                        shape, dtype=band.dtype, device=x.device, memory_format=torch.channels_last
+                    )
                 result[picture, :, first:last] = band[0]
         assert result is not None
         return result

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from . import tiled_conv
-from .conv_choice import METHODS, Choice, choose
+from .conv_choice import Choice, check_method, choose
 from .tile_grid import Tile
 from .tiled_conv import TiledConv2d, transform_weight
+
+_PLAIN = (Tensor, nn.Parameter)
 
 
 def set_conv_method(module: nn.Module, method: str) -> None:
@@ -19,48 +21,47 @@ def set_conv_method(module: nn.Module, method: str) -> None:
     Raises:
         ValueError: for another method than ``auto``, ``direct`` and ``tiled``.
     """
+    check_method(method)
     for layer in module.modules():
         if isinstance(layer, LargeKernelConv2d):
             layer.method = method
 
 
 class _Kept:
-    """Transformed weights and what tells whether they are still the weights'."""
+    """A transformed kernel, and what tells whether it is still that of the weights.
 
-    def __init__(self, weight: Tensor, tile: Tile) -> None:
+    Writing through ``weight.data``, as MMEngine's EMA does, leaves the version as it was: so
+    the values are compared, too, unless the weights are known to be frozen.
+    """
+
+    def __init__(self, weight: Tensor, tile: Tile, frozen: bool) -> None:
         self.tile = tile
         self.points = transform_weight(weight, tile)
         self._identity = _identity(weight)
-        self._sample = _sample(weight).clone()
+        self._values = None if frozen else weight.clone()
 
-    def belongs_to(self, weight: Tensor, tile: Tile) -> bool:
-        return (
-            self.tile == tile
-            and self._identity == _identity(weight)
-            and torch.equal(self._sample, _sample(weight))
-        )
+    def belongs_to(self, weight: Tensor, tile: Tile, frozen: bool) -> bool:
+        if self.tile != tile or self._identity != _identity(weight):
+            return False
+        return frozen or (self._values is not None and torch.equal(self._values, weight))
 
 
 def _identity(weight: Tensor) -> tuple[Any, ...]:
-    return weight.data_ptr(), weight._version, weight.dtype, weight.device
-
-
-def _sample(weight: Tensor) -> Tensor:
-    """Some hundred values: writing through ``weight.data``, as MMEngine's EMA does, leaves the
-    version as it was."""
-    step = max(1, weight.numel() // 256)
-    return torch.as_strided(weight, (weight.numel() // step,), (step,), weight.storage_offset())
+    version = None if weight.is_inference() else weight._version
+    return weight.data_ptr(), version, weight.dtype, weight.device
 
 
 class LargeKernelConv2d(nn.Conv2d):
     """``nn.Conv2d`` with the same arguments, parameters, state dict and, to rounding, values.
 
     Odd square kernels with stride 1 and zero padding that keeps the size may be computed by
-    tiles (:mod:`.tiled_conv`); all others, half precision, and what is being traced or
-    exported go directly. In eval mode without gradients the transformed weights are kept,
-    and dropped when the weights change or the mode is set.
+    tiles (:mod:`.tiled_conv`); all others, half precision, autocast, and what is being traced,
+    compiled or exported go directly. In eval mode without gradients the transformed weights
+    are kept, and dropped when the weights change or the mode is set.
 
-    ``print`` shows the last choice, :attr:`last_choice`.
+    What comes from tiles is in channels-last order, (N, D, H, W) as ever. An input that is not
+    finite spoils the whole of the tiles that see it. ``torch.func``, ``torch.jit.script`` and
+    ``torch.fx`` need ``method='direct'``. ``print`` shows the last choice, ``last_choice``.
 
     Args:
         method: ``auto``: what :func:`~cpm_plugin.core.conv_choice.choose` expects to be
@@ -73,6 +74,7 @@ class LargeKernelConv2d(nn.Conv2d):
     def __init__(self, *args: Any, method: str = 'auto', **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.method = method
+        self.frozen = False  # nobody writes through weight.data any more
         self.last_choice: Choice | None = None
         self._kept: _Kept | None = None
 
@@ -82,15 +84,15 @@ class LargeKernelConv2d(nn.Conv2d):
 
     @method.setter
     def method(self, value: str) -> None:
-        if value not in METHODS:
-            raise ValueError(f'method {value!r}: there are {", ".join(METHODS)}')
+        check_method(value)
         self._method = value
         self._kept = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._may_be_tiled(x):
             return super().forward(x)
-        training = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        learned = (x, self.weight) if self.bias is None else (x, self.weight, self.bias)
+        training = torch.is_grad_enabled() and any(value.requires_grad for value in learned)
         self.last_choice = choose(
             tuple(x.shape),
             tuple(self.weight.shape),
@@ -110,6 +112,9 @@ class LargeKernelConv2d(nn.Conv2d):
         size = self.kernel_size[0]
         return (
             self.method != 'direct'
+            # no subclasses: fake tensors would stay in the caches
+            and type(x) in _PLAIN
+            and type(self.weight) in _PLAIN
             and x.ndim == 4
             and x.device.type in ('cpu', 'cuda')
             and x.shape[1] == self.in_channels
@@ -122,16 +127,16 @@ class LargeKernelConv2d(nn.Conv2d):
             and self.groups == 1
             and self.padding in (size // 2, (size // 2,) * 2, 'same')
             and self.padding_mode == 'zeros'
-            and not torch.is_autocast_enabled(x.device.type)
-            and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-            and not torch.compiler.is_compiling()
+            and not _is_autocast(x.device.type)
+            and not is_recorded()
         )
 
     def _points(self, tile: Tile) -> list[Tensor]:
-        if self._kept is None or not self._kept.belongs_to(self.weight, tile):
+        kept = self._kept  # another thread may put its own there
+        if kept is None or not kept.belongs_to(self.weight, tile, self.frozen):
             self._kept = None  # before the new ones are made: only one at a time
-            self._kept = _Kept(self.weight.detach(), tile)
-        return self._kept.points
+            self._kept = kept = _Kept(self.weight.detach(), tile, self.frozen)
+        return kept.points
 
     def train(self, mode: bool = True) -> LargeKernelConv2d:
         self._kept = None
@@ -144,3 +149,17 @@ class LargeKernelConv2d(nn.Conv2d):
     def extra_repr(self) -> str:
         text = f'{super().extra_repr()}, method={self.method}'  # type: ignore[no-untyped-call]
         return text if self.last_choice is None else f'{text}, last {self.last_choice}'
+
+
+def is_recorded() -> bool:
+    """Whether this is traced, compiled or exported: what runs once is then all there is."""
+    compiler = getattr(torch, 'compiler', None)  # not in torch 2.0
+    compiling = hasattr(compiler, 'is_compiling') and compiler.is_compiling()  # type: ignore[union-attr]
+    return compiling or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+
+
+def _is_autocast(device: str) -> bool:
+    try:
+        return torch.is_autocast_enabled(device)
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_cpu_enabled() if device == 'cpu' else torch.is_autocast_enabled()

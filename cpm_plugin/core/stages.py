@@ -209,7 +209,8 @@ class BeliefStages(nn.Module):
         beliefs = [self.first(stage1_features)]
         for stage in self.later:
             beliefs.append(stage(shared_features, beliefs[-1], center))
-        return beliefs
+        # whatever order the convolutions worked in
+        return [belief.contiguous() for belief in beliefs]
 
 
 def split_features(features: Sequence[Tensor] | Tensor) -> tuple[Tensor, ...]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .tile_grid import Grid, Matrices, Tile, groups, matrices
 
@@ -62,6 +61,7 @@ def forward(
     Args:
         x: (N, C, H, W).
         weight: (D, C, k, k), of the same dtype.
+        bias: (D,).
         transformed: :func:`transform_weight` of it, if at hand.
 
     Returns:
@@ -80,7 +80,7 @@ def _forward_group(
     channels, outputs, width = x.shape[1], image.shape[3], grid.tile.columns
     bands = grid.bands(x)
     results = x.new_empty(bands.shape[1], grid.tiles, width, outputs)
-    for block, kernel in zip(grid.matrices.blocks, weights):
+    for block, kernel in zip(grid.matrices.blocks, weights, strict=True):
         data, _, products = grid.matrices.of_block(block)
         seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))  # (T, R, C)
         product = torch.bmm(seen.transpose(0, 1), kernel)  # (R, T, D)
@@ -99,7 +99,10 @@ def _each(matrix: Tensor, grid: Grid) -> Tensor:
 def backward(
     gradient: Tensor, x: Tensor, weight: Tensor, tile: Tile, for_x: bool, for_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of :func:`forward` with respect to x and weight: the transposed matrices."""
+    """Gradients of :func:`forward` with respect to x (N, C, H, W) and weight (D, C, k, k), where
+    wanted, of that of its output (N, D, H, W): the transposed matrices."""
+    if not for_x and not for_weight:
+        return None, None
     outputs, channels, size, _ = weight.shape
     image = _empty_image(x, channels) if for_x else None
     rows: Tensor | None = None
@@ -158,10 +161,16 @@ class TiledConv2d(torch.autograd.Function):
         return forward(x, weight, bias, tile)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
-        gradient_x, gradient_weight = backward(gradient, x, weight, ctx.tile, for_x, for_weight)
-        gradient_bias = gradient.sum(dim=(0, 2, 3)) if for_bias else None
-        return gradient_x, gradient_weight, gradient_bias, None
+        bias = gradient.sum(dim=(0, 2, 3)) if for_bias else None
+        # as conv2d's backward, in the dtype that it was called with
+        with torch.autocast(gradient.device.type, enabled=False):
+            if torch.is_grad_enabled():  # create_graph=True: a graph that autograd knows
+                border, needed = [weight.shape[2] // 2] * 2, [for_x, for_weight, False]
+                gradients = torch.ops.aten.convolution_backward(
+                    gradient, x, weight, None, [1, 1], border, [1, 1], False, [0, 0], 1, needed
+                )
+                return (*gradients[:2], bias, None)
+            return (*backward(gradient, x, weight, ctx.tile, for_x, for_weight), bias, None)

@@ -3,7 +3,7 @@
 import pytest
 
 from cpm_plugin.core.bilinear import columns, rows
-from cpm_plugin.core.conv_choice import choose, costs
+from cpm_plugin.core.conv_choice import _tiled_ms, choose, costs
 from cpm_plugin.core.tile_grid import Tile
 
 
@@ -62,3 +62,19 @@ def test_other_devices_go_directly_unless_told():
 def test_unknown_method_is_refused():
     with pytest.raises(ValueError, match='there are auto, direct, tiled'):
         choose((1, 1, 8, 8), (1, 1, 9, 9), training=False, method='winograd')
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_the_tile_is_the_cheapest_or_nearly_and_smaller(training):
+    sizes = (4, 128, 46, 46), (128, 128, 11, 11)
+    sides = [-(-46 // number) for number in range(2, 13)]
+    tiles = [Tile(rows, columns) for rows in sides for columns in sides if min(rows, columns) >= 5]
+    times = {tile: _tiled_ms(*sizes, tile, training) for tile in tiles}
+    best = min(times, key=times.get)
+    choice = choose(*sizes, training=training)
+    assert choice.tiled_ms == times[choice.tile]
+    if training:
+        assert choice.tile == best
+    else:
+        assert choice.tile != best and times[choice.tile] <= 1.05 * times[best]
+        assert costs(*sizes, choice.tile)[2] < 0.9 * costs(*sizes, best)[2]

@@ -99,6 +99,48 @@ def test_a_batch_in_parts_is_the_batch(monkeypatch):
     with torch.no_grad():
         expected = fast(image)
         monkeypatch.setattr(inference, 'ALLOCATOR_BYTES', 2 * 8 * 20 * 28 * 4)  # two pictures
+        sizes = []
+        fast.trunks.stage1_trunk.front.first.register_forward_hook(
+            lambda _, inputs, __: sizes.append(len(inputs[0]))
+        )
         found = fast(image)
+    assert sizes == [2, 1]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
+
+
+def test_a_traced_one_takes_other_batches():
+    fast = optimize_for_inference(_model())
+    images = torch.rand(3, 3, 40, 56) - 0.5
+    with torch.no_grad():
+        traced = torch.jit.trace(lambda x: tuple(fast(x)), images[:1], check_trace=False)
+        for one, other in zip(traced(images), fast(images), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * float(other.abs().max()))
+
+
+def test_an_empty_batch():
+    model = _model()
+    with torch.no_grad():
+        empty = optimize_for_inference(model)(torch.empty(0, 3, 40, 56))
+    assert [belief.shape for belief in empty] == [(0, 4, 5, 7)] * 3
+
+
+def test_again_changes_nothing():
+    fast = optimize_for_inference(_model())
+    again = optimize_for_inference(fast)
+    image = torch.rand(1, 3, 40, 56) - 0.5
+    with torch.no_grad():
+        for one, other in zip(fast(image), again(image), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_what_is_not_ours_is_refused():
+    with pytest.raises(ValueError, match=r'Sequential has no convolutions of ours'):
+        optimize_for_inference(nn.Sequential(nn.Conv2d(3, 3, 9)))
+
+
+def test_a_wrapped_convolution_is_named():
+    model = _model()
+    model.stages.first.reduce.conv = nn.Sequential(model.stages.first.reduce.conv)
+    with pytest.raises(ValueError, match=r'a convolution is a Sequential, not an nn\.Conv2d'):
+        optimize_for_inference(model)

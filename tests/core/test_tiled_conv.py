@@ -56,8 +56,9 @@ def test_gradient_of_one_input_alone(needed):
     torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
 
 
-def test_float32_is_exact_to_rounding():
-    case = (2, 16, 16, 11, 46, 46, (12, 16))
+@pytest.mark.parametrize('tile', [(6, 6), (12, 16), (17, 17), (24, 24)])
+def test_float32_is_exact_to_rounding(tile):
+    case = (2, 16, 16, 11, 46, 46, tile)
     x, weight, bias, tile = _draw(case, torch.float32)
     exact = F.conv2d(x.double(), weight.double(), bias.double(), padding=5)
     found = forward(x, weight, bias, tile)

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
+from mmengine.logging import MMLogger
 from mmengine.registry import MODEL_WRAPPERS
 from mmpose.registry import HOOKS, MODELS
 from torch import nn
@@ -62,7 +64,10 @@ def test_a_model_is_tested_without_norms_and_with_the_same_beliefs(wrapped):
     image = torch.rand(2, 3, 48, 64)
     with torch.no_grad():
         before = model.head(model.backbone(image))
-        runner = SimpleNamespace(model=MMDataParallelLike(model) if wrapped else model)
+        logger = MMLogger.get_instance('hooks')
+        runner = SimpleNamespace(
+            model=MMDataParallelLike(model) if wrapped else model, hooks=[], logger=logger
+        )
         HOOKS.build(dict(type='FastInferenceHook')).before_test(runner)
         after = model.head(model.backbone(image))
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
@@ -75,3 +80,9 @@ class MMDataParallelLike(nn.Module):
     def __init__(self, module):
         super().__init__()
         self.module = module
+
+
+def test_averaged_weights_are_not_exchanged_with_folded_ones():
+    runner = SimpleNamespace(model=nn.Identity(), hooks=[EMAHook()])
+    with pytest.raises(ValueError, match='FastInferenceHook and EMAHook cannot test together'):
+        HOOKS.build(dict(type='FastInferenceHook')).before_test(runner)

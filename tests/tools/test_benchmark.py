@@ -47,6 +47,7 @@ def test_both_networks_in_both_tasks_with_the_same_weights(tmp_path):
     [
         (['--others', 'stock VGG'], 'there are stock ResNet-50'),
         (['--runs', 0], 'must be at least 1'),
+        (['--sizes', '368'], '--sizes 368: give height x width'),
     ],
 )
 def test_mistakes_are_named(arguments, message, tmp_path):
