@@ -11,7 +11,7 @@ convolutions, for all networks alike, and put in relation to a large matrix prod
 the same run. Peak memory is that of a process of its own that builds the network and runs it
 twice (CPU), or of the allocator (GPU).
 
-Appends to results/benchmark.csv and prints a table.
+Appends to a CSV and prints a table.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def measure(
                 'device': device_name(device),
                 'threads': torch.get_num_threads(),
                 'torch': torch.__version__,
-                'commit': commit(),
+                'commit': arguments.commit,
                 'precision': arguments.precision,
                 'task': task,
                 'batch': batch,
@@ -275,14 +275,23 @@ def main() -> int:
         '--tasks', nargs='+', default=['forward', 'train'], choices=['forward', 'train']
     )
     parser.add_argument(
-        '--batch', nargs='+', type=int, default=[1, 4], help='pictures; training takes the largest'
+        '--batch',
+        nargs='+',
+        type=int,
+        default=[1, 4],
+        help='pictures; training takes the largest: %(default)s',
     )
-    parser.add_argument('--sizes', nargs='+', default=['256x192', '368x368'], help='height x width')
     parser.add_argument(
-        '--runs', type=int, default=5, help='counted runs of each, after a first one'
+        '--sizes', nargs='+', default=['256x192', '368x368'], help='height x width: %(default)s'
     )
     parser.add_argument(
-        '--others', nargs='*', default=list(STOCK)[1:], help='other networks, with 256x192 only'
+        '--runs', type=int, default=5, help='counted runs of each, after a first one: %(default)s'
+    )
+    parser.add_argument(
+        '--others',
+        nargs='*',
+        default=list(STOCK)[1:],
+        help='other networks, with 256x192 only: %(default)s',
     )
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     parser.add_argument(
@@ -299,6 +308,7 @@ def main() -> int:
         parser.error('--device cuda: no GPU that this PyTorch can use')
     if wrong := [size for size in arguments.sizes if not re.fullmatch(r'[1-9]\d*x[1-9]\d*', size)]:
         parser.error(f'--sizes {", ".join(wrong)}: give height x width, such as 256x192')
+    arguments.commit = commit()  # before --out is written
     init_default_scope('mmpose')
     if arguments.memory_of:
         print_memory(arguments)

@@ -132,6 +132,8 @@ def main() -> int:
             writer.writerows(rows)
     with arguments.out.open() as file:
         rows = list(csv.DictReader(file))
+    if not rows or not {*SIZES, *TIMES, 'rows', 'columns'} <= rows[0].keys():
+        parser.error(f'{arguments.out}: no figures of this program; make them without --only-fit')
     kept, step, step_backward, direct, direct_backward = (
         np.array([float(row[name]) for row in rows]) for name in TIMES
     )

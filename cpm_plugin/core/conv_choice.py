@@ -33,8 +33,9 @@ _LONGEST_TILE = 24
 def check_method(method: str) -> None:
     """Raise ValueError unless it is one of METHODS."""
     if method not in METHODS:
+        shown = repr(method) if isinstance(method, str) else f'of type {type(method).__name__}'
         raise ValueError(
-            f'method {method!r} of a convolution (conv_method of a model): there are '
+            f'method {shown} of a convolution (conv_method of a model): there are '
             f'{", ".join(METHODS)}'
         )
 
@@ -53,7 +54,7 @@ class Choice(NamedTuple):
 
     def __str__(self) -> str:
         way = 'direct' if self.tile is None else f'tiles of {self.tile.rows}x{self.tile.columns}'
-        return f'{way} (model: direct {self.direct_ms:.3g} ms, tiled {self.tiled_ms:.3g} ms)'
+        return f'{way} (estimated: direct {self.direct_ms:.3g} ms, tiled {self.tiled_ms:.3g} ms)'
 
 
 def costs(

@@ -40,8 +40,9 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     """
     if not any(isinstance(layer, ConvBlock | ConvPool) for layer in model.modules()):
         raise ValueError(
-            f'{type(model).__name__} has no convolutions of ours to optimise; this is for '
-            "create_model's networks and MMPose models with CPMBackbone or CPMStageHead"
+            f'{type(model).__name__} has no parts of a pose machine to optimise; this is for '
+            "create_model's networks and MMPose models with CPMBackbone or CPMStageHead. A "
+            'LargeKernelConv2d needs eval() and torch.no_grad() alone'
         )
     if not inplace:
         model = copy.deepcopy(model)

@@ -60,8 +60,8 @@ class LargeKernelConv2d(nn.Conv2d):
     are kept, and dropped when the weights change or the mode is set.
 
     What comes from tiles is in channels-last order, (N, D, H, W) as ever. An input that is not
-    finite spoils the whole of the tiles that see it. ``torch.func``, ``torch.jit.script`` and
-    ``torch.fx`` need ``method='direct'``. ``print`` shows the last choice, ``last_choice``.
+    finite spoils the whole of the tiles that see it. ``torch.func`` needs ``method='direct'``,
+    and ``torch.jit.script`` does not take this layer. ``print`` shows ``last_choice``.
 
     Args:
         method: ``auto``: what :func:`~cpm_plugin.core.conv_choice.choose` expects to be
@@ -89,6 +89,7 @@ class LargeKernelConv2d(nn.Conv2d):
         self._kept = None
 
     def forward(self, x: Tensor) -> Tensor:
+        self.last_choice = None
         if not self._may_be_tiled(x):
             return super().forward(x)
         learned = (x, self.weight) if self.bias is None else (x, self.weight, self.bias)

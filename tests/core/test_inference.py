@@ -135,7 +135,7 @@ def test_again_changes_nothing():
 
 
 def test_what_is_not_ours_is_refused():
-    with pytest.raises(ValueError, match=r'Sequential has no convolutions of ours'):
+    with pytest.raises(ValueError, match=r'Sequential has no parts of a pose machine'):
         optimize_for_inference(nn.Sequential(nn.Conv2d(3, 3, 9)))
 
 

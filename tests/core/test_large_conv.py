@@ -189,7 +189,10 @@ def test_the_choice_is_printed(pair):
     assert 'method=tiled)' in repr(layer)
     layer(x)
     assert 'method=tiled, last tiles of ' in repr(layer)
-    assert 'model: direct ' in repr(layer)
+    assert 'estimated: direct ' in repr(layer)
+    layer.method = 'direct'
+    layer(x)
+    assert 'last' not in repr(layer)
 
 
 def _one_tap(weight):

@@ -36,6 +36,11 @@ def test_constants_fit_the_figures():
     assert direct == [conv_choice._DIRECT_FORWARD, conv_choice._DIRECT_STEP]
 
 
+def test_other_figures_are_refused():
+    done = run('--only-fit', '--out', REPO / 'results/benchmark.csv')
+    assert done.returncode == 2 and 'benchmark.csv: no figures of this program' in done.stderr
+
+
 def test_missing_figures_are_named(tmp_path):
     done = run('--only-fit', '--out', tmp_path / 'no.csv')
     assert done.returncode == 2 and 'no.csv: no such file' in done.stderr
