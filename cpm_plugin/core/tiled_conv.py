@@ -68,7 +68,7 @@ def forward(
         (N, D, H, W) in channels-last order.
     """
     image = _empty_image(x, len(weight))
-    for grid in groups(x, weight, tile, by_rows=True):
+    for grid in groups(x, weight, tile, by_rows=True, kept=transformed is not None):
         weights = _weights_by_block(weight, grid.matrices) if transformed is None else transformed
         _forward_group(grid, x, weights, bias, image.permute(0, 2, 3, 1))
     return image

@@ -65,8 +65,11 @@ def test_float32_is_exact_to_rounding(tile):
     assert (found - exact).abs().max() < 2e-6 * exact.abs().max()
 
 
-def test_weights_transformed_before_give_the_same():
-    x, weight, bias, tile = _draw(CASES[1], torch.float64)
+@pytest.mark.parametrize('group_bytes', [12 * 2**20, 1])
+@pytest.mark.parametrize('case', CASES)
+def test_weights_transformed_before_give_the_same(case, group_bytes, monkeypatch):
+    monkeypatch.setattr(tile_grid, 'CACHE_BYTES', group_bytes)
+    x, weight, bias, tile = _draw(case, torch.float64)
     found = forward(x, weight, bias, tile, transform_weight(weight, tile))
     torch.testing.assert_close(found, forward(x, weight, bias, tile), rtol=0, atol=1e-12)
 
