@@ -27,12 +27,14 @@ from .head import CPMStageHead  # noqa: E402
 from .hooks import ChannelsLastHook, FastInferenceHook  # noqa: E402
 from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
+from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .transforms import AddNeighbours, SelectJoints  # noqa: E402
 
 __all__ = [
     'AddNeighbours',
+    'Bfloat16OptimWrapper',
     'CPMBackbone',
     'CPMDataPreprocessor',
     'CPMHeatmap',

@@ -7,7 +7,7 @@ from typing import Any
 from mmcv.cnn import ConvModule
 from mmpose.models.backbones.cpm import CPM
 from mmpose.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 
 @MODELS.register_module()
@@ -28,6 +28,11 @@ class NarrowStockCPM(CPM):
         widths = {128: channels, 512: first_stage_channels}
         for sequence in (self.stem, self.middle, *self.middle_conv):
             _narrow(sequence, widths)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """In float32, under autocast too: ``CPMHead`` turns beliefs into numpy arrays, which
+        know no bfloat16."""
+        return [beliefs.float() for beliefs in super().forward(x)]
 
 
 def _narrow(sequence: nn.Sequential, widths: dict[int, int]) -> None:

@@ -1,7 +1,6 @@
 # Baseline: stock MMPose CPM at the width and with the schedule of
-# td-hm_cpm-slim-3s_1xb32-6e_lspet-128x128.py but for the learning rate, the one it was run with;
-# stock's codec and decoder.
-_base_ = 'td-hm_cpm-slim-3s_1xb32-6e_lspet-128x128.py'
+# td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py; stock's codec and decoder.
+_base_ = 'td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py'
 
 custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])
 
@@ -34,5 +33,4 @@ model = dict(
         loss=dict(type='KeypointMSELoss', use_target_weight=True),
         decoder=stock_codec),
     test_cfg=dict(shift_heatmap=True))
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

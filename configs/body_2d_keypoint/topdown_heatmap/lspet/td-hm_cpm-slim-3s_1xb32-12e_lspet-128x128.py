@@ -1,4 +1,5 @@
-# For small machines: 6 epochs take about half an hour on one CPU core.
+# For small machines: 12 epochs take about three quarters of an hour on one CPU core with bfloat16
+# instructions.
 _base_ = [
     '../../../_base_/models/cpm-slim-3s.py', '../../../_base_/datasets/lspet.py',
     '../../../_base_/schedules/adam-cosine-100e.py'
@@ -20,15 +21,15 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 
-train_cfg = dict(max_epochs=6, val_interval=2)
-optim_wrapper = dict(optimizer=dict(lr=5e-3))
+train_cfg = dict(max_epochs=12, val_interval=3)
+optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(lr=5e-3))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=200, start_factor=0.01, by_epoch=False),  # warm-up
     dict(
         type='CosineAnnealingLR',
         begin=0,
-        end=6,
-        T_max=6,
+        end=12,
+        T_max=12,
         by_epoch=True,
         convert_to_iter_based=True)
 ]
