@@ -1,6 +1,6 @@
 """Time our network beside stock MMPose's CPM, with the same weights, in one run.
 
-    python tools/benchmark.py                    # everything; about half an hour on 2 cores
+    python tools/benchmark.py                    # everything; about 13 minutes on 2 cores
     python tools/benchmark.py --tasks forward --batch 1 4 --sizes 256x192 --runs 3
     python tools/benchmark.py --device cuda --precision bf16 --batch 32
 

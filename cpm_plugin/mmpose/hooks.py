@@ -31,9 +31,8 @@ class FastInferenceHook(Hook):
         --cfg-options default_hooks.fast.type=FastInferenceHook
 
     In ``tools/train.py`` it does nothing, validation is as without: the model that is tested
-    cannot be trained on.
-    Without ``EMAHook``, which would exchange weights that are folded then: a checkpoint of a
-    run with it has the averaged weights in its ``state_dict`` already.
+    cannot be trained on. Without ``EMAHook``, which would exchange weights that are folded
+    then: a checkpoint of a run with it has the averaged weights in its ``state_dict`` already.
     """
 
     def before_test(self, runner: Runner) -> None:

@@ -70,3 +70,12 @@ def test_stock_initialisation_reaches_the_new_layers():
     ours.init_weights()
     for conv in convolutions(ours):
         assert 0 < conv.weight.abs().max() < 0.01  # stock: N(0, 0.001)
+
+
+def test_beliefs_are_float32_under_autocast():
+    model = MODELS.build(
+        dict(type='NarrowStockCPM', in_channels=3, out_channels=5, num_stages=2, channels=8)
+    )
+    with torch.autocast('cpu', torch.bfloat16):
+        found = model(torch.rand(1, 3, 40, 32))
+    assert [beliefs.dtype for beliefs in found] == [torch.float32] * 2

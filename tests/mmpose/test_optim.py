@@ -1,10 +1,15 @@
 """Training in bfloat16: what runs in it, and what does not."""
 
+from contextlib import contextmanager
+
 import torch
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 import cpm_plugin.mmpose  # noqa: F401
+from cpm_plugin.core.loss import stage_losses
+
+from mmpose.registry import MODELS  # isort: skip
 
 
 def _wrapper(model, **kwargs):
@@ -32,14 +37,56 @@ def test_forward_is_in_bfloat16_and_the_update_in_float32():
     assert model(torch.tensor([[3.0]])).dtype == torch.float32  # outside
 
 
-def test_accumulation_of_gradients_goes_on_working():
-    model = nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        model.weight.fill_(1)
+class _Distributed(nn.Linear):
+    """What MMEngine asks of one: not to exchange gradients between updates."""
+
+    exchanges = True
+
+    @contextmanager
+    def no_sync(self):
+        self.exchanges = False
+        yield
+        self.exchanges = True
+
+    def forward(self, x):
+        self.seen.append((self.exchanges, torch.is_autocast_enabled('cpu')))
+        return super().forward(x)
+
+
+def test_gradients_that_accumulate_are_not_exchanged_before_the_last():
+    model = _Distributed(1, 1, bias=False)
+    model.seen = []
     wrapper = _wrapper(model, accumulative_counts=2)
     wrapper.initialize_count_status(model, 0, 2)
-    for value in (1.0, 3.0):
+    for _ in range(2):
         with wrapper.optim_context(model):
-            loss = model(torch.tensor([[value]])).sum()
+            loss = model(torch.ones(1, 1)).sum()
         wrapper.update_params(loss)
-    assert model.weight.item() == 1 - 0.5 * (1 + 3) / 2
+    assert model.seen == [(False, True), (True, True)]
+
+
+def test_a_machine_trains_in_it():
+    torch.manual_seed(0)
+    kinds = dict(channels=8, norm_cfg=dict(type='BN'))
+    model = nn.Sequential(
+        MODELS.build(dict(type='CPMBackbone', kernel_size=9, **kinds)),
+        MODELS.build(
+            dict(type='CPMStageHead', in_channels=8, num_keypoints=3, num_stages=2, **kinds)
+        ),
+    )
+    wrapper = _wrapper(model)
+    image, target = torch.rand(2, 3, 64, 48), torch.rand(2, 3, 8, 6)
+
+    def losses():
+        return stage_losses(model(image), target)
+
+    exact = losses().detach()
+    with wrapper.optim_context(model):
+        found = losses()
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, exact)  # so it was in bfloat16
+    torch.testing.assert_close(found, exact, rtol=0.02, atol=0)
+    found.sum().backward()
+    for name, value in model.named_parameters():
+        assert value.grad is not None and value.grad.isfinite().all(), name
+        assert value.grad.dtype == torch.float32
