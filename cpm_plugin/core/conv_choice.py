@@ -2,7 +2,7 @@
 
 A choice is a model's, not a stopwatch's: the same sizes get the same way in every run, so
 that a seed gives the same numbers. The model counts what :mod:`.tiled_conv` does, at the pace
-measured on a CPU; it errs by a factor of 0.7 to 1.5 there, where the two ways differ by up to
+measured on a CPU; it errs by a factor of 0.7 to 2.1 there, where the two ways differ by up to
 seven. In training it counts the kernel's transform once, where there is one for each group of
 tiles. A GPU has not been measured: ``auto`` is ``direct`` there.
 """
