@@ -10,11 +10,69 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .efficientnet import LiteTrunk
 from .joints import JointSet, joint_set_of
 from .large_conv import set_conv_method
 from .layers import NormLayer
 from .stages import BeliefStages, split_features
-from .trunks import FeatureTrunks, VggTrunk
+from .trunks import FeatureTrunks, Trunks, VggTrunk
+
+ENCODERS = ('efficientnet_lite0',)
+
+
+def build_trunks(
+    *,
+    in_channels: int,
+    channels: int,
+    kernel_size: int,
+    shared_trunk: bool,
+    center_map_sigma: float | None,
+    pool_padding: int,
+    vgg_tail: Sequence[int] | None,
+    encoder: str | None,
+    norm_layer: NormLayer | None,
+    frozen_groups: int = 0,
+) -> Trunks:
+    """The trunks that the arguments of :class:`ConvolutionalPoseMachine` ask for.
+
+    Args:
+        frozen_groups: of the encoder, :class:`~cpm_plugin.core.efficientnet.EfficientNetLite0`.
+
+    Raises:
+        ValueError: for an unknown encoder, or arguments that do not go together.
+    """
+    if encoder is not None:
+        if encoder not in ENCODERS:
+            raise ValueError(f'no encoder {encoder!r}; there are: {", ".join(ENCODERS)}')
+        if vgg_tail is not None or in_channels != 3:
+            raise ValueError(
+                f'encoder={encoder!r} takes pictures of 3 channels and has no VGG tail; leave '
+                f'vgg_tail={vgg_tail} and in_channels={in_channels} out'
+            )
+        return LiteTrunk(
+            channels=channels,
+            frozen_groups=frozen_groups,
+            center_map_sigma=center_map_sigma,
+            norm_layer=norm_layer,
+        )
+    if frozen_groups:
+        raise ValueError(f'frozen_groups={frozen_groups} is for an encoder, and none is given')
+    if vgg_tail is not None:
+        return VggTrunk(
+            tail=vgg_tail,
+            in_channels=in_channels,
+            center_map_sigma=center_map_sigma,
+            norm_layer=norm_layer,
+        )
+    return FeatureTrunks(
+        in_channels=in_channels,
+        channels=channels,
+        kernel_size=kernel_size,
+        shared_trunk=shared_trunk,
+        center_map_sigma=center_map_sigma,
+        pool_padding=pool_padding,
+        norm_layer=norm_layer,
+    )
 
 
 class ConvolutionalPoseMachine(nn.Module):
@@ -39,6 +97,8 @@ class ConvolutionalPoseMachine(nn.Module):
         pool_padding: of the trunks' pools; 1 is MMPose's.
         vgg_tail: takes :class:`~cpm_plugin.core.trunks.VggTrunk` with these channels in
             place of the paper's two trunks.
+        encoder: ``efficientnet_lite0`` takes :class:`~cpm_plugin.core.efficientnet.LiteTrunk`
+            in place of them.
         norm_layer: e.g. ``nn.BatchNorm2d``; None, as in the paper, for no normalisation.
         conv_method: ``auto``: the faster of two exact ways; ``direct``: plain conv2d, bit for
             bit; see :class:`~cpm_plugin.core.large_conv.LargeKernelConv2d`.
@@ -62,6 +122,7 @@ class ConvolutionalPoseMachine(nn.Module):
         trunk_kernel_size: int = 9,
         pool_padding: int = 0,
         vgg_tail: Sequence[int] | None = None,
+        encoder: str | None = None,
         reduce_kernel_size: int = 5,
         first_stage_kernel_size: int | None = 9,
         refine_kernel_size: int = 11,
@@ -73,25 +134,17 @@ class ConvolutionalPoseMachine(nn.Module):
     ) -> None:
         super().__init__()
         self.joints = joint_set_of(joints, num_keypoints)
-        sigma = center_map_sigma if num_stages != 1 else None
-        self.trunks: FeatureTrunks | VggTrunk
-        if vgg_tail is None:
-            self.trunks = FeatureTrunks(
-                in_channels=in_channels,
-                channels=channels,
-                kernel_size=trunk_kernel_size,
-                shared_trunk=num_stages != 1,
-                center_map_sigma=sigma,
-                pool_padding=pool_padding,
-                norm_layer=norm_layer,
-            )
-        else:
-            self.trunks = VggTrunk(
-                tail=vgg_tail,
-                in_channels=in_channels,
-                center_map_sigma=sigma,
-                norm_layer=norm_layer,
-            )
+        self.trunks = build_trunks(
+            in_channels=in_channels,
+            channels=channels,
+            kernel_size=trunk_kernel_size,
+            shared_trunk=num_stages != 1,
+            center_map_sigma=center_map_sigma if num_stages != 1 else None,
+            pool_padding=pool_padding,
+            vgg_tail=vgg_tail,
+            encoder=encoder,
+            norm_layer=norm_layer,
+        )
         features = channels if vgg_tail is None else vgg_tail[-1]
         self.stages = BeliefStages(
             in_channels=(features, features),

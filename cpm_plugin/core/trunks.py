@@ -46,8 +46,8 @@ class FeatureTrunk(nn.Sequential):
             self.add_module(f'pool{number}', pool)
 
 
-class _Trunks(nn.Module):
-    """What both kinds share: the checks, and the center map."""
+class Trunks(nn.Module):
+    """What all kinds share: the checks, and the center map."""
 
     stride = 8
 
@@ -110,7 +110,7 @@ class _Trunks(nn.Module):
         return (pooled,)
 
 
-class FeatureTrunks(_Trunks):
+class FeatureTrunks(Trunks):
     """Both trunks of the paper: one for stage 1, one shared by all later stages.
 
     Args:
@@ -181,7 +181,7 @@ class FeatureTrunks(_Trunks):
         )
 
 
-class VggTrunk(_Trunks):
+class VggTrunk(Trunks):
     """The trunk of the authors' VGG networks, one for all stages: 3x3 convolutions.
 
     The first three groups are VGG-19's (64, 128 and 256 channels, a 2x2 pool after

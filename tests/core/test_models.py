@@ -16,8 +16,8 @@ SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
 
 def test_list_of_models():
     assert list_models() == [
-        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_lsp', 'cpm_mpii', 'cpm_mpii_vgg', 'cpm_person',
-        'cpm_slim_3s',
+        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_lite0_3s', 'cpm_lsp', 'cpm_mpii', 'cpm_mpii_vgg',
+        'cpm_person', 'cpm_slim_3s',
     ]  # fmt: skip
     assert cpm_plugin.__all__ == [
         '__version__', 'create_model', 'list_models', 'optimize_for_inference',
@@ -89,7 +89,7 @@ def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalised):
 def test_unknown_model_lists_the_models():
     with pytest.raises(
         ValueError,
-        match=r"no model 'cpm_7s'; .*cpm_6s, cpm_6s_bn, cpm_flic, cpm_lsp, .*cpm_slim_3s",
+        match=r"no model 'cpm_7s'; .*cpm_6s, cpm_6s_bn, cpm_flic, cpm_lite0_3s, .*cpm_slim_3s",
     ):
         create_model('cpm_7s')
 

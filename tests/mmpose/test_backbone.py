@@ -189,3 +189,29 @@ def test_pool_padding_reaches_the_pools():
 def test_other_pool_paddings_are_refused(padding):
     with pytest.raises(ValueError, match=f'pool_padding={padding} must be 0'):
         CPMBackbone(channels=2, pool_padding=padding)
+
+
+def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
+    from cpm_plugin.core.checkpoints import write_checkpoint
+    from cpm_plugin.core.efficientnet import EfficientNetLite0
+
+    source = EfficientNetLite0()
+    path = tmp_path / 'encoder.pth'
+    write_checkpoint(path, source.state_dict(), {})
+    arguments = {'encoder': 'efficientnet_lite0', 'channels': 4}
+    backbone = CPMBackbone(encoder_weights=str(path), **arguments)
+    weight = 'blocks.9.project.conv.weight'
+    assert not torch.equal(
+        backbone.trunks.encoder.state_dict()[weight], source.state_dict()[weight]
+    )
+    backbone.init_weights()
+    assert torch.equal(backbone.trunks.encoder.state_dict()[weight], source.state_dict()[weight])
+
+    with pytest.raises(ValueError, match=r'missing\.pth'):  # not before it is to be trained
+        CPMBackbone(encoder_weights='missing.pth', **arguments).init_weights()
+    other = tmp_path / 'other.pth'
+    write_checkpoint(other, {'stem.conv.weight': torch.rand(1)}, {})
+    with pytest.raises(ValueError, match=r'other\.pth do not fit; missing'):
+        CPMBackbone(encoder_weights=str(other), **arguments).init_weights()
+    with pytest.raises(ValueError, match='needs an encoder'):
+        CPMBackbone(encoder_weights=str(path))

@@ -1,0 +1,140 @@
+import pytest
+import torch
+from torch import nn
+
+from cpm_plugin.core import create_model
+from cpm_plugin.core.efficientnet import (
+    EfficientNetLite0,
+    LiteTrunk,
+    SameConv,
+    encoder_from_package,
+)
+
+
+def package_weights() -> dict[str, torch.Tensor]:
+    """A state dict with the package's names and random values."""
+    renames = [
+        ('expand.conv', '_expand_conv'),
+        ('expand.norm', '_bn0'),
+        ('depthwise.conv', '_depthwise_conv'),
+        ('depthwise.norm', '_bn1'),
+        ('project.conv', '_project_conv'),
+        ('project.norm', '_bn2'),
+        ('stem.conv', '_conv_stem'),
+        ('stem.norm', '_bn0'),
+        ('blocks.', '_blocks.'),
+    ]
+    weights = {}
+    for key, value in EfficientNetLite0().state_dict().items():
+        for ours, theirs in renames:
+            key = key.replace(ours, theirs)
+        weights[key] = torch.rand_like(value) if value.is_floating_point() else value
+    return {**weights, '_conv_head.weight': torch.rand(1280, 320, 1, 1), '_fc.bias': torch.rand(3)}
+
+
+def test_the_size_of_the_published_network():
+    # 4,652,008 in all, less 320 x 1280 and its normalisation, and 1280 x 1000 and its bias
+    count = sum(p.numel() for p in EfficientNetLite0().parameters())
+    assert count == 4_652_008 - 320 * 1280 - 2 * 1280 - 1280 * 1000 - 1000
+
+
+def test_padding_is_one_sided_where_it_cannot_be_halved():
+    layer = SameConv(1, 1, 3, 2, activation=False).eval()
+    nn.init.ones_(layer.conv.weight)
+    layer.norm.eps = 0.0
+    # windows of an even side begin at 0 and 2; of an odd one at -1, 1 and 3
+    even = layer(torch.tensor([1.0, 2, 4, 8])[None, None, None].repeat(1, 1, 4, 1))
+    assert even[0, 0].tolist() == [[3 * 7, 3 * 12], [2 * 7, 2 * 12]]
+    odd = layer(torch.tensor([1.0, 2, 4, 8, 16])[None, None, None].repeat(1, 1, 1, 1))
+    assert odd[0, 0].tolist() == [[3, 14, 24]]
+
+
+def test_the_packages_weights_give_the_same_features_for_our_input():
+    weights = package_weights()
+    encoder = EfficientNetLite0().eval()
+    encoder.load_state_dict(encoder_from_package(weights))
+    values = torch.randint(0, 256, (1, 3, 16, 16)).float()  # RGB
+    theirs = nn.functional.conv2d((values - 127) / 128, weights['_conv_stem.weight'], stride=2)
+    theirs = nn.functional.batch_norm(
+        theirs,
+        *(weights[f'_bn0.{name}'] for name in ('running_mean', 'running_var', 'weight', 'bias')),
+        eps=1e-3,
+    ).clamp(0, 6)
+    ours = encoder.stem((values.flip(1) - 128) / 256)[:, :, :7, :7]  # less what is padded
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert float(((theirs > 0) & (theirs < 6)).float().mean()) > 0.05  # not all clamped
+    third = encoder.state_dict()['blocks.3.depthwise.conv.weight']
+    assert torch.equal(third, weights['_blocks.3._depthwise_conv.weight'])
+
+
+def test_other_weights_are_refused():
+    with pytest.raises(ValueError, match='no _conv_stem'):
+        encoder_from_package({'conv.weight': torch.rand(1)})
+    with pytest.raises(ValueError, match=r'_blocks\.0\._se_reduce'):
+        encoder_from_package({**package_weights(), '_blocks.0._se_reduce.weight': torch.rand(1)})
+
+
+def test_features_at_stride_8_for_all_stages_alike():
+    trunk = LiteTrunk(channels=5, center_map_sigma=7.0).eval()
+    levels = trunk.encoder(torch.rand(1, 3, 48, 40))
+    assert [tuple(level.shape) for level in levels] == [
+        (1, 40, 6, 5),
+        (1, 112, 3, 3),
+        (1, 320, 2, 2),
+    ]
+    first, shared, center = trunk(torch.rand(2, 3, 48, 40))
+    assert first is shared
+    assert first.shape == (2, 5, 6, 5)
+    assert center.shape == (2, 1, 6, 5)
+
+
+def test_features_are_the_sum_of_the_levels():
+    trunk = LiteTrunk(channels=2).eval()
+    for number, lateral in enumerate(trunk.lateral):
+        nn.init.zeros_(lateral.conv.weight)
+        nn.init.constant_(lateral.conv.bias, 10.0**number)
+    assert (trunk(torch.rand(1, 3, 32, 32))[0] == 111).all()
+
+
+def test_frozen_groups_keep_weights_and_statistics():
+    trunk = LiteTrunk(channels=4, frozen_groups=2, norm_layer=nn.BatchNorm2d).train()
+    before = {key: value.clone() for key, value in trunk.encoder.state_dict().items()}
+    optimizer = torch.optim.SGD(trunk.parameters(), 0.1)
+    features = trunk(torch.rand(2, 3, 64, 64))[0]
+    (features * torch.rand_like(features)).sum().backward()
+    optimizer.step()
+    after = trunk.encoder.state_dict()
+    moved = {key for key in after if not torch.equal(after[key], before[key])}
+    frozen = ('stem.', 'blocks.0.', 'blocks.1.', 'blocks.2.')
+    assert not [key for key in moved if key.startswith(frozen)]
+    others = {key for key in after if key.endswith(('conv.weight', 'running_mean'))}
+    assert {key for key in others if not key.startswith(frozen)} <= moved
+    with pytest.raises(ValueError, match='frozen_groups=8'):
+        EfficientNetLite0(frozen_groups=8)
+
+
+def test_gradients_reach_all_of_the_named_network():
+    model = create_model('cpm_lite0_3s').train()
+    sum(beliefs.square().mean() for beliefs in model(torch.rand(2, 3, 64, 64))).backward()
+    assert [name for name, p in model.named_parameters() if not p.grad.abs().sum() > 0] == []
+
+
+def test_bfloat16_on_a_cpu_gives_what_float32_does():
+    trunk = LiteTrunk(channels=4, norm_layer=nn.BatchNorm2d).eval()
+    image = torch.rand(1, 3, 64, 64)
+    exact = trunk(image)[0]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        rough = trunk(image)[0]
+    assert torch.allclose(rough.float(), exact, rtol=0.1, atol=0.05 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'encoder': 'resnet'}, "no encoder 'resnet'; there are: efficientnet_lite0"),
+        ({'encoder': 'efficientnet_lite0', 'in_channels': 1}, 'pictures of 3 channels'),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        create_model('cpm_6s', channels=4, **arguments)

