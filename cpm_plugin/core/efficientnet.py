@@ -53,7 +53,7 @@ class SameConv(nn.Module):
             in_channels, out_channels, kernel_size, stride, groups=groups, bias=False
         )
         # epsilon and momentum of TensorFlow's EfficientNet
-        self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
         self.activation = nn.ReLU6(inplace=True) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .efficientnet import SameConv
 from .large_conv import LargeKernelConv2d, is_recorded
 from .layers import ConvBlock
 from .tile_grid import ALLOCATOR_BYTES
@@ -48,7 +49,7 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
         model = copy.deepcopy(model)
     model.eval()
     model.requires_grad_(False)
-    for block in [layer for layer in model.modules() if isinstance(layer, ConvBlock)]:
+    for block in [layer for layer in model.modules() if isinstance(layer, ConvBlock | SameConv)]:
         _fold_norm(block)
     for trunk in [layer for layer in model.modules() if isinstance(layer, FeatureTrunk)]:
         if hasattr(trunk, 'conv1'):  # not yet
@@ -60,7 +61,7 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     return model
 
 
-def _fold_norm(block: ConvBlock) -> None:
+def _fold_norm(block: ConvBlock | SameConv) -> None:
     """Convolution and batch normalisation -> a convolution. Other norms stay."""
     norm = getattr(block, 'norm', None)
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
@@ -78,14 +79,17 @@ def _fold_norm(block: ConvBlock) -> None:
     weight = _exact(conv.weight) * scale[:, None, None, None]
     conv.bias = nn.Parameter(shift.to(conv.weight), requires_grad=False)
     conv.weight = nn.Parameter(weight.to(conv.weight), requires_grad=False)
-    del block.norm
+    if isinstance(block, SameConv):
+        block.norm = nn.Identity()
+    else:
+        del block.norm
 
 
 def _exact(value: Any) -> Tensor:
     return torch.as_tensor(value).detach().cpu().double()
 
 
-def _conv_of(block: ConvBlock) -> nn.Conv2d:
+def _conv_of(block: ConvBlock | SameConv) -> nn.Conv2d:
     conv = block.get_submodule('conv')
     if not isinstance(conv, nn.Conv2d):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Named models: ``create_model(name, **overrides)`` and ``list_models()``."""
+"""Named models: ``create_model(name, pretrained=True)`` and ``list_models()``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from .checkpoints import load_checkpoint
 from .network import ConvolutionalPoseMachine
+from .zoo import read_index, weights_file
 
 # What the authors' deploy files of their two VGG networks have in common.
 _VGG: Mapping[str, Any] = {
@@ -72,18 +73,36 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def list_models() -> list[str]:
-    """Names that :func:`create_model` takes."""
-    return sorted(MODELS)
+def list_models(*, pretrained: bool | str | Path = False) -> list[str]:
+    """Names that :func:`create_model` takes.
+
+    Args:
+        pretrained: True: those whose trained weights are in the package; a folder: in that
+            zoo (:mod:`cpm_plugin.core.zoo`).
+    """
+    if pretrained is False:
+        return sorted(MODELS)
+    return sorted(name for name in read_index(_zoo(pretrained)) if name in MODELS)
+
+
+def _zoo(pretrained: bool | str | Path) -> str | Path | None:
+    return None if pretrained is True else str(pretrained)
 
 
 def create_model(
-    name: str, *, checkpoint: str | Path | None = None, **overrides: Any
+    name: str,
+    *,
+    pretrained: bool | str | Path = False,
+    checkpoint: str | Path | None = None,
+    **overrides: Any,
 ) -> ConvolutionalPoseMachine:
     """Build a named model.
 
     Args:
         name: one of :func:`list_models`.
+        pretrained: True: with the package's trained weights, see
+            ``list_models(pretrained=True)``; a folder: with those of that zoo
+            (:mod:`cpm_plugin.core.zoo`). Mind their licence.
         checkpoint: a file with its weights, ours or of an MMPose run with the same sizes
             (:func:`cpm_plugin.core.checkpoints.load_checkpoint`).
         overrides: arguments of
@@ -92,7 +111,8 @@ def create_model(
             ``joints`` are None unless given.
 
     Raises:
-        ValueError: for an unknown name or argument, or a checkpoint that does not fit.
+        ValueError: for an unknown name or argument, weights that cannot be had or a checkpoint
+            that does not fit.
     """
     if name not in MODELS:
         raise ValueError(f'no model {name!r}; there are: {", ".join(list_models())}')
@@ -105,6 +125,12 @@ def create_model(
     own = MODELS[name].get('num_keypoints', default)
     if 'joints' not in overrides and arguments.get('num_keypoints', default) != own:
         arguments['joints'] = None
+    if pretrained is not False:
+        if checkpoint is not None:
+            raise ValueError(
+                f'pretrained={pretrained!r} and checkpoint={str(checkpoint)!r}: give one of them'
+            )
+        checkpoint = weights_file(name, _zoo(pretrained))
     model = ConvolutionalPoseMachine(**arguments)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from cpm_plugin.core import create_model
+from cpm_plugin.core import create_model, optimize_for_inference
 from cpm_plugin.core.efficientnet import (
     EfficientNetLite0,
     LiteTrunk,
@@ -138,3 +138,21 @@ def test_bfloat16_on_a_cpu_gives_what_float32_does():
 def test_arguments_that_do_not_go_together(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_model('cpm_6s', channels=4, **arguments)
+
+
+def test_optimised_for_inference_it_has_no_norms_and_the_same_beliefs():
+    torch.manual_seed(0)
+    model = create_model('cpm_lite0_3s', channels=8, first_stage_channels=8).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.normal_(norm.running_mean, std=0.1)
+            nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    for layer in (model.stages.first, *model.stages.later):
+        nn.init.normal_(layer.beliefs.weight)
+    fast = optimize_for_inference(model)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in fast.modules())
+    image = torch.rand(2, 3, 64, 48) - 0.5
+    with torch.no_grad():
+        for one, other in zip(model(image), fast(image), strict=True):
+            assert one.abs().max() > 0.1
+            torch.testing.assert_close(other, one, atol=1e-4 * float(one.abs().max()), rtol=0)
