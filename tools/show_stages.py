@@ -31,7 +31,7 @@ from cpm_plugin.core.pck import format_table  # noqa: E402
 from cpm_plugin.mmpose.datasets import dataset_info  # noqa: E402
 from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
 from cpm_plugin.mmpose.metrics import joints_of  # noqa: E402
-from cpm_plugin.mmpose.stages import draw_stages, predict_stages, stage_beliefs  # noqa: E402
+from cpm_plugin.mmpose.stages import crop_of, draw_stages, predict_stages, stage_beliefs  # noqa: E402
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def main() -> int:
         parser.error(f'--person {person}: the test set has 0 to {len(predictions.truth) - 1}')
 
     batch = pseudo_collate([loader.dataset[person]])
-    crop = batch['inputs'][0][:3].byte().numpy().transpose(1, 2, 0)[..., ::-1]  # BGR to RGB
+    crop = crop_of(batch['inputs'][0])
     beliefs, _ = stage_beliefs(model, batch)
     keypoints = [model.head.decode(maps)[0].keypoints[0] for maps in beliefs]
     maps = [maps[0].detach().cpu().numpy() for maps in beliefs]

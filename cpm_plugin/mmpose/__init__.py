@@ -24,7 +24,7 @@ from .crops import (  # noqa: E402
 from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
-from .hooks import ChannelsLastHook, FastInferenceHook  # noqa: E402
+from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
 from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
@@ -34,6 +34,7 @@ from .transforms import AddNeighbours, SelectJoints  # noqa: E402
 
 __all__ = [
     'AddNeighbours',
+    'BeliefMapHook',
     'Bfloat16OptimWrapper',
     'CPMBackbone',
     'CPMDataPreprocessor',

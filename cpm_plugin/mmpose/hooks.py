@@ -1,14 +1,20 @@
-"""Hooks that make training and testing faster and change no value but by rounding."""
+"""Hooks that make training and testing faster and change no value but by rounding, and one that
+shows beliefs while they are learnt."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
 from ..core.inference import optimize_for_inference
+from .head import CPMStageHead
+from .stages import crop_of, draw_belief_rows, stage_beliefs
 
 
 @HOOKS.register_module()
@@ -44,3 +50,51 @@ class FastInferenceHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         optimize_for_inference(model, inplace=True)
         runner.logger.info('FastInferenceHook: the model is optimised for inference')
+
+
+@HOOKS.register_module()
+class BeliefMapHook(Hook):
+    """Every so often in training, draw what each stage believes of the first people of the batch.
+
+    A row a person: the crop, the target, then the beliefs of each stage, the largest over the
+    joints; on a scale from 0 to 1. Goes to all of the visualizer's backends, as ``beliefs``:
+    ``vis_data/vis_image/beliefs_<iteration>.png`` by MMPose's default, TensorBoard with
+    ``visualizer.vis_backends=[dict(type='TensorboardVisBackend')]``. In a config::
+
+        custom_hooks = [dict(type='BeliefMapHook', interval=500)]
+
+    Args:
+        interval: iterations from one drawing to the next.
+        num_people: rows of a drawing.
+    """
+
+    def __init__(self, interval: int = 500, num_people: int = 4) -> None:
+        if interval < 1 or num_people < 1:
+            raise ValueError(f'interval={interval} and num_people={num_people} must be at least 1')
+        self.interval = interval
+        self.num_people = num_people
+
+    @master_only
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not isinstance(model.head, CPMStageHead):
+            raise ValueError(
+                f'BeliefMapHook needs a CPMStageHead, the model has {type(model.head).__name__}'
+            )
+        few = {key: data_batch[key][: self.num_people] for key in ('inputs', 'data_samples')}
+        model.eval()
+        with torch.no_grad():
+            beliefs, samples = stage_beliefs(model, few)
+        model.train()
+        joints = model.head.stages.num_keypoints
+        targets = [sample.gt_fields.heatmaps[:joints] for sample in samples]
+        columns = [torch.stack(targets), *beliefs]
+        picture = draw_belief_rows(
+            [crop_of(image) for image in few['inputs']],
+            [column.float().cpu().numpy() for column in columns],
+        )
+        runner.visualizer.add_image('beliefs', picture, step=runner.iter + 1)

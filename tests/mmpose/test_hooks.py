@@ -86,3 +86,63 @@ def test_averaged_weights_are_not_exchanged_with_folded_ones():
     runner = SimpleNamespace(model=nn.Identity(), hooks=[EMAHook()])
     with pytest.raises(ValueError, match='FastInferenceHook and EMAHook cannot test together'):
         HOOKS.build(dict(type='FastInferenceHook')).before_test(runner)
+
+
+def test_beliefs_are_drawn_every_so_often(tmp_path):
+    import cv2
+    import numpy as np
+    from mmengine.structures import InstanceData, PixelData
+    from mmengine.visualization import Visualizer
+    from mmpose.structures import PoseDataSample
+
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='TopdownPoseEstimator',
+            data_preprocessor=dict(type='PoseDataPreprocessor'),
+            backbone=dict(type='CPMBackbone', channels=4, kernel_size=3),
+            head=dict(
+                type='CPMStageHead', in_channels=4, num_keypoints=2, num_stages=2, channels=4
+            ),
+        )
+    ).train()
+    target = torch.zeros(2, 4, 4)
+    target[1, 0, 3] = 1.0  # joint 1 at the top right
+
+    def sample():
+        return PoseDataSample(
+            gt_instances=InstanceData(bboxes=np.zeros((1, 4))),
+            gt_fields=PixelData(heatmaps=target),
+            metainfo=dict(img_shape=(32, 32)),
+        )
+
+    batch = dict(
+        inputs=[torch.full((3, 32, 32), 100, dtype=torch.uint8)] * 3,
+        data_samples=[sample(), sample(), sample()],
+    )
+    runner = SimpleNamespace(
+        model=model,
+        iter=0,
+        visualizer=Visualizer(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)),
+    )
+    hook = HOOKS.build(dict(type='BeliefMapHook', interval=2, num_people=2))
+    hook.after_train_iter(runner, 0, batch)
+    assert list(tmp_path.rglob('*.png')) == []
+    runner.iter = 1
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    hook.after_train_iter(runner, 1, batch)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert model.training
+    (path,) = tmp_path.rglob('*.png')
+    assert path.name == 'beliefs_2.png'
+    picture = cv2.imread(str(path))
+    assert picture.shape == (2 * 128, 4 * 128, 3)  # two people: crop, target, two stages
+    assert (picture[:128, :128] == 100).all()
+    assert picture[8, 2 * 128 - 8].tolist() == [255, 255, 255]  # the peak of the target
+    assert picture[120, 136].tolist() == [50, 50, 50]  # where it is 0, the crop in grey
+
+    with pytest.raises(ValueError, match='interval=0'):
+        HOOKS.build(dict(type='BeliefMapHook', interval=0))
+    runner.model = SimpleNamespace(head=nn.Identity())
+    with pytest.raises(ValueError, match='needs a CPMStageHead, the model has Identity'):
+        hook.after_train_iter(runner, 1, batch)

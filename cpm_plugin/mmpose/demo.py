@@ -1,0 +1,226 @@
+"""Pictures and videos in, poses out: what ``tools/demo.py`` is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.apis import init_model
+from mmpose.structures import PoseDataSample, merge_data_samples, split_instances
+from torch import nn
+
+from ..core.inference import optimize_for_inference
+from .metrics import joints_of
+from .stages import crop_of, draw_stages, stage_beliefs
+
+PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
+
+
+def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> nn.Module:
+    """An MMPose estimator for :func:`predict`, of our parts optimised for inference."""
+    model = init_model(str(config), str(weights), device=device)
+    init_default_scope(model.cfg.get('default_scope', 'mmpose'))
+    return optimize_for_inference(model, inplace=True)
+
+
+def inputs_of(path: Path) -> list[Path]:
+    """A picture or a video by itself; of a folder its pictures and videos, by name.
+
+    Raises:
+        ValueError: naming the path, if it is neither or there are none in it.
+    """
+    kinds = (*PICTURES, *VIDEOS)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds)
+        if not found:
+            raise ValueError(f'no pictures or videos in {path}; kinds are {", ".join(kinds)}')
+        return found
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file or folder')
+    if path.suffix.lower() not in kinds:
+        raise ValueError(f'{path} is no picture or video by its name; kinds: {", ".join(kinds)}')
+    return [path]
+
+
+def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
+    """Boxes of people, of ``--boxes``: a JSON file, or a box for each argument.
+
+    The file maps names of pictures, without their folders, to lists of boxes. A box is x1, y1,
+    x2, y2 in pixels of the picture. Boxes given by themselves are under the name ``''``, for all.
+
+    Returns:
+        names -> (N, 4).
+
+    Raises:
+        ValueError: naming what is no box.
+    """
+    given: Any
+    if len(arguments) == 1 and arguments[0].endswith('.json'):
+        try:
+            given = json.loads(Path(arguments[0]).read_text())
+            named = {str(name): boxes for name, boxes in given.items()}
+        except (OSError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f'{arguments[0]} is no file of boxes ({error}); it should hold '
+                '{"picture.jpg": [[x1, y1, x2, y2], ...], ...}'
+            ) from error
+    else:
+        named = {'': [argument.split(',') for argument in arguments]}
+    return {name: _boxes(name, boxes) for name, boxes in named.items()}
+
+
+def _boxes(name: str, boxes: Any) -> np.ndarray:
+    try:
+        array = np.array(boxes, dtype=np.float32).reshape(len(boxes), 4)
+        if not (array[:, 2:] > array[:, :2]).all():
+            raise ValueError('x2 must be larger than x1, y2 than y1')
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'boxes {boxes}{f" of {name}" if name else ""}: {error}; a box is x1,y1,x2,y2'
+        ) from error
+    return array
+
+
+def crops_of(model: nn.Module, picture: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
+    """The network's inputs, as a test data loader gives them.
+
+    Args:
+        picture: (H, W, 3) BGR.
+        boxes: (N, 4), x1, y1, x2, y2.
+    """
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    people = [
+        dict(
+            img=picture,
+            bbox=box[None].astype(np.float32),
+            bbox_score=np.ones(1, np.float32),
+            **model.dataset_meta,
+        )
+        for box in boxes
+    ]
+    return pseudo_collate([pipeline(person) for person in people])
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, picture: np.ndarray, boxes: np.ndarray, batch_size: int = 32
+) -> PoseDataSample:
+    """Poses of the people in boxes.
+
+    Args:
+        picture: (H, W, 3) BGR.
+        boxes: (N, 4), x1, y1, x2, y2 in pixels, N at least 1.
+
+    Returns:
+        A data sample with ``pred_instances`` of N people: keypoints (N, K, 2) in pixels of the
+        picture, keypoint_scores (N, K), the peaks of their belief maps.
+    """
+    samples: list[PoseDataSample] = []
+    for start in range(0, len(boxes), batch_size):
+        samples += model.test_step(crops_of(model, picture, boxes[start : start + batch_size]))
+    return merge_data_samples(samples)
+
+
+def draw_poses(
+    picture: np.ndarray, people: PoseDataSample, meta: Mapping[str, Any], threshold: float
+) -> np.ndarray:
+    """A picture with the skeletons of people on it, lines as wide as the people are large.
+
+    Args:
+        picture: (H, W, 3) BGR.
+        people: of :func:`predict`.
+        meta: the data set's, with ``skeleton_links`` and colours.
+        threshold: joints of a lower score, and bones that end in them, are not drawn.
+    """
+    drawn = picture.copy()
+    found = people.pred_instances
+    for points, scores, box in zip(found.keypoints, found.keypoint_scores, found.bboxes):
+        width = max(1, round(float(max(box[2:] - box[:2])) / 100))
+        ends = [tuple(round(float(v)) for v in point) for point in points]
+        for (a, b), color in zip(meta['skeleton_links'], meta['skeleton_link_colors']):
+            if min(scores[a], scores[b]) >= threshold:
+                color = [int(c) for c in color[::-1]]
+                cv2.line(drawn, ends[a], ends[b], color, width, cv2.LINE_AA)
+        for end, score, color in zip(ends, scores, meta['keypoint_colors']):
+            if score >= threshold:
+                cv2.circle(drawn, end, width + 1, [int(c) for c in color[::-1]], -1, cv2.LINE_AA)
+    return drawn
+
+
+def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
+    """People as MMPose's inferencer writes them: ``keypoints``, ``keypoint_scores``, ``bbox``,
+    ``bbox_score`` of each."""
+    return json.loads(json.dumps(split_instances(people.pred_instances), default=float))
+
+
+@torch.no_grad()
+def stages_figure(model: nn.Module, picture: np.ndarray, box: np.ndarray) -> Any:
+    """The belief maps of each stage for the person in a box, a matplotlib figure.
+
+    See :func:`cpm_plugin.mmpose.stages.draw_stages`.
+    """
+    batch = crops_of(model, picture, box[None])
+    beliefs, _ = stage_beliefs(model, batch)
+    crop = crop_of(batch['inputs'][0])
+    return draw_stages(
+        crop,
+        [maps[0].cpu().numpy() for maps in beliefs],
+        [model.head.decode(maps)[0].keypoints[0] for maps in beliefs],
+        joints_of(model.dataset_meta),
+        np.asarray(model.dataset_meta['skeleton_link_colors']),
+    )
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """(H, W, 3) BGR. Raises ValueError, naming the file, if it cannot be read."""
+    try:
+        picture = mmcv.imread(path)
+    except Exception as error:
+        raise ValueError(f'{path} cannot be read as a picture: {error}') from error
+    if picture is None:
+        raise ValueError(f'{path} cannot be read as a picture: it is broken or something else')
+    return picture
+
+
+class Video:
+    """Frames of a video, (H, W, 3) BGR, and what is needed to write another one like it.
+
+    Raises:
+        ValueError: naming the file, if there is nothing to read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.reader = mmcv.VideoReader(str(path))
+        if not len(self.reader):
+            raise ValueError(f'{path} cannot be read as a video: OpenCV finds no frame in it')
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in self.reader:
+            if frame is not None:  # the header promised more
+                yield frame
+
+    def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
+        """Write frames of the same size and rate, MPEG-4."""
+        size = (self.reader.width, self.reader.height)
+        writer = cv2.VideoWriter(
+            str(path), cv2.VideoWriter_fourcc(*'mp4v'), self.reader.fps or 25, size
+        )
+        if not writer.isOpened():
+            raise ValueError(f'{path} cannot be written: this OpenCV has no MPEG-4 encoder for it')
+        try:
+            for frame in frames:
+                writer.write(frame)
+        finally:
+            writer.release()

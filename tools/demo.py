@@ -1,0 +1,148 @@
+"""See the poses of people in pictures and videos.
+
+    python tools/demo.py PICTURE                        # one person, who fills the picture
+    python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
+    python tools/demo.py PICTURE --boxes 40,30,180,420 210,35,340,415 --stages --json
+    python tools/demo.py VIDEO --out-dir poses
+
+Works offline with the trained model in the package. It is a top-down model: it wants to know
+where the people are. --boxes says it, in pixels; without, the whole picture is one person's box.
+Written into --out-dir, under the names of the inputs: the picture or video with skeletons; by
+--stages the belief maps of each stage for each person of a picture, NAME_stages.png; by --json
+the positions, as MMPose's inferencer writes them.
+
+Other models: --model, one of cpm_plugin.list_models(pretrained=True), or --config and --weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from cpm_plugin.core.models import list_models
+from cpm_plugin.mmpose import compat
+
+compat.apply()
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+from rich.progress import track  # noqa: E402
+
+from cpm_plugin.mmpose import demo  # noqa: E402
+from cpm_plugin.mmpose.zoo import pose2d  # noqa: E402
+
+DEFAULT_MODEL = 'cpm_lite0_3s'
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('input', type=Path, help='a picture, a video, or a folder of them')
+    parser.add_argument(
+        '--boxes', nargs='+', default=[], help='x1,y1,x2,y2 for each person, or a JSON file'
+    )
+    parser.add_argument('--out-dir', type=Path, default=Path('demo_output/poses'))
+    parser.add_argument('--stages', action='store_true', help='draw the belief maps of each stage')
+    parser.add_argument('--json', action='store_true', help='write the positions')
+    parser.add_argument(
+        '--threshold', type=float, default=0.2, help='draw joints of this belief or more (0.2)'
+    )
+    parser.add_argument(
+        '--model', default=DEFAULT_MODEL, help=f'one of {", ".join(list_models(pretrained=True))}'
+    )
+    parser.add_argument('--config', type=Path, help='of another model, with --weights')
+    parser.add_argument('--weights', type=Path)
+    parser.add_argument('--device', default='cpu', help='cpu or cuda:0')
+    args = parser.parse_args()
+    if (args.config is None) != (args.weights is None):
+        parser.error('--config and --weights go together')
+    try:
+        files = demo.inputs_of(args.input)
+        boxes = demo.parse_boxes(args.boxes)
+        check_names(boxes, files)
+        model = build(args)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for path in track(files, description='poses', disable=len(files) == 1):
+        people = boxes.get(path.name, boxes.get(''))
+        try:
+            if path.suffix.lower() in demo.VIDEOS:
+                show_video(model, path, people, args)
+            else:
+                show_picture(model, path, people, args)
+        except ValueError as error:
+            print(f'error: {error}', file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+def check_names(boxes: dict[str, np.ndarray], files: list[Path]) -> None:
+    unknown = sorted(set(boxes) - {''} - {path.name for path in files})
+    if unknown:
+        raise ValueError(
+            f'--boxes names {", ".join(unknown)}, which is not among the inputs: '
+            f'{", ".join(path.name for path in files[:5])}{" ..." if len(files) > 5 else ""}'
+        )
+
+
+def build(args: argparse.Namespace) -> object:
+    if args.config is None:
+        found = pose2d(args.model)
+        return demo.load_model(found['pose2d'], found['pose2d_weights'], args.device)
+    for path in (args.config, args.weights):
+        if not path.is_file():
+            raise ValueError(f'{path}: no such file')
+    return demo.load_model(args.config, args.weights, args.device)
+
+
+def whole(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    return np.array([[0, 0, width, height]], np.float32)
+
+
+def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
+    picture = demo.read_picture(path)
+    boxes = whole(picture) if boxes is None else boxes
+    people = demo.predict(model, picture, boxes)
+    drawn = demo.draw_poses(picture, people, model.dataset_meta, args.threshold)
+    written = [args.out_dir / path.name]
+    cv2.imwrite(str(written[0]), drawn)
+    if args.stages:
+        for number, box in enumerate(boxes, start=1):
+            suffix = '_stages.png' if len(boxes) == 1 else f'_stages_{number}.png'
+            written.append(args.out_dir / (path.stem + suffix))
+            demo.stages_figure(model, picture, box).savefig(written[-1], dpi=110)
+    if args.json:
+        written.append(args.out_dir / f'{path.stem}.json')
+        written[-1].write_text(json.dumps(demo.as_json(people), indent=2) + '\n')
+    print('\n'.join(map(str, written)))
+
+
+def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
+    video = demo.Video(path)
+    found = []
+
+    def frames() -> Iterator[np.ndarray]:
+        for number, frame in enumerate(track(video, description=path.name, total=len(video))):
+            people = demo.predict(model, frame, whole(frame) if boxes is None else boxes)
+            found.append({'frame_id': number, 'instances': demo.as_json(people)})
+            yield demo.draw_poses(frame, people, model.dataset_meta, args.threshold)
+
+    out = args.out_dir / f'{path.stem}.mp4'
+    video.write(out, frames())
+    print(out)
+    if args.json:
+        (args.out_dir / f'{path.stem}.json').write_text(json.dumps(found, indent=2) + '\n')
+        print(args.out_dir / f'{path.stem}.json')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
