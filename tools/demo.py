@@ -1,12 +1,13 @@
 """See the poses of people in pictures and videos.
 
-    python tools/demo.py PICTURE                        # one person, who fills the picture
+    python tools/demo.py PICTURE                        # one person, anywhere in the picture
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
     python tools/demo.py PICTURE --boxes 40,30,180,420 210,35,340,415 --stages --json
     python tools/demo.py VIDEO --out-dir poses
 
 Works offline with the trained model in the package. It is a top-down model: it wants to know
-where the people are. --boxes says it, in pixels; without, the whole picture is one person's box.
+where the people are. --boxes says it, in pixels, of a detector or by hand. Without, it looks in
+windows of several sizes for the one person whom it believes most in, and in a video follows him.
 Written into --out-dir, under the names of the inputs: the picture or video with skeletons; by
 --stages the belief maps of each stage for each person of a picture, NAME_stages.png; by --json
 the positions, as MMPose's inferencer writes them.
@@ -103,15 +104,14 @@ def build(args: argparse.Namespace) -> object:
     return demo.load_model(args.config, args.weights, args.device)
 
 
-def whole(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
-    return np.array([[0, 0, width, height]], np.float32)
-
-
 def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
     picture = demo.read_picture(path)
-    boxes = whole(picture) if boxes is None else boxes
-    people = demo.predict(model, picture, boxes)
+    if boxes is None:
+        boxes, people = demo.find_people(model, picture)
+    elif len(boxes):
+        people = demo.predict(model, picture, boxes)
+    else:
+        raise ValueError(f'--boxes has no box for {path.name}')
     drawn = demo.draw_poses(picture, people, model.dataset_meta, args.threshold)
     written = [args.out_dir / path.name]
     cv2.imwrite(str(written[0]), drawn)
@@ -127,12 +127,18 @@ def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Nam
 
 
 def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
+    if boxes is not None and not len(boxes):
+        raise ValueError(f'--boxes has no box for {path.name}')
     video = demo.Video(path)
     found = []
 
     def frames() -> Iterator[np.ndarray]:
+        box = None
         for number, frame in enumerate(track(video, description=path.name, total=len(video))):
-            people = demo.predict(model, frame, whole(frame) if boxes is None else boxes)
+            if boxes is None:
+                box, people = demo.find_people(model, frame, box)
+            else:
+                people = demo.predict(model, frame, boxes)
             found.append({'frame_id': number, 'instances': demo.as_json(people)})
             yield demo.draw_poses(frame, people, model.dataset_meta, args.threshold)
 

@@ -19,7 +19,11 @@ from torch import nn
 
 from ..core.inference import optimize_for_inference
 from .metrics import joints_of
+from .person_search import box_of_joints, find_person
 from .stages import crop_of, draw_stages, stage_beliefs
+
+# A mean belief below which the person of the frame before is looked for in the whole picture.
+_LOST = 0.15
 
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
@@ -64,7 +68,9 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
         ValueError: naming what is no box.
     """
     given: Any
-    if len(arguments) == 1 and arguments[0].endswith('.json'):
+    if not arguments:
+        named = {}
+    elif len(arguments) == 1 and arguments[0].endswith('.json'):
         try:
             given = json.loads(Path(arguments[0]).read_text())
             named = {str(name): boxes for name, boxes in given.items()}
@@ -112,22 +118,57 @@ def crops_of(model: nn.Module, picture: np.ndarray, boxes: np.ndarray) -> dict[s
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, picture: np.ndarray, boxes: np.ndarray, batch_size: int = 32
+    model: nn.Module,
+    picture: np.ndarray,
+    boxes: np.ndarray,
+    *,
+    batch_size: int = 32,
+    flip_test: bool = True,
 ) -> PoseDataSample:
     """Poses of the people in boxes.
 
     Args:
         picture: (H, W, 3) BGR.
         boxes: (N, 4), x1, y1, x2, y2 in pixels, N at least 1.
+        flip_test: False leaves it out where the config has it, for half the time.
 
     Returns:
         A data sample with ``pred_instances`` of N people: keypoints (N, K, 2) in pixels of the
         picture, keypoint_scores (N, K), the peaks of their belief maps.
     """
     samples: list[PoseDataSample] = []
-    for start in range(0, len(boxes), batch_size):
-        samples += model.test_step(crops_of(model, picture, boxes[start : start + batch_size]))
+    configured = model.test_cfg
+    try:
+        if not flip_test:
+            model.test_cfg = {**configured, 'flip_test': False}
+        for start in range(0, len(boxes), batch_size):
+            samples += model.test_step(crops_of(model, picture, boxes[start : start + batch_size]))
+    finally:
+        model.test_cfg = configured
     return merge_data_samples(samples)
+
+
+def find_people(model: nn.Module, picture: np.ndarray, before: np.ndarray | None = None) -> Any:
+    """The one person of a picture, by :mod:`~cpm_plugin.mmpose.person_search`.
+
+    Args:
+        before: the box in the frame before, of a video; there it looks first.
+
+    Returns:
+        The box (1, 4), and the prediction in it.
+    """
+
+    def look(boxes: np.ndarray) -> Any:
+        return predict(model, picture, boxes, flip_test=False).pred_instances
+
+    height, width = picture.shape[:2]
+    if before is not None:
+        found = look(before)
+        if found.keypoint_scores.mean() >= _LOST:
+            box = box_of_joints(found.keypoints[0], found.keypoint_scores[0])[None]
+            return box, predict(model, picture, box)
+    box = find_person(look, width, height)[None]
+    return box, predict(model, picture, box)
 
 
 def draw_poses(

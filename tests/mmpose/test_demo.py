@@ -69,6 +69,7 @@ def test_a_figure_has_a_row_a_stage(model):
 
 
 def test_boxes_by_themselves_and_of_a_file(tmp_path):
+    assert demo.parse_boxes([]) == {}
     given = demo.parse_boxes(['1,2,3,4.5', '0,0,9,9'])
     assert given[''].tolist() == [[1, 2, 3, 4.5], [0, 0, 9, 9]]
     path = tmp_path / 'boxes.json'
@@ -125,3 +126,24 @@ def test_a_video_comes_out_as_long_and_as_large(tmp_path):
     assert (again.reader.width, again.reader.height, again.reader.fps) == (64, 48, 12)
     shades = [float(frame.mean()) for frame in again]
     assert shades == pytest.approx([255, 195, 135, 75, 15], abs=6)
+
+
+def test_a_person_is_followed_from_frame_to_frame(model, monkeypatch):
+    frame = np.zeros((120, 200, 3), np.uint8)
+    before = np.array([[20, 20, 60, 60]], np.float32)
+
+    def search(look, width, height):
+        assert (width, height) == (200, 120)
+        assert look(before).keypoint_scores == pytest.approx(0.75)
+        return np.array([1, 2, 30, 40], np.float32)
+
+    monkeypatch.setattr(demo, 'find_person', search)
+    box, people = demo.find_people(model, frame)
+    assert box.tolist() == [[1, 2, 30, 40]]
+    assert people.pred_instances.bboxes.tolist() == [[1, 2, 30, 40]]
+    box, _ = demo.find_people(model, frame, before)
+    assert np.abs((box[0, :2] + box[0, 2:]) / 2 - 40).max() < 4  # where his joints are
+    monkeypatch.setattr(demo, '_LOST', 0.8)
+    box, _ = demo.find_people(model, frame, before)
+    assert box.tolist() == [[1, 2, 30, 40]]
+    assert model.test_cfg['flip_test']
