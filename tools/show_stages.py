@@ -20,7 +20,6 @@ from cpm_plugin.mmpose import compat
 
 compat.apply()
 
-import numpy as np  # noqa: E402
 from mmengine.config import Config, DictAction  # noqa: E402
 from mmengine.dataset import pseudo_collate  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
@@ -28,10 +27,9 @@ from mmpose.apis import init_model  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 from cpm_plugin.core.pck import format_table  # noqa: E402
-from cpm_plugin.mmpose.datasets import dataset_info  # noqa: E402
 from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
 from cpm_plugin.mmpose.metrics import joints_of  # noqa: E402
-from cpm_plugin.mmpose.stages import crop_of, draw_stages, predict_stages, stage_beliefs  # noqa: E402
+from cpm_plugin.mmpose.stages import person_figure, predict_stages  # noqa: E402
 
 
 def main() -> int:
@@ -66,15 +64,7 @@ def main() -> int:
         parser.error(f'--person {person}: the test set has 0 to {len(predictions.truth) - 1}')
 
     batch = pseudo_collate([loader.dataset[person]])
-    crop = crop_of(batch['inputs'][0])
-    beliefs, _ = stage_beliefs(model, batch)
-    keypoints = [model.head.decode(maps)[0].keypoints[0] for maps in beliefs]
-    maps = [maps[0].detach().cpu().numpy() for maps in beliefs]
-    drawn, colors = joints, meta['skeleton_link_colors']
-    if model.head.joints is not None:  # what the channels of the maps are
-        drawn = model.head.joints
-        colors = [link['color'] for link in dataset_info(drawn)['skeleton_info'].values()]
-    figure = draw_stages(crop, maps, keypoints, drawn, np.asarray(colors))
+    figure = person_figure(model, batch, meta)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=110)
 

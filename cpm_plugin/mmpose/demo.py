@@ -18,9 +18,8 @@ from mmpose.structures import PoseDataSample, merge_data_samples, split_instance
 from torch import nn
 
 from ..core.inference import optimize_for_inference
-from .metrics import joints_of
 from .person_search import box_of_joints, find_person
-from .stages import crop_of, draw_stages, stage_beliefs
+from .stages import person_figure
 
 # A mean belief below which the person of the frame before is looked for in the whole picture.
 _LOST = 0.15
@@ -203,22 +202,9 @@ def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
     return json.loads(json.dumps(split_instances(people.pred_instances), default=float))
 
 
-@torch.no_grad()
 def stages_figure(model: nn.Module, picture: np.ndarray, box: np.ndarray) -> Any:
-    """The belief maps of each stage for the person in a box, a matplotlib figure.
-
-    See :func:`cpm_plugin.mmpose.stages.draw_stages`.
-    """
-    batch = crops_of(model, picture, box[None])
-    beliefs, _ = stage_beliefs(model, batch)
-    crop = crop_of(batch['inputs'][0])
-    return draw_stages(
-        crop,
-        [maps[0].cpu().numpy() for maps in beliefs],
-        [model.head.decode(maps)[0].keypoints[0] for maps in beliefs],
-        joints_of(model.dataset_meta),
-        np.asarray(model.dataset_meta['skeleton_link_colors']),
-    )
+    """The belief maps of each stage for the person in a box, a matplotlib figure."""
+    return person_figure(model, crops_of(model, picture, box[None]), model.dataset_meta)
 
 
 def read_picture(path: Path) -> np.ndarray:

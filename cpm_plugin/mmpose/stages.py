@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from torch import nn
 
 from ..core.joints import JointSet
 from ..core.pck import TorsoPCK, torso_lengths, torso_pck
+from .datasets import dataset_info
+from .metrics import joints_of
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,29 @@ def draw_belief_rows(
             tiles.append((grey * (1 - weight) + color * weight).round().astype(np.uint8))
         rows.append(np.concatenate(tiles, axis=1))
     return np.concatenate(rows)
+
+
+@torch.no_grad()
+def person_figure(model: nn.Module, batch: dict[str, Any], meta: Mapping[str, Any]) -> Any:
+    """:func:`draw_stages` of the one person in a batch of a test data loader.
+
+    Args:
+        model: see :func:`stage_beliefs`.
+        meta: the data set's; joints and colours are taken of it, unless the head has joints of
+            its own.
+    """
+    beliefs, _ = stage_beliefs(model, batch)
+    joints, colors = joints_of(meta), meta['skeleton_link_colors']
+    if model.head.joints is not None:  # what the channels of the maps are
+        joints = model.head.joints
+        colors = [link['color'] for link in dataset_info(joints)['skeleton_info'].values()]
+    return draw_stages(
+        crop_of(batch['inputs'][0]),
+        [maps[0].cpu().numpy() for maps in beliefs],
+        [model.head.decode(maps)[0].keypoints[0] for maps in beliefs],
+        joints,
+        np.asarray(colors),
+    )
 
 
 # Ends and middles of limbs, where stage 1 confuses sides most; the first six are drawn.

@@ -1,5 +1,6 @@
 """The programs over a trained model agree with each other and refuse what they cannot use."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -22,6 +23,19 @@ def run(tool, *arguments):
         capture_output=True,
         text=True,
     )
+
+
+def refusal(monkeypatch, capsys, tool, *arguments):
+    """Exit code and error of a program, in this process, which is quicker."""
+    spec = importlib.util.spec_from_file_location('tool', REPO / 'tools' / tool)
+    program = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+    spec.loader.exec_module(program)
+    try:
+        code = program.main()
+    except SystemExit as error:
+        code = error.code
+    return code, capsys.readouterr().err
 
 
 @pytest.fixture(scope='module')
@@ -106,3 +120,87 @@ def test_person_out_of_range_is_named_and_nothing_is_drawn(folder):
     )  # fmt: skip
     assert done.returncode == 2 and '0 to 5' in done.stderr
     assert not (folder / 'none.png').exists()
+
+
+@pytest.mark.parametrize('name', ['config', 'authors'])
+def test_demo_draws_writes_and_goes_on_after_a_broken_picture(folder, name):
+    import cv2
+
+    pictures, out = folder / f'pictures_{name}', folder / f'poses_{name}'
+    pictures.mkdir()
+    source = next((folder / 'figures').rglob('*.jpg'), None) or next(
+        (folder / 'figures').rglob('*.png')
+    )
+    picture = cv2.imread(str(source))
+    cv2.imwrite(str(pictures / 'a.png'), picture)
+    cv2.imwrite(str(pictures / 'c.png'), picture)
+    (pictures / 'b.png').write_bytes(b'no picture')
+    (pictures / 'boxes.json').write_text('{"c.png": [[0, 0, 50, 90], [40, 10, 90, 90]]}')
+    done = run(
+        'demo.py', pictures, '--config', folder / f'{name}.py', '--weights', folder / f'{name}.pth',
+        '--boxes', pictures / 'boxes.json', '--stages', '--json', '--threshold', -1,
+        '--out-dir', out,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert 'b.png cannot be read as a picture' in done.stderr
+    assert {path.name for path in out.iterdir()} == {
+        'a.png', 'a_stages.png', 'a.json', 'c.png', 'c_stages_1.png', 'c_stages_2.png', 'c.json',
+    }  # fmt: skip
+    assert (cv2.imread(str(out / 'a.png')) != picture).any()
+    assert [len(json.loads((out / f'{kind}.json').read_text())) for kind in 'ac'] == [1, 2]
+
+
+def test_demo_refuses_before_it_writes(folder, monkeypatch, capsys):
+    for arguments, message in (
+        (['none.png'], 'none.png: no such file'),
+        ([folder / 'figures', '--config', folder / 'config.py'], 'go together'),
+        ([REPO / 'docs' / 'stages.png', '--model', 'cpm_7s'], "no trained weights of 'cpm_7s'"),
+        ([REPO / 'docs' / 'stages.png', '--boxes', '1,2,3'], 'a box is x1,y1,x2,y2'),
+    ):
+        code, error = refusal(
+            monkeypatch, capsys, 'demo.py', *arguments, '--out-dir', folder / 'refused'
+        )
+        assert code == 2 and message in error, error
+    assert not (folder / 'refused').exists()
+
+
+def test_published_and_compared(folder, monkeypatch, capsys):
+    tested = run(
+        'test.py', folder / 'config.py', folder / 'config.pth', '--work-dir', folder / 'publish'
+    )
+    assert tested.returncode == 0, tested.stderr[-2000:]
+    (results,) = (folder / 'publish').glob('*/*.json')
+    publish = [
+        'publish_model.py', folder / 'config.py', folder / 'config.pth', '--name', 'figures',
+        '--results', results, '--dataset', 'figures', '--training-data', 'none',
+        '--training', 'none', '--licence', 'any', '--zoo', folder / 'zoo', '--float32',
+    ]  # fmt: skip
+    done = run(*publish)
+    assert done.returncode == 0, done.stderr[-2000:]
+    path = Path(done.stdout.splitlines()[-1])
+    code, error = refusal(monkeypatch, capsys, *publish)
+    assert code == 1 and "has a 'figures'" in error
+
+    compared = run(
+        'compare.py', f'one={folder}/config.py:{folder}/config.pth',
+        f'two={folder}/config.py:{path}', '--runs', 1, '--batch-size', 1,
+        '--out-dir', folder / 'compared',
+    )  # fmt: skip
+    assert compared.returncode == 0, compared.stderr[-2000:]
+    one, two = (
+        line.split(',') for line in (folder / 'compared/compare.csv').read_text().splitlines()[1:]
+    )
+    figures = json.loads(results.read_text())
+    assert float(one[1]) == round(figures['torso/PCK'], 2)
+    assert one[1:11] == two[1:11]  # accuracy, parameters, multiply-adds
+    assert (folder / 'compared' / 'compare.png').read_bytes().startswith(b'\x89PNG')
+
+    for model, message in (
+        ('cpm_6s', 'LABEL=NAME'),
+        ('a=cpm_6s', "'cpm_6s' is no published model"),
+        (f'a={folder}/config.py:no.pth', 'no.pth: no such file'),
+    ):
+        code, error = refusal(monkeypatch, capsys, 'compare.py', model)
+        assert code == 1 and message in error, error
+    wrong = run('compare.py', f'a={folder}/authors.py:{folder}/config.pth')
+    assert wrong.returncode == 1 and 'a could not be tested: ValueError: the che' in wrong.stderr
