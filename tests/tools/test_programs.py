@@ -203,4 +203,7 @@ def test_published_and_compared(folder, monkeypatch, capsys):
         code, error = refusal(monkeypatch, capsys, 'compare.py', model)
         assert code == 1 and message in error, error
     wrong = run('compare.py', f'a={folder}/authors.py:{folder}/config.pth')
-    assert wrong.returncode == 1 and 'a could not be tested: ValueError: the che' in wrong.stderr
+    assert (
+        wrong.returncode == 1
+        and 'a could not be tested: the checkpoint does not fit' in wrong.stderr
+    )
