@@ -16,8 +16,7 @@ pytest.importorskip('mmpose')
 pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).resolve().parents[1]
-# the number of epochs in its name may change
-SLIM = 'configs/body_2d_keypoint/topdown_heatmap/lspet/td-hm_cpm-slim-3s_*_lspet-128x128.py'
+SLIM = 'configs/body_2d_keypoint/topdown_heatmap/lspet/td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py'
 
 CONFIG = """
 _base_ = {base!r}

@@ -11,7 +11,9 @@ import torch
 from cpm_plugin.mmpose import demo
 
 REPO = Path(__file__).resolve().parents[2]
-SLIM = next((REPO / 'configs/body_2d_keypoint/topdown_heatmap/lspet').glob('td-hm_cpm-slim-3s_*'))
+SLIM = next(
+    (REPO / 'configs/body_2d_keypoint/topdown_heatmap/lspet').glob('td-hm_cpm-slim-3s_*-12e_*')
+)
 
 
 @pytest.fixture(scope='module')

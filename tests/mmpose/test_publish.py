@@ -23,7 +23,7 @@ from cpm_plugin.mmpose.zoo import (
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = 'configs/body_2d_keypoint/topdown_heatmap/lspet'
-SLIM = next((REPO / FOLDER).glob('td-hm_cpm-slim-3s_*'))
+SLIM = next((REPO / FOLDER).glob('td-hm_cpm-slim-3s_*-12e_*'))
 IMAGE = (1, 3, 64, 64)
 
 

@@ -393,7 +393,7 @@ del people
 @pytest.mark.parametrize(
     'name, options',
     [
-        ('lspet/td-hm_cpm-slim-3s_*_lspet-128x128.py', []),
+        ('lspet/td-hm_cpm-slim-3s_*-12e_lspet-128x128.py', []),
         (
             'coco/td-hm_cpm-6s_paper_*_coco-368x368.py',
             ['center_scale.type=GetOctaveCenterScale', 'scales=1.0,1.2'],
