@@ -1,13 +1,18 @@
-"""Stock MMPose CPM in other widths, to compare with; import it where it is needed."""
+"""Stock MMPose CPM in other widths and with our decoding, to compare with; import it where it is
+needed."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from mmcv.cnn import ConvModule
+from mmpose.codecs import MSRAHeatmap
 from mmpose.models.backbones.cpm import CPM
-from mmpose.registry import MODELS
+from mmpose.registry import KEYPOINT_CODECS, MODELS
 from torch import Tensor, nn
+
+from ..core.belief_maps import decode_peaks
 
 
 @MODELS.register_module()
@@ -48,3 +53,18 @@ def _narrow(sequence: nn.Sequential, widths: dict[int, int]) -> None:
             norm_cfg=layer.norm_cfg,
             act_cfg=layer.act_cfg,
         )
+
+
+@KEYPOINT_CODECS.register_module()
+class ParabolaMSRAHeatmap(MSRAHeatmap):
+    """MMPose's ``MSRAHeatmap``, its peaks refined by our parabola and not by quarters of a cell.
+
+    To see what comes from the decoder, test stock CPM with
+    ``--cfg-options model.head.decoder.type=ParabolaMSRAHeatmap``.
+    """
+
+    def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(K, H, W) -> keypoints (1, K, 2) in input pixels, cells at multiples of the stride, and
+        scores (1, K)."""
+        cells, scores = decode_peaks(encoded, stride=1)
+        return (cells * self.scale_factor)[None], scores[None]

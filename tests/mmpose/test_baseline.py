@@ -79,3 +79,20 @@ def test_beliefs_are_float32_under_autocast():
     with torch.autocast('cpu', torch.bfloat16):
         found = model(torch.rand(1, 3, 40, 32))
     assert [beliefs.dtype for beliefs in found] == [torch.float32] * 2
+
+
+def test_our_decoding_of_stocks_maps_finds_the_peak_between_cells():
+    import numpy as np
+    from mmpose.registry import KEYPOINT_CODECS
+
+    import cpm_plugin.mmpose.baseline  # noqa: F401
+
+    arguments = dict(input_size=(64, 64), heatmap_size=(8, 8), sigma=1)
+    ours = KEYPOINT_CODECS.build(dict(type='ParabolaMSRAHeatmap', **arguments))
+    x, y = np.meshgrid(np.arange(8), np.arange(8))
+    maps = np.exp(-((x - 3.2) ** 2 + (y - 5.4) ** 2) / 2)[None]
+    keypoints, scores = ours.decode(maps)
+    np.testing.assert_allclose(keypoints, [[[8 * 3.2, 8 * 5.4]]])
+    assert scores.shape == (1, 1) and scores[0, 0] == maps.max()
+    stock, _ = KEYPOINT_CODECS.build(dict(type='MSRAHeatmap', **arguments)).decode(maps)
+    np.testing.assert_allclose(stock, [[[8 * 3.25, 8 * 5.25]]])
