@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .large_conv import is_autocast
 from .layers import ConvBlock, NormLayer, initialize
 from .trunks import Trunks
 
@@ -65,7 +66,7 @@ class SameConv(nn.Module):
             padding += [total // 2, total - total // 2]
         if any(padding):
             x = F.pad(x, padding)
-        if kernel == 5 and x.device.type == 'cpu' and torch.is_autocast_enabled('cpu'):
+        if kernel == 5 and x.device.type == 'cpu' and is_autocast('cpu'):
             # backward of these filters takes up to five times as long in bfloat16
             with torch.autocast('cpu', enabled=False):
                 filtered = self.conv(x.float()).to(x.dtype)

@@ -128,7 +128,7 @@ class LargeKernelConv2d(nn.Conv2d):
             and self.groups == 1
             and self.padding in (size // 2, (size // 2,) * 2, 'same')
             and self.padding_mode == 'zeros'
-            and not _is_autocast(x.device.type)
+            and not is_autocast(x.device.type)
             and not is_recorded()
         )
 
@@ -159,7 +159,7 @@ def is_recorded() -> bool:
     return compiling or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
 
 
-def _is_autocast(device: str) -> bool:
+def is_autocast(device: str) -> bool:
     try:
         return torch.is_autocast_enabled(device)
     except TypeError:  # before torch 2.4
