@@ -1,11 +1,13 @@
 """Run a stock MMPose script with compat applied: python -m cpm_plugin.mmpose SCRIPT ARGS...
 
-SCRIPT is a path inside the installed MMPose, or else a file, for example:
+SCRIPT is a path inside the installed MMPose or cpm_plugin, or else a file, for example:
 
     python -m cpm_plugin.mmpose demo/image_demo.py PICTURE CONFIG CHECKPOINT --device cpu ...
     python -m cpm_plugin.mmpose demo/inferencer_demo.py PICTURE --pose2d CONFIG --device cpu ...
     python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --input-shape 256 192
     python -m cpm_plugin.mmpose tools/train.py CONFIG
+
+So do our own programs where there is no clone: python -m cpm_plugin.mmpose tools/demo.py PICTURE
 """
 
 from __future__ import annotations
@@ -18,16 +20,19 @@ import mmpose
 
 
 def find_script(name: str) -> Path:
-    """A script by its path inside the installed MMPose, or else by its own path.
+    """A script by its path inside the installed MMPose or cpm_plugin, or else by its own path.
 
     A wheel of MMPose has its tools and demos in ``mmpose/.mim``; an editable install may
-    not: there they are beside the package, in the repository.
+    not: there they are beside the package, in the repository. A wheel of cpm_plugin has its
+    own in ``cpm_plugin/.mim``.
 
     Raises:
         ValueError: naming the places looked at.
     """
     package = Path(mmpose.__file__).parent
-    places = [package / '.mim' / name, package.parent / name, Path(name)]
+    own = Path(__file__).parents[1]
+    places = [root / name for root in (package / '.mim', package.parent, own / '.mim')]
+    places.append(Path(name))
     for place in places:
         if place.is_file():
             return place

@@ -15,9 +15,9 @@ import yaml
 
 from ..core.zoo import read_index, weights_file
 
-# Where configs are: beside the package in a clone, in the package in a wheel (as mim wants them).
+# Where configs are: in the package in a wheel (as mim wants them), beside it in a clone.
 _PACKAGE = Path(__file__).parents[1]
-_ROOTS = (_PACKAGE.parent, _PACKAGE / '.mim')
+_ROOTS = (_PACKAGE / '.mim', _PACKAGE.parent)
 
 COLLECTION = {
     'Name': 'Convolutional Pose Machines (cpm_plugin)',

@@ -56,6 +56,14 @@ def test_scripts_beside_an_editable_mmpose(tmp_path, monkeypatch):
     assert find_script('demo/image_demo.py') == beside
 
 
+def test_our_own_programs_of_a_wheel(tmp_path, monkeypatch):
+    own = touch(tmp_path / 'cpm_plugin' / '.mim' / 'tools' / 'demo.py')
+    module = sys.modules[find_script.__module__]
+    monkeypatch.setattr(module, '__file__', str(tmp_path / 'cpm_plugin' / 'mmpose' / 'm.py'))
+    assert find_script('tools/demo.py') == own
+    assert find_script('tools/train.py').samefile(PACKAGE / '.mim' / 'tools' / 'train.py')
+
+
 def test_script_of_the_user(tmp_path):
     own = touch(tmp_path / 'own.py')
     assert find_script(str(own)) == own
