@@ -33,7 +33,7 @@ def main() -> int:
     )
     parser.add_argument('models', nargs='+', help='LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
     parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/compare'))
-    parser.add_argument('--metric', default='PCK@0.2', help='of the drawing (PCK@0.2)')
+    parser.add_argument('--metric', help="of the drawing; default: the first model's first")
     parser.add_argument('--device', default='cpu', help='cpu or cuda, for the timing')
     parser.add_argument('--batch-size', type=int, default=8, help='of the timing (8)')
     parser.add_argument('--runs', type=int, default=5, help='of the timing (5); the median counts')
@@ -50,15 +50,19 @@ def main() -> int:
             ((label, (config, checkpoint)),) = models.items()
             measure_one(label, config, checkpoint, args)
             return 0
-        rows = {label: measure_apart(label, args) for label in track(models, description='tests')}
-        figure = comparison.draw(rows, args.metric, device_name(args.device))
+        rows: dict[str, dict[str, float]] = {}
+        args.out_dir.mkdir(parents=True, exist_ok=True)
+        for label in track(models, description='tests'):
+            rows[label] = measure_apart(label, args)
+            # after each, so that nothing is lost if the next one fails
+            (args.out_dir / 'compare.md').write_text(comparison.as_markdown(rows))
+            (args.out_dir / 'compare.csv').write_text(comparison.as_csv(rows))
+        metric = args.metric or next(iter(rows[next(iter(models))]))
+        figure = comparison.draw(rows, metric, device_name(args.device))
+        figure.savefig(args.out_dir / 'compare.png', dpi=120)
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    args.out_dir.mkdir(parents=True, exist_ok=True)
-    (args.out_dir / 'compare.md').write_text(comparison.as_markdown(rows))
-    (args.out_dir / 'compare.csv').write_text(comparison.as_csv(rows))
-    figure.savefig(args.out_dir / 'compare.png', dpi=120)
     print(comparison.as_markdown(rows))
     print(f'{device_name(args.device)}, batches of {args.batch_size}, torch {torch.__version__}')
     print(args.out_dir)
@@ -115,7 +119,7 @@ def measure_one(label: str, config: Path, checkpoint: Path, args: argparse.Names
 
 def device_name(device: str) -> str:
     if device.startswith('cuda'):
-        return torch.cuda.get_device_name()
+        return torch.cuda.get_device_name(device)
     models = [
         line.partition(':')[2].strip()
         for line in Path('/proc/cpuinfo').read_text().splitlines()

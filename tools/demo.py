@@ -28,11 +28,10 @@ from cpm_plugin.mmpose import compat
 
 compat.apply()
 
-import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from rich.progress import track  # noqa: E402
 
-from cpm_plugin.mmpose import demo  # noqa: E402
+from cpm_plugin.mmpose import demo, media  # noqa: E402
 from cpm_plugin.mmpose.zoo import pose2d  # noqa: E402
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
@@ -62,9 +61,10 @@ def main() -> int:
     if (args.config is None) != (args.weights is None):
         parser.error('--config and --weights go together')
     try:
-        files = demo.inputs_of(args.input)
+        files = media.inputs_of(args.input)
         boxes = demo.parse_boxes(args.boxes)
         check_names(boxes, files)
+        media.check_outputs(files, args.out_dir, [Path(given) for given in args.boxes])
         model = build(args)
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
@@ -72,10 +72,12 @@ def main() -> int:
 
     args.out_dir.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for path in track(files, description='poses', disable=len(files) == 1):
+    # one bar at a time: a video has its own
+    several = not any(path.suffix.lower() in media.VIDEOS for path in files) and len(files) > 1
+    for path in track(files, description='poses', disable=not several):
         people = boxes.get(path.name, boxes.get(''))
         try:
-            if path.suffix.lower() in demo.VIDEOS:
+            if path.suffix.lower() in media.VIDEOS:
                 show_video(model, path, people, args)
             else:
                 show_picture(model, path, people, args)
@@ -105,7 +107,7 @@ def build(args: argparse.Namespace) -> object:
 
 
 def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
-    picture = demo.read_picture(path)
+    picture = media.read_picture(path)
     if boxes is None:
         boxes, people = demo.find_people(model, picture)
     elif len(boxes):
@@ -113,8 +115,8 @@ def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Nam
     else:
         raise ValueError(f'--boxes has no box for {path.name}')
     drawn = demo.draw_poses(picture, people, model.dataset_meta, args.threshold)
-    written = [args.out_dir / path.name]
-    cv2.imwrite(str(written[0]), drawn)
+    written = [args.out_dir / media.drawing_name(path)]
+    media.write_picture(written[0], drawn)
     if args.stages:
         for number, box in enumerate(boxes, start=1):
             suffix = '_stages.png' if len(boxes) == 1 else f'_stages_{number}.png'
@@ -129,7 +131,7 @@ def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Nam
 def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
     if boxes is not None and not len(boxes):
         raise ValueError(f'--boxes has no box for {path.name}')
-    video = demo.Video(path)
+    video = media.Video(path)
     found = []
 
     def frames() -> Iterator[np.ndarray]:
@@ -142,12 +144,17 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
             found.append({'frame_id': number, 'instances': demo.as_json(people)})
             yield demo.draw_poses(frame, people, model.dataset_meta, args.threshold)
 
-    out = args.out_dir / f'{path.stem}.mp4'
+    out = args.out_dir / media.drawing_name(path)
     video.write(out, frames())
     print(out)
     if args.json:
         (args.out_dir / f'{path.stem}.json').write_text(json.dumps(found, indent=2) + '\n')
         print(args.out_dir / f'{path.stem}.json')
+    if video.missing:
+        raise ValueError(
+            f'{path} is cut short: {video.missing} of {len(video)} frames could not be read; the '
+            'others are in the output'
+        )
 
 
 if __name__ == '__main__':

@@ -73,14 +73,14 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def list_models(*, pretrained: bool | str | Path = False) -> list[str]:
+def list_models(*, pretrained: bool | str | Path | None = False) -> list[str]:
     """Names that :func:`create_model` takes.
 
     Args:
         pretrained: True: those whose trained weights are in the package; a folder: in that
             zoo (:mod:`cpm_plugin.core.zoo`).
     """
-    if pretrained is False:
+    if not pretrained:
         return sorted(MODELS)
     return sorted(name for name in read_index(_zoo(pretrained)) if name in MODELS)
 
@@ -92,7 +92,7 @@ def _zoo(pretrained: bool | str | Path) -> str | Path | None:
 def create_model(
     name: str,
     *,
-    pretrained: bool | str | Path = False,
+    pretrained: bool | str | Path | None = False,
     checkpoint: str | Path | None = None,
     **overrides: Any,
 ) -> ConvolutionalPoseMachine:
@@ -125,7 +125,7 @@ def create_model(
     own = MODELS[name].get('num_keypoints', default)
     if 'joints' not in overrides and arguments.get('num_keypoints', default) != own:
         arguments['joints'] = None
-    if pretrained is not False:
+    if pretrained:
         if checkpoint is not None:
             raise ValueError(
                 f'pretrained={pretrained!r} and checkpoint={str(checkpoint)!r}: give one of them'

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,26 @@ INDEX = 'index.json'
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """A line of the index, see :mod:`cpm_plugin.core.zoo`."""
+    """A line of the index, see :mod:`cpm_plugin.core.zoo`.
+
+    Raises:
+        ValueError: for a file that is not a name alone, or no sha256.
+    """
 
     file: str
     sha256: str
     config: str
     licence: str
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        texts = (self.file, self.sha256, self.config, self.licence, self.url or '')
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f'all of an entry must be text: {texts}')
+        if not self.file or Path(self.file).name != self.file:
+            raise ValueError(f'file {self.file!r} must be a name without a folder')
+        if not re.fullmatch('[0-9a-f]{64}', self.sha256):
+            raise ValueError(f'sha256 {self.sha256!r} must be 64 hexadecimal digits')
 
 
 def read_index(zoo: str | Path | None = None) -> dict[str, ZooEntry]:
@@ -50,7 +64,7 @@ def read_index(zoo: str | Path | None = None) -> dict[str, ZooEntry]:
             f'no zoo of weights: {path} cannot be read ({error.strerror}); give a folder that '
             'tools/publish_model.py has written'
         ) from error
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f'{path} is no index of weights: {error}') from error
 
 
@@ -95,8 +109,8 @@ def weights_file(name: str, zoo: str | Path | None = None) -> Path:
     if cached.is_file():
         _check(cached, entry, 'remove it, and it is downloaded again')
         return cached
-    cached.parent.mkdir(parents=True, exist_ok=True)
     try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(entry.url, str(cached), hash_prefix=entry.sha256)
     except Exception as error:  # whatever the network, or the checksum, makes of it
         raise ValueError(

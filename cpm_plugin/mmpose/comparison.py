@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..core.inference import optimize_for_inference
 from ..core.large_conv import LargeKernelConv2d, set_conv_method
 from ..core.layers import ConvBlock
-from .zoo import metrics_of
+from .metafile import table_row
+from .metrics import metrics_of, torso_threshold
 
 COSTS = ('M parameters', 'G multiply-adds', 'pictures/s', 'peak MB')
 
@@ -41,14 +42,14 @@ def evaluate(
         convolutions for a picture; pictures a second through the network alone, without flip test,
         in batches of batch_size, the median of runs, after ``optimize_for_inference`` where there
         is something of ours; the peak memory of this process until then (CPU) or of the allocator
-        (GPU).
+        while it was timed (GPU).
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(options))
     cfg.work_dir = str(work_dir)
     cfg.load_from = str(checkpoint)
     runner = Runner.from_cfg(cfg)
-    row: dict[str, float] = metrics_of(runner.test())
+    row = metrics_of(runner.test(), torso_threshold(cfg))
     model = runner.model.eval()
     width, height = cfg.model.head.decoder.input_size
     picture = torch.rand(1, 3, height, width) - 0.5
@@ -85,14 +86,16 @@ def pictures_per_second(
     if any(isinstance(layer, ConvBlock) for layer in model.modules()):
         model = optimize_for_inference(model)
     batch = picture.repeat(batch_size, 1, 1, 1)
+    if batch.is_cuda:
+        torch.cuda.reset_peak_memory_stats(batch.device)
     seconds = []
     for _ in range(runs + 1):
         if batch.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(batch.device)
         start = time.perf_counter()
         model(batch, None, mode='tensor')
         if batch.is_cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(batch.device)
         seconds.append(time.perf_counter() - start)
     return batch_size / statistics.median(seconds[1:])
 
@@ -100,7 +103,7 @@ def pictures_per_second(
 def peak_megabytes(device: str) -> float:
     """The most memory that was in use at a time, of this process or on the GPU."""
     if device.startswith('cuda'):
-        return torch.cuda.max_memory_allocated() / 2**20
+        return torch.cuda.max_memory_allocated(device) / 2**20
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -127,15 +130,15 @@ def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
     """The same as a table; the best figure of each column in bold."""
     columns = columns_of(rows.values())
     best = {column: _best(column, [row.get(column) for row in rows.values()]) for column in columns}
-    lines = [f'| model | {" | ".join(columns)} |', '|' + ' --- |' * (len(columns) + 1)]
+    lines = [table_row(['model', *columns]), '|' + ' --- |' * (len(columns) + 1)]
     for label, row in rows.items():
         cells = []
         for column in columns:
             value = row.get(column)
-            cell = '' if value is None else f'{value:g}' if column in COSTS else f'{value:.2f}'
+            cell = '' if value is None else f'{value:g}'
             bold = len(rows) > 1 and value is not None and value == best[column]
             cells.append(f'**{cell}**' if bold else cell)
-        lines.append(f'| {label} | {" | ".join(cells)} |')
+        lines.append(table_row([label, *cells]))
     return '\n'.join(lines) + '\n'
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
@@ -18,14 +17,11 @@ from mmpose.structures import PoseDataSample, merge_data_samples, split_instance
 from torch import nn
 
 from ..core.inference import optimize_for_inference
-from .person_search import box_of_joints, find_person
+from .person_search import box_around, find_person
 from .stages import person_figure
 
 # A mean belief below which the person of the frame before is looked for in the whole picture.
 _LOST = 0.15
-
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
 
 
 def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> nn.Module:
@@ -33,25 +29,6 @@ def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> 
     model = init_model(str(config), str(weights), device=device)
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
     return optimize_for_inference(model, inplace=True)
-
-
-def inputs_of(path: Path) -> list[Path]:
-    """A picture or a video by itself; of a folder its pictures and videos, by name.
-
-    Raises:
-        ValueError: naming the path, if it is neither or there are none in it.
-    """
-    kinds = (*PICTURES, *VIDEOS)
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds)
-        if not found:
-            raise ValueError(f'no pictures or videos in {path}; kinds are {", ".join(kinds)}')
-        return found
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file or folder')
-    if path.suffix.lower() not in kinds:
-        raise ValueError(f'{path} is no picture or video by its name; kinds: {", ".join(kinds)}')
-    return [path]
 
 
 def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
@@ -86,6 +63,8 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
 def _boxes(name: str, boxes: Any) -> np.ndarray:
     try:
         array = np.array(boxes, dtype=np.float32).reshape(len(boxes), 4)
+        if not np.isfinite(array).all():
+            raise ValueError('not finite')
         if not (array[:, 2:] > array[:, :2]).all():
             raise ValueError('x2 must be larger than x1, y2 than y1')
     except (TypeError, ValueError) as error:
@@ -164,7 +143,7 @@ def find_people(model: nn.Module, picture: np.ndarray, before: np.ndarray | None
     if before is not None:
         found = look(before)
         if found.keypoint_scores.mean() >= _LOST:
-            box = box_of_joints(found.keypoints[0], found.keypoint_scores[0])[None]
+            box = box_around(found.keypoints[0], found.keypoint_scores[0])[None]
             return box, predict(model, picture, box)
     box = find_person(look, width, height)[None]
     return box, predict(model, picture, box)
@@ -205,49 +184,3 @@ def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
 def stages_figure(model: nn.Module, picture: np.ndarray, box: np.ndarray) -> Any:
     """The belief maps of each stage for the person in a box, a matplotlib figure."""
     return person_figure(model, crops_of(model, picture, box[None]), model.dataset_meta)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) BGR. Raises ValueError, naming the file, if it cannot be read."""
-    try:
-        picture = mmcv.imread(path)
-    except Exception as error:
-        raise ValueError(f'{path} cannot be read as a picture: {error}') from error
-    if picture is None:
-        raise ValueError(f'{path} cannot be read as a picture: it is broken or something else')
-    return picture
-
-
-class Video:
-    """Frames of a video, (H, W, 3) BGR, and what is needed to write another one like it.
-
-    Raises:
-        ValueError: naming the file, if there is nothing to read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.reader = mmcv.VideoReader(str(path))
-        if not len(self.reader):
-            raise ValueError(f'{path} cannot be read as a video: OpenCV finds no frame in it')
-
-    def __len__(self) -> int:
-        return len(self.reader)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for frame in self.reader:
-            if frame is not None:  # the header promised more
-                yield frame
-
-    def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
-        """Write frames of the same size and rate, MPEG-4."""
-        size = (self.reader.width, self.reader.height)
-        writer = cv2.VideoWriter(
-            str(path), cv2.VideoWriter_fourcc(*'mp4v'), self.reader.fps or 25, size
-        )
-        if not writer.isOpened():
-            raise ValueError(f'{path} cannot be written: this OpenCV has no MPEG-4 encoder for it')
-        try:
-            for frame in frames:
-                writer.write(frame)
-        finally:
-            writer.release()

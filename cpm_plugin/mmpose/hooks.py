@@ -74,6 +74,13 @@ class BeliefMapHook(Hook):
         self.interval = interval
         self.num_people = num_people
 
+    def before_train(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not isinstance(model.head, CPMStageHead):  # on all ranks, before any waits for another
+            raise ValueError(
+                f'BeliefMapHook needs a CPMStageHead, the model has {type(model.head).__name__}'
+            )
+
     @master_only
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -81,10 +88,6 @@ class BeliefMapHook(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not isinstance(model.head, CPMStageHead):
-            raise ValueError(
-                f'BeliefMapHook needs a CPMStageHead, the model has {type(model.head).__name__}'
-            )
         few = {key: data_batch[key][: self.num_people] for key in ('inputs', 'data_samples')}
         model.eval()
         with torch.no_grad():

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .datasets import box_of_joints
+
 # Sides of the windows, in parts of the longer side of the picture; and from one to the next, in
 # parts of the window. Chosen by eye, on a few pictures.
 _SIDES = (1.0, 0.7, 0.5, 0.35)
@@ -44,17 +46,16 @@ def _starts(length: int, side: float) -> np.ndarray:
     return np.linspace(0, length - side, count)
 
 
-def box_of_joints(keypoints: np.ndarray, scores: np.ndarray, share: float = 0.5) -> np.ndarray:
-    """The box around joints, with a margin: (4,).
+def box_around(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The box around joints, with a margin: (4,), x1, y1, x2, y2.
 
     Args:
         keypoints: (K, 2) in pixels.
-        scores: (K,); joints below share x the median score are left out.
+        scores: (K,); joints below half of the median are left out.
     """
-    sure = keypoints[scores >= share * np.median(scores)]
-    low, high = sure.min(axis=0), sure.max(axis=0)
-    margin = _MARGIN * max(*(high - low), 1.0)
-    return np.concatenate([low - margin, high + margin]).astype(np.float32)
+    scores = np.nan_to_num(scores).clip(0)  # beliefs are not rectified
+    sure = scores >= 0.5 * np.median(scores)
+    return box_of_joints(keypoints, sure, _MARGIN)
 
 
 def find_person(
@@ -72,7 +73,7 @@ def find_person(
     best = int(found.keypoint_scores.mean(axis=1).argmax())
     keypoints, scores = found.keypoints[best], found.keypoint_scores[best]
     for _ in range(looks):
-        box = box_of_joints(keypoints, scores)
+        box = box_around(keypoints, scores)
         found = predict(box[None])
         keypoints, scores = found.keypoints[0], found.keypoint_scores[0]
-    return box_of_joints(keypoints, scores)
+    return box_around(keypoints, scores)

@@ -9,17 +9,18 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.checkpoints import read_checkpoint, write_checkpoint
 from ..core.models import MODELS, create_model
 from ..core.zoo import INDEX, ZooEntry, file_sha256, read_index
-from .zoo import metrics_of, read_metafile, write_metafile, write_text
+from .metafile import add_model, read_metafile
+from .metrics import metrics_of, torso_threshold
+from .zoo import in_project, write_text
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def publish(
     """Write ``<config>-<first 8 digits of sha256>_<date>.pth`` into ``zoo``, and enter it in its
     index, the metafile and the table. Nothing that is there is overwritten.
 
+    A config that is not of this project is copied into the zoo, its bases joined.
+
     Args:
         metafile: by default ``cpm_<folder>.yml`` in the config's folder.
         half: convolutions' weights in float16; the rest, a hundredth of the file, in float32.
@@ -69,83 +72,107 @@ def publish(
         The file of weights.
 
     Raises:
-        ValueError: naming what is wrong with the arguments, before anything is written.
+        ValueError: naming what is wrong with the arguments or the files; then nothing has been
+            written.
     """
     for path in (what.config, what.checkpoint, what.results):
         if not path.is_file():
             raise ValueError(f'{path}: no such file')
     metafile = metafile or what.config.parent / f'cpm_{what.config.parent.name}.yml'
     content = read_metafile(metafile)
-    entries = read_index(zoo) if (zoo / INDEX).exists() else {}
+    index = read_index(zoo) if (zoo / INDEX).exists() else {}
     title = what.config.stem
-    if what.name in entries:
+    if what.name in index:
         raise ValueError(
             f'{zoo / INDEX} has a {what.name!r}; take its entry and file away first, or give '
             'another name'
         )
     if any(model['Name'] == title for model in content['Models']):
         raise ValueError(f'{metafile} has a {title!r}; take its entry away first')
-    results = _read_results(what.results)
-    state = published_state(what.checkpoint, half=half, averaged=averaged)
     config = Config.fromfile(what.config)
-    meta = {
-        'dataset_meta': read_checkpoint(what.checkpoint)[1].get('dataset_meta', {}),
-        'config': _from_root(what.config),
-        'licence': what.licence,
-    }
+    metrics = _read_results(what.results, torso_threshold(config))
+    state = published_state(what.checkpoint, half=half, averaged=averaged)
+    config_name = in_project(what.config) or f'{title}.py'
 
-    zoo.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=zoo, prefix='.publishing') as folder:
+    with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / 'weights.pth'
-        write_checkpoint(part, state, meta)
+        write_checkpoint(part, state, {'config': config_name, 'licence': what.licence})
         model = init_model(config, str(part), device='cpu')  # raises if they do not fit
+        decoder = getattr(model.head, 'decoder', None)
+        if decoder is None:
+            raise ValueError(f'{what.config}: its head has no decoder, so it gives no positions')
         if what.name in MODELS:
-            create_model(what.name, checkpoint=part)
+            _agree(what.name, part, model, decoder.input_size)
         sha256 = file_sha256(part)
-        date = datetime.date.today().strftime('%Y%m%d')
-        target = zoo / f'{title}-{sha256[:8]}_{date}.pth'
+        weights = part.read_bytes()
+        joined = config.pretty_text
+
+    date = datetime.date.today().strftime('%Y%m%d')
+    target = zoo / f'{title}-{sha256[:8]}_{date}.pth'
+    index[what.name] = ZooEntry(
+        file=target.name,
+        sha256=sha256,
+        config=config_name,
+        licence=what.licence,
+        url=None if what.url is None else f'{what.url.rstrip("/")}/{target.name}',
+    )
+    entry = {
+        'Name': title,
+        'Alias': what.name,
+        'Config': config_name,
+        'In Collection': content['Collections'][0]['Name'],
+        'Metadata': {
+            'Architecture': [type(model.backbone).__name__, type(model.head).__name__],
+            'Training Data': what.training_data,
+            'Input Size': '{}x{}'.format(*decoder.input_size),
+            'Parameters': sum(p.numel() for p in model.parameters()),
+            'Training': what.training,
+            'Licence': what.licence,
+            'SHA256': sha256,
+        },
+        'Results': [{'Task': 'Body 2D Keypoint', 'Dataset': what.dataset, 'Metrics': metrics}],
+        'Weights': index[what.name].url or target.name,
+    }
+    texts = add_model(metafile, content, entry)
+    lines = {name: asdict(entry) for name, entry in sorted(index.items())}
+    texts[zoo / INDEX] = json.dumps(lines, indent=2) + '\n'
+    if not in_project(what.config):
+        if (zoo / config_name).exists():
+            raise ValueError(f'{zoo / config_name} exists; take it away first')
+        texts[zoo / config_name] = joined
+    _write_new(target, weights)
+    for path, text in texts.items():
+        write_text(path, text)
+    return target
+
+
+def _write_new(target: Path, content: bytes) -> None:
+    """All of a file or nothing; raises ValueError if it exists."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publishing') as folder:
+        part = Path(folder) / target.name
+        part.write_bytes(content)
         try:
             os.link(part, target)
         except FileExistsError as error:
             raise ValueError(f'{target} exists; take it away first') from error
 
-    url = None if what.url is None else f'{what.url.rstrip("/")}/{target.name}'
-    entries[what.name] = ZooEntry(
-        file=target.name,
-        sha256=sha256,
-        config=_from_root(what.config),
-        licence=what.licence,
-        url=url,
-    )
-    content['Models'].append(
-        {
-            'Name': title,
-            'Alias': what.name,
-            'Config': _from_root(what.config),
-            'In Collection': content['Collections'][0]['Name'],
-            'Metadata': {
-                'Architecture': [model.backbone.__class__.__name__, model.head.__class__.__name__],
-                'Training Data': what.training_data,
-                'Input Size': '{}x{}'.format(*model.head.decoder.input_size),
-                'Parameters': sum(p.numel() for p in model.parameters()),
-                'Training': what.training,
-                'Licence': what.licence,
-                'SHA256': sha256,
-            },
-            'Results': [
-                {
-                    'Task': 'Body 2D Keypoint',
-                    'Dataset': what.dataset,
-                    'Metrics': metrics_of(results),
-                }
-            ],
-            'Weights': url or target.name,
-        }
-    )
-    index = {key: asdict(entry) for key, entry in sorted(entries.items())}
-    write_text(zoo / INDEX, json.dumps(index, indent=2) + '\n')
-    write_metafile(metafile, content)
-    return target
+
+@torch.no_grad()
+def _agree(name: str, weights: Path, model: nn.Module, input_size: tuple[int, int]) -> None:
+    """Raise ValueError unless ``create_model`` makes the same function of the weights."""
+    width, height = input_size
+    picture = torch.rand(1, 3, height, width) - 0.5
+    expected = model.head(model.backbone(picture))
+    found = create_model(name, checkpoint=weights).eval()(picture)
+    largest = max(float(beliefs.abs().max()) for beliefs in expected)
+    if len(found) != len(expected) or any(
+        float((one - other).abs().max()) > 1e-4 * largest for one, other in zip(found, expected)
+    ):
+        raise ValueError(
+            f"create_model({name!r}) gives other beliefs with these weights than the config's "
+            'model; give a name that is not in cpm_plugin.list_models()'
+        )
 
 
 def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tensor]:
@@ -169,22 +196,14 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
     }
 
 
-def _read_results(path: Path) -> Mapping[str, float]:
+def _read_results(path: Path, threshold: float) -> Mapping[str, float]:
     try:
-        results: Any = json.loads(path.read_text())
-        if not metrics_of(results):
+        metrics = metrics_of(json.loads(path.read_text()), threshold)
+        if not metrics:
             raise ValueError('no metric in it')
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} has no results of a test: {error}; give the JSON file that tools/test.py '
             'writes into its work directory'
         ) from error
-    return results
-
-
-def _from_root(config: Path) -> str:
-    """A config's path from the folder that ``configs`` is in, if it is in one."""
-    parts = config.resolve().parts
-    if 'configs' not in parts:
-        return str(config.resolve())
-    return '/'.join(parts[len(parts) - 1 - parts[::-1].index('configs') :])
+    return metrics

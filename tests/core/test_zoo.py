@@ -46,6 +46,7 @@ def test_a_model_by_name_has_the_weights_of_the_file(zoo):
     assert all(torch.equal(value, saved[key]) for key, value in model.state_dict().items())
     assert cpm_plugin.list_models(pretrained=zoo) == [NAME]
     assert cpm_plugin.list_models(pretrained=str(zoo)) == [NAME]
+    assert cpm_plugin.list_models(pretrained=None) == cpm_plugin.list_models()
 
 
 def test_a_changed_file_is_refused_and_kept(zoo):
@@ -78,6 +79,14 @@ def test_a_download_with_another_sum_leaves_nothing(zoo, tmp_path):
     assert list((tmp_path / 'hub' / 'checkpoints').iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_made_is_told(zoo, tmp_path):
+    (zoo / 'slim.pth').rename(tmp_path / 'gone.pth')
+    write_index(zoo, sha256='0' * 64, url=(tmp_path / 'gone.pth').as_uri())
+    (tmp_path / 'hub').write_text('a file in its place')
+    with pytest.raises(ValueError, match='could not be had'):
+        weights_file(NAME, zoo)
+
+
 def test_what_cannot_be_had_says_why(zoo, tmp_path):
     with pytest.raises(
         ValueError, match=r"no trained weights of 'cpm_6s' in .*; there are: cpm_sl"
@@ -94,6 +103,15 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path):
     (zoo / 'index.json').write_text('[1]')
     with pytest.raises(ValueError, match='is no index of weights'):
         read_index(zoo)
+    for changes, message in (
+        (dict(sha256=''), "sha256 '' must be 64 hexadecimal digits"),
+        (dict(file='../slim.pth'), 'must be a name without a folder'),
+        (dict(file=1), 'must be text'),
+        (dict(sha='0' * 64), 'unexpected keyword'),
+    ):
+        write_index(zoo, **{'sha256': '0' * 64, **changes})
+        with pytest.raises(ValueError, match=f'is no index of weights: .*{message}'):
+            read_index(zoo)
     with pytest.raises(ValueError, match='give one of them'):
         cpm_plugin.create_model(NAME, pretrained=True, checkpoint='x.pth')
     with pytest.raises(ValueError, match='does not fit the model'):

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -87,47 +86,13 @@ def test_boxes_by_themselves_and_of_a_file(tmp_path):
         (['1,2,3'], 'a box is x1,y1,x2,y2'),
         (['5,0,1,9'], 'x2 must be larger than x1'),
         (['a,b,c,d'], 'a box is x1,y1,x2,y2'),
+        (['1,1,inf,inf'], 'not finite'),
         (['no.json'], 'no.json is no file of boxes'),
     ],
 )
 def test_what_is_no_box(arguments, message):
     with pytest.raises(ValueError, match=message):
         demo.parse_boxes(arguments)
-
-
-def test_inputs_of_folders_and_files(tmp_path):
-    for name in ('b.JPG', 'a.mp4', 'notes.txt'):
-        (tmp_path / name).touch()
-    assert [path.name for path in demo.inputs_of(tmp_path)] == ['a.mp4', 'b.JPG']
-    assert demo.inputs_of(tmp_path / 'a.mp4') == [tmp_path / 'a.mp4']
-    for path, message in (
-        (tmp_path / 'notes.txt', 'is no picture or video by its name'),
-        (tmp_path / 'c.jpg', 'no such file'),
-    ):
-        with pytest.raises(ValueError, match=message):
-            demo.inputs_of(path)
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match='no pictures or videos in'):
-        demo.inputs_of(tmp_path / 'empty')
-    with pytest.raises(ValueError, match=r'b\.JPG cannot be read as a picture'):
-        demo.read_picture(tmp_path / 'b.JPG')
-    with pytest.raises(ValueError, match=r'a\.mp4 cannot be read as a video'):
-        demo.Video(tmp_path / 'a.mp4')
-
-
-def test_a_video_comes_out_as_long_and_as_large(tmp_path):
-    source, out = tmp_path / 'in.avi', tmp_path / 'out.mp4'
-    writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*'MJPG'), 12, (64, 48))
-    for shade in (0, 60, 120, 180, 240):
-        writer.write(np.full((48, 64, 3), shade, np.uint8))
-    writer.release()
-    video = demo.Video(source)
-    assert len(video) == 5
-    video.write(out, (255 - frame for frame in video))
-    again = demo.Video(out)
-    assert (again.reader.width, again.reader.height, again.reader.fps) == (64, 48, 12)
-    shades = [float(frame.mean()) for frame in again]
-    assert shades == pytest.approx([255, 195, 135, 75, 15], abs=6)
 
 
 def test_a_person_is_followed_from_frame_to_frame(model, monkeypatch):

@@ -145,4 +145,4 @@ def test_beliefs_are_drawn_every_so_often(tmp_path):
         HOOKS.build(dict(type='BeliefMapHook', interval=0))
     runner.model = SimpleNamespace(head=nn.Identity())
     with pytest.raises(ValueError, match='needs a CPMStageHead, the model has Identity'):
-        hook.after_train_iter(runner, 1, batch)
+        hook.before_train(runner)

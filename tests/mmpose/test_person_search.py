@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from cpm_plugin.mmpose.person_search import box_of_joints, find_person, windows
+from cpm_plugin.mmpose.person_search import box_around, find_person, windows
 
 
 def test_windows_cover_the_picture_evenly():
@@ -20,11 +20,17 @@ def test_windows_cover_the_picture_evenly():
     assert xs[0] == 0 and xs[-1] == 130 and np.diff(xs).max() <= 35
 
 
-def test_the_box_of_joints_leaves_out_what_is_not_believed():
+def test_the_box_around_leaves_out_what_is_not_believed():
     keypoints = np.array([[10, 20], [30, 60], [20, 40], [500, 500]], float)
     scores = np.array([0.8, 0.9, 0.7, 0.1])
     # 20 x 40, and a tenth of 40 on every side
-    assert box_of_joints(keypoints, scores).tolist() == [6, 16, 34, 64]
+    assert box_around(keypoints, scores).tolist() == [6, 16, 34, 64]
+
+
+def test_joints_that_nobody_believes_in_still_have_a_box():
+    keypoints = np.array([[10, 20], [30, 60]], float)
+    for scores in ([-0.01, -0.01], [np.nan, np.nan], [0.0, 0.0]):
+        assert box_around(keypoints, np.array(scores)).tolist() == [6, 16, 34, 64]
 
 
 def test_the_person_is_where_belief_is_largest():

@@ -192,7 +192,7 @@ def test_published_and_compared(folder, monkeypatch, capsys):
     )
     figures = json.loads(results.read_text())
     assert float(one[1]) == round(figures['torso/PCK'], 2)
-    assert one[1:11] == two[1:11]  # accuracy, parameters, multiply-adds
+    assert one[1:12] == two[1:12]  # accuracy, parameters, multiply-adds
     assert (folder / 'compared' / 'compare.png').read_bytes().startswith(b'\x89PNG')
 
     for model, message in (
@@ -202,8 +202,13 @@ def test_published_and_compared(folder, monkeypatch, capsys):
     ):
         code, error = refusal(monkeypatch, capsys, 'compare.py', model)
         assert code == 1 and message in error, error
-    wrong = run('compare.py', f'a={folder}/authors.py:{folder}/config.pth')
-    assert (
-        wrong.returncode == 1
-        and 'a could not be tested: the checkpoint does not fit' in wrong.stderr
-    )
+    # what was measured before the failure is kept
+    out = folder / 'half'
+    wrong = run(
+        'compare.py', f'one={folder}/config.py:{folder}/config.pth',
+        f'two={folder}/authors.py:{folder}/config.pth', '--runs', 1, '--batch-size', 1,
+        '--out-dir', out,
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert 'two could not be tested: the checkpoint does not fit' in wrong.stderr
+    assert [line[:4] for line in (out / 'compare.csv').read_text().splitlines()] == ['mode', 'one,']
