@@ -1,13 +1,16 @@
 """Training in bfloat16: what runs in it, and what does not."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 import torch
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 import cpm_plugin.mmpose  # noqa: F401
 from cpm_plugin.core.loss import stage_losses
+from cpm_plugin.mmpose import optim
 
 from mmpose.registry import MODELS  # isort: skip
 
@@ -35,6 +38,30 @@ def test_forward_is_in_bfloat16_and_the_update_in_float32():
     assert model.weight.dtype == torch.float32
     assert model.weight.item() == 1 + 2**-10 - 0.5 * 3
     assert model(torch.tensor([[3.0]])).dtype == torch.float32  # outside
+
+
+@pytest.mark.parametrize('fast', [True, False])
+def test_it_warns_once_of_a_cpu_that_is_slow_in_it(monkeypatch, fast):
+    said = []
+    monkeypatch.setattr(optim, '_cpu_has_bfloat16', lambda: fast)
+    monkeypatch.setattr(optim, 'print_log', lambda text, **kwargs: said.append(text))
+    model = nn.Linear(1, 1)
+    wrapper = _wrapper(model)
+    for _ in range(2):
+        with wrapper.optim_context(model):
+            pass
+    assert [text.split()[-1] for text in said] == (
+        [] if fast else ['optim_wrapper.type=OptimWrapper']
+    )
+
+
+def test_whether_this_cpu_is_fast_in_it_is_known():
+    instructions = Path('/proc/cpuinfo').read_text().split()
+    if 'avx2' not in instructions:
+        pytest.skip('not an x86 processor of today')
+    assert optim._cpu_has_bfloat16() == (
+        {'avx512bw', 'avx512vl', 'avx512dq'} <= {*instructions} or 'avx_ne_convert' in instructions
+    )
 
 
 class _Distributed(nn.Linear):
