@@ -34,7 +34,7 @@ from rich.progress import track  # noqa: E402
 from cpm_plugin.mmpose import demo, media  # noqa: E402
 from cpm_plugin.mmpose.zoo import pose2d  # noqa: E402
 
-DEFAULT_MODEL = 'cpm_lite0_3s'
+DEFAULT_MODEL = 'cpm_slim_3s'
 
 
 def main() -> int:

@@ -133,3 +133,9 @@ def test_the_packages_weights(name):
         trained, untrained = (m(image)[-1] for m in (model, fresh))
     # belief 0 everywhere but at the joints; the background channel 1
     assert float(trained[:, -1].mean()) > 0.5 > float(untrained.abs().max())
+
+
+def test_there_are_packaged_weights():
+    assert cpm_plugin.list_models(pretrained=True) == ['cpm_lite0_3s', 'cpm_slim_3s']
+    files = {path.name for path in PACKAGED.glob('*.pth')}
+    assert files == {entry.file for entry in read_index().values()}
