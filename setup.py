@@ -11,7 +11,9 @@ from setuptools.command.build_py import build_py
 class BuildWithMim(build_py):
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
+        if getattr(
+            self, 'editable_mode', False
+        ):  # setuptools before 64, which mim installs, has it not
             return  # they are beside the package
         target = Path(self.build_lib) / 'cpm_plugin' / '.mim'
         shutil.rmtree(target, ignore_errors=True)
