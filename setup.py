@@ -11,9 +11,8 @@ from setuptools.command.build_py import build_py
 class BuildWithMim(build_py):
     def run(self) -> None:
         super().run()
-        if getattr(
-            self, 'editable_mode', False
-        ):  # setuptools before 64, which mim installs, has it not
+        # setuptools before 64, which mim installs, has no editable_mode
+        if getattr(self, 'editable_mode', False):
             return  # they are beside the package
         target = Path(self.build_lib) / 'cpm_plugin' / '.mim'
         shutil.rmtree(target, ignore_errors=True)
