@@ -1,6 +1,10 @@
-# Shorter and smaller, for machines without bfloat16 instructions: about 40 minutes on two CPU
-# cores, in float32.
-_base_ = 'td-hm_cpm-lite0-3s_1xb32-16e_lspet-192x192.py'
+# The stages on a small network trained on ImageNet, for small machines: about 40 minutes on two
+# CPU cores, in float32. On processors with bfloat16 instructions,
+# optim_wrapper.type=Bfloat16OptimWrapper is faster.
+_base_ = [
+    '../../../_base_/models/cpm-lite0-3s.py', '../../../_base_/datasets/lspet.py',
+    '../../../_base_/schedules/adam-cosine-100e.py'
+]
 
 codec = dict(
     type='CPMHeatmap',
@@ -19,7 +23,7 @@ val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 
 train_cfg = dict(max_epochs=6, val_interval=3)
-optim_wrapper = dict(type='OptimWrapper')
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),  # warm-up
     dict(
@@ -30,3 +34,8 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True)
 ]
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(
+        interval=1, max_keep_ckpts=2, save_best='torso/PCK', rule='greater'))
+custom_hooks = [dict(type='ChannelsLastHook'), dict(type='SyncBuffersHook')]
