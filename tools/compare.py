@@ -22,9 +22,8 @@ import torch
 from mmengine.config import DictAction
 from rich.progress import track
 
-from cpm_plugin.core.models import list_models
 from cpm_plugin.mmpose import comparison
-from cpm_plugin.mmpose.zoo import pose2d
+from cpm_plugin.mmpose.zoo import pose2d, write_text
 
 
 def main() -> int:
@@ -55,12 +54,12 @@ def main() -> int:
         for label in track(models, description='tests'):
             rows[label] = measure_apart(label, args)
             # after each, so that nothing is lost if the next one fails
-            (args.out_dir / 'compare.md').write_text(comparison.as_markdown(rows))
-            (args.out_dir / 'compare.csv').write_text(comparison.as_csv(rows))
-        metric = args.metric or next(iter(rows[next(iter(models))]))
-        figure = comparison.draw(rows, metric, device_name(args.device))
+            write_text(args.out_dir / 'compare.md', comparison.as_markdown(rows))
+            write_text(args.out_dir / 'compare.csv', comparison.as_csv(rows))
+            metric = args.metric or next(iter(rows[next(iter(models))]))
+            figure = comparison.draw(rows, metric, device_name(args.device))
         figure.savefig(args.out_dir / 'compare.png', dpi=120)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print(comparison.as_markdown(rows))
@@ -75,12 +74,10 @@ def parse(model: str) -> tuple[str, tuple[Path, Path]]:
         raise ValueError(f'{model}: a model is LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
     config, colon, checkpoint = what.rpartition(':')
     if not colon:
-        if what not in list_models(pretrained=True):
-            raise ValueError(
-                f'{model}: {what!r} is no published model; there are: '
-                f'{", ".join(list_models(pretrained=True))}. For others give CONFIG:CHECKPOINT'
-            )
-        found = pose2d(what)
+        try:
+            found = pose2d(what)
+        except ValueError as error:
+            raise ValueError(f'{model}: {error}. For others give CONFIG:CHECKPOINT') from error
         return label, (Path(found['pose2d']), Path(found['pose2d_weights']))
     for path in (config, checkpoint):
         if not Path(path).is_file():
@@ -93,7 +90,7 @@ def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
     (model,) = (model for model in args.models if model.partition('=')[0] == label)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / 'figures.json'
-        command = [sys.executable, *sys.argv, '--one', str(out)]
+        command = [sys.executable, sys.argv[0], '--one', str(out), *sys.argv[1:]]
         command = [part for part in command if part not in args.models or part == model]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0 or not out.is_file():

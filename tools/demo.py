@@ -10,7 +10,8 @@ where the people are. --boxes says it, in pixels, of a detector or by hand. With
 windows of several sizes for the one person whom it believes most in, and in a video follows him.
 Written into --out-dir, under the names of the inputs: the picture or video with skeletons; by
 --stages the belief maps of each stage for each person of a picture, NAME_stages.png; by --json
-the positions, as MMPose's inferencer writes them.
+the positions, as MMPose's inferencer writes them. What was there under these names is replaced,
+but never an input.
 
 Other models: --model, one of cpm_plugin.list_models(pretrained=True), or --config and --weights.
 """
@@ -23,16 +24,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from rich.progress import track
+
 from cpm_plugin.core.models import list_models
-from cpm_plugin.mmpose import compat
-
-compat.apply()
-
-import numpy as np  # noqa: E402
-from rich.progress import track  # noqa: E402
-
-from cpm_plugin.mmpose import demo, media  # noqa: E402
-from cpm_plugin.mmpose.zoo import pose2d  # noqa: E402
+from cpm_plugin.mmpose import demo, media
+from cpm_plugin.mmpose.zoo import pose2d, write_text
 
 DEFAULT_MODEL = 'cpm_slim_3s'
 
@@ -43,7 +40,10 @@ def main() -> int:
     )
     parser.add_argument('input', type=Path, help='a picture, a video, or a folder of them')
     parser.add_argument(
-        '--boxes', nargs='+', default=[], help='x1,y1,x2,y2 for each person, or a JSON file'
+        '--boxes',
+        nargs='+',
+        default=[],
+        help="x1,y1,x2,y2 for each person, or a JSON file; with x1 below 0: ' -5,0,60,90'",
     )
     parser.add_argument('--out-dir', type=Path, default=Path('demo_output/poses'))
     parser.add_argument('--stages', action='store_true', help='draw the belief maps of each stage')
@@ -64,13 +64,14 @@ def main() -> int:
         files = media.inputs_of(args.input)
         boxes = demo.parse_boxes(args.boxes)
         check_names(boxes, files)
-        media.check_outputs(files, args.out_dir, [Path(given) for given in args.boxes])
+        taken = [Path(given) for given in args.boxes]
+        media.check_outputs(files, args.out_dir, taken, stages=args.stages)
         model = build(args)
-    except ValueError as error:
+        args.out_dir.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
 
-    args.out_dir.mkdir(parents=True, exist_ok=True)
     failed = 0
     # one bar at a time: a video has its own
     several = not any(path.suffix.lower() in media.VIDEOS for path in files) and len(files) > 1
@@ -119,12 +120,11 @@ def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Nam
     media.write_picture(written[0], drawn)
     if args.stages:
         for number, box in enumerate(boxes, start=1):
-            suffix = '_stages.png' if len(boxes) == 1 else f'_stages_{number}.png'
-            written.append(args.out_dir / (path.stem + suffix))
+            written.append(args.out_dir / media.stages_name(path, number, len(boxes)))
             demo.stages_figure(model, picture, box).savefig(written[-1], dpi=110)
     if args.json:
         written.append(args.out_dir / f'{path.stem}.json')
-        written[-1].write_text(json.dumps(demo.as_json(people), indent=2) + '\n')
+        write_text(written[-1], json.dumps(demo.as_json(people), indent=2) + '\n')
     print('\n'.join(map(str, written)))
 
 
@@ -148,8 +148,9 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
     video.write(out, frames())
     print(out)
     if args.json:
-        (args.out_dir / f'{path.stem}.json').write_text(json.dumps(found, indent=2) + '\n')
-        print(args.out_dir / f'{path.stem}.json')
+        positions = args.out_dir / f'{path.stem}.json'
+        write_text(positions, json.dumps(found, indent=2) + '\n')
+        print(positions)
     if video.missing:
         raise ValueError(
             f'{path} is cut short: {video.missing} of {len(video)} frames could not be read; the '

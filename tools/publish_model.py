@@ -45,7 +45,10 @@ def main() -> int:
     parser.add_argument('--url', help='of the folder that the file will be downloaded from')
     parser.add_argument('--float32', action='store_true', help='convolutions not in float16')
     parser.add_argument(
-        '--without-ema', action='store_true', help="the last weights, not EMAHook's average"
+        '--without-ema',
+        action='store_true',
+        help="the last weights, not EMAHook's average, which is what tools/test.py tests: publish "
+        'into a folder of no matter, test that file, and publish again with its results',
     )
     args = parser.parse_args()
     what = Publication(

@@ -2,8 +2,9 @@
 
     python tools/show_stages.py CONFIG CHECKPOINT [--out stages.png] [--person N]
 
-Runs the config's test set, prints PCK@0.2 of the torso for every stage, and draws, for one
-person of the test set, the belief maps of each stage and the skeleton decoded from them.
+Runs the config's test set, prints the torso's PCK for every stage, at the evaluator's thr or else
+0.2, and draws, for one person of the test set, the belief maps of each stage and the skeleton
+decoded from them.
 Without --person it is the one whose joints the later stages corrected most: an example of
 what they do, not of the average picture. Where a config's evaluator is TorsoPCKAccuracy the last
 row of the table is what tools/test.py prints. All of the test set is run, with --person too; a
@@ -28,7 +29,7 @@ from rich.progress import track  # noqa: E402
 
 from cpm_plugin.core.pck import format_table  # noqa: E402
 from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
-from cpm_plugin.mmpose.metrics import joints_of  # noqa: E402
+from cpm_plugin.mmpose.metrics import joints_of, torso_threshold  # noqa: E402
 from cpm_plugin.mmpose.stages import person_figure, predict_stages  # noqa: E402
 
 
@@ -68,7 +69,8 @@ def main() -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=110)
 
-    print(format_table(predictions.pck(joints)))
+    threshold = torso_threshold(config)
+    print(format_table(predictions.pck(joints, threshold), threshold))
     print(f'\nBelief maps of each stage and skeleton (person {person}): {args.out.resolve()}')
     return 0
 

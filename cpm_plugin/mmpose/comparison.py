@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..core.checkpoints import read_checkpoint
 from ..core.inference import optimize_for_inference
 from ..core.large_conv import LargeKernelConv2d, set_conv_method
 from ..core.layers import ConvBlock
@@ -43,12 +44,19 @@ def evaluate(
         in batches of batch_size, the median of runs, after ``optimize_for_inference`` where there
         is something of ours; the peak memory of this process until then (CPU) or of the allocator
         while it was timed (GPU).
+
+    Raises:
+        ValueError: if the checkpoint does not fit the config.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(options))
     cfg.work_dir = str(work_dir)
     cfg.load_from = str(checkpoint)
     runner = Runner.from_cfg(cfg)
+    try:  # the runner itself would only warn, and test random weights
+        runner.model.load_state_dict(read_checkpoint(checkpoint)[0])
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint} does not fit {config}: {error}') from error
     row = metrics_of(runner.test(), torso_threshold(cfg))
     model = runner.model.eval()
     width, height = cfg.model.head.decoder.input_size

@@ -1,7 +1,9 @@
-"""Pictures and videos of users: read, written, and never written over."""
+"""Pictures and videos of users: read, written, and those that are read never written over."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -32,12 +34,15 @@ def inputs_of(path: Path) -> list[Path]:
     return [path]
 
 
-def check_outputs(files: Sequence[Path], out_dir: Path, taken: Sequence[Path] = ()) -> None:
+def check_outputs(
+    files: Sequence[Path], out_dir: Path, taken: Sequence[Path] = (), *, stages: bool = False
+) -> None:
     """Raise ValueError if two inputs would write the same file, or one would write over an input.
 
     Args:
         files: the inputs; what is made of them has their names, but for the suffix.
         taken: other files that must not be written over.
+        stages: whether there are :func:`stages_name` beside them.
     """
     names: dict[str, Path] = {}
     inputs = {path.resolve() for path in (*files, *taken)}
@@ -48,6 +53,13 @@ def check_outputs(files: Sequence[Path], out_dir: Path, taken: Sequence[Path] = 
                 f'{other.name} and {path.name} would write the same files; show them one at a '
                 'time, with another --out-dir, or rename one'
             )
+        of_stages = re.compile(re.escape(path.stem) + r'_stages(_\d+)?\.png')
+        for other in files if stages else ():
+            if of_stages.fullmatch(drawing_name(other)):
+                raise ValueError(
+                    f'the stages of {path.name} and {other.name} would write the same file; show '
+                    'them one at a time, with another --out-dir, or rename one'
+                )
         for name in (drawing_name(path), f'{path.stem}.json'):
             if (out_dir / name).resolve() in inputs:
                 raise ValueError(
@@ -59,6 +71,11 @@ def check_outputs(files: Sequence[Path], out_dir: Path, taken: Sequence[Path] = 
 def drawing_name(path: Path) -> str:
     """The file that a picture's or video's drawing is written to."""
     return f'{path.stem}.mp4' if path.suffix.lower() in VIDEOS else path.name
+
+
+def stages_name(path: Path, number: int, count: int) -> str:
+    """The file of the stages of a picture's person, 1 to count."""
+    return f'{path.stem}_stages.png' if count == 1 else f'{path.stem}_stages_{number}.png'
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -104,8 +121,6 @@ class Video:
     def __iter__(self) -> Iterator[np.ndarray]:
         count = 0
         for frame in self.reader:
-            if frame is None:
-                break
             yield frame
             count += 1
         self.missing = len(self) - count
@@ -113,7 +128,7 @@ class Video:
     def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
         """Write frames of the same size and rate, MPEG-4, all of them or no file."""
         size = (self.reader.width, self.reader.height)
-        part = path.with_name(f'.{path.stem}.part{path.suffix}')
+        part = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
         writer = cv2.VideoWriter(
             str(part), cv2.VideoWriter_fourcc(*'mp4v'), self.reader.fps or 25, size
         )

@@ -26,8 +26,11 @@ def read_metafile(path: Path) -> dict[str, Any]:
     """A metafile, or an empty one of the collection if there is no such file.
 
     Raises:
-        ValueError: naming the file, if it is no metafile.
+        ValueError: naming the file, if it is no metafile, or one of its models has not what its
+            row of the table needs.
     """
+    if path.suffix not in ('.yml', '.yaml'):
+        raise ValueError(f'{path} is no metafile by its name, which ends in .yml')
     if not path.exists():
         return {'Collections': [COLLECTION], 'Models': []}
     found = _read_yaml(path)
@@ -36,6 +39,13 @@ def read_metafile(path: Path) -> dict[str, Any]:
             raise ValueError(f'{path} is no metafile: it has no list of {key}')
     if not found['Collections']:
         raise ValueError(f'{path} has no collection that a model could belong to')
+    try:
+        render_table(found['Models'])
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path}: a model has not what its row of the table is made of ({error!r}); complete '
+            'it, or give another --metafile'
+        ) from error
     return found
 
 
@@ -73,7 +83,8 @@ def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) 
             if not isinstance(found, dict) or not isinstance(found.get('Import'), list):
                 raise ValueError(f'{index} is no model index: it has no list to Import')
             if relative not in found['Import']:
-                texts[index] = yaml.safe_dump({'Import': sorted([*found['Import'], relative])})
+                imports = {'Import': sorted([*found['Import'], relative])}
+                texts[index] = yaml.safe_dump({**found, **imports}, sort_keys=False)
             break
     return texts
 

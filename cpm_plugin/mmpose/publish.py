@@ -78,7 +78,8 @@ def publish(
     for path in (what.config, what.checkpoint, what.results):
         if not path.is_file():
             raise ValueError(f'{path}: no such file')
-    metafile = metafile or what.config.parent / f'cpm_{what.config.parent.name}.yml'
+    folder = what.config.resolve().parent
+    metafile = metafile or folder / f'cpm_{folder.name}.yml'
     content = read_metafile(metafile)
     index = read_index(zoo) if (zoo / INDEX).exists() else {}
     title = what.config.stem
@@ -88,14 +89,18 @@ def publish(
             'another name'
         )
     if any(model['Name'] == title for model in content['Models']):
-        raise ValueError(f'{metafile} has a {title!r}; take its entry away first')
+        raise ValueError(
+            f'{metafile} has a {title!r}: a config has one entry. Publish with a copy of it by '
+            'another name, or another metafile; or take the entry away first'
+        )
     config = Config.fromfile(what.config)
+    joined = config.pretty_text  # of what was trained: init_model takes parts of it away
     metrics = _read_results(what.results, torso_threshold(config))
     state = published_state(what.checkpoint, half=half, averaged=averaged)
     config_name = in_project(what.config) or f'{title}.py'
 
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / 'weights.pth'
+    with tempfile.TemporaryDirectory() as scratch:
+        part = Path(scratch) / 'weights.pth'
         write_checkpoint(part, state, {'config': config_name, 'licence': what.licence})
         model = init_model(config, str(part), device='cpu')  # raises if they do not fit
         decoder = getattr(model.head, 'decoder', None)
@@ -105,7 +110,6 @@ def publish(
             _agree(what.name, part, model, decoder.input_size)
         sha256 = file_sha256(part)
         weights = part.read_bytes()
-        joined = config.pretty_text
 
     date = datetime.date.today().strftime('%Y%m%d')
     target = zoo / f'{title}-{sha256[:8]}_{date}.pth'
@@ -138,17 +142,38 @@ def publish(
     texts[zoo / INDEX] = json.dumps(lines, indent=2) + '\n'
     if not in_project(what.config):
         if (zoo / config_name).exists():
-            raise ValueError(f'{zoo / config_name} exists; take it away first')
+            raise ValueError(
+                f'{zoo / config_name} exists: it is of another model; publish with a copy of '
+                f'{what.config} by another name'
+            )
         texts[zoo / config_name] = joined
-    _write_new(target, weights)
-    for path, text in texts.items():
-        write_text(path, text)
+    _write_all(target, weights, texts)
     return target
+
+
+def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
+    """A new file and others' new texts, all of them or none; raises ValueError."""
+    before = {path: path.read_text() if path.exists() else None for path in texts}
+    written: list[Path] = []
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(target, content)
+        written.append(target)
+        for path, text in texts.items():
+            write_text(path, text)
+            written.append(path)
+    except OSError as error:
+        for path in written:
+            text = before.get(path)
+            if text is None:
+                path.unlink()
+            else:
+                write_text(path, text)
+        raise ValueError(f'nothing is published, for a file cannot be written: {error}') from error
 
 
 def _write_new(target: Path, content: bytes) -> None:
     """All of a file or nothing; raises ValueError if it exists."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publishing') as folder:
         part = Path(folder) / target.name
         part.write_bytes(content)
@@ -166,8 +191,8 @@ def _agree(name: str, weights: Path, model: nn.Module, input_size: tuple[int, in
     expected = model.head(model.backbone(picture))
     found = create_model(name, checkpoint=weights).eval()(picture)
     largest = max(float(beliefs.abs().max()) for beliefs in expected)
-    if len(found) != len(expected) or any(
-        float((one - other).abs().max()) > 1e-4 * largest for one, other in zip(found, expected)
+    if len(found) != len(expected) or not all(
+        float((one - other).abs().max()) <= 1e-4 * largest for one, other in zip(found, expected)
     ):
         raise ValueError(
             f"create_model({name!r}) gives other beliefs with these weights than the config's "
@@ -179,8 +204,8 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
     """The weights of a checkpoint, read safely, without optimiser and the like.
 
     Raises:
-        ValueError: naming the file, if it cannot be read, or there is no average in it to be
-            left out.
+        ValueError: naming the file, if it cannot be read, there is no average in it to be left
+            out, or a weight is not finite or becomes so by rounding.
     """
     state, _ = read_checkpoint(path)
     if not averaged:
@@ -190,10 +215,17 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
             raise ValueError(f'{path} is not of a training with EMAHook: it has no average')
         last = whole['ema_state_dict']
         state = {key: last[f'module.{key}'] for key in state if f'module.{key}' in last}
-    return {
+    state = {
         key: value.half() if half and value.is_floating_point() and value.ndim > 1 else value
         for key, value in state.items()
     }
+    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise ValueError(
+            f'{path}: {broken[0]} is not finite{" as float16" if half else ""}: the training has '
+            f'diverged{", or --float32 is needed" if half else ""}'
+        )
+    return state
 
 
 def _read_results(path: Path, threshold: float) -> Mapping[str, float]:

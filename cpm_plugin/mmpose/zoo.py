@@ -45,7 +45,7 @@ def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
         MMPoseInferencer(**pose2d('cpm_lite0_3s'), det_model='whole_image', device='cpu')
 
     Args:
-        name: one of ``cpm_plugin.list_models(pretrained=True)``.
+        name: of a published model; the package's are ``cpm_plugin.list_models(pretrained=True)``.
         zoo: the folder of another zoo than the package's (:mod:`cpm_plugin.core.zoo`).
 
     Returns:

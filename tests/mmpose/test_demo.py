@@ -71,8 +71,8 @@ def test_a_figure_has_a_row_a_stage(model):
 
 def test_boxes_by_themselves_and_of_a_file(tmp_path):
     assert demo.parse_boxes([]) == {}
-    given = demo.parse_boxes(['1,2,3,4.5', '0,0,9,9'])
-    assert given[''].tolist() == [[1, 2, 3, 4.5], [0, 0, 9, 9]]
+    given = demo.parse_boxes(['1,2,3,4.5', ' -1,0,9,9'])  # a space, for argparse to take it
+    assert given[''].tolist() == [[1, 2, 3, 4.5], [-1, 0, 9, 9]]
     path = tmp_path / 'boxes.json'
     path.write_text('{"a.jpg": [[1, 2, 3, 4]], "b.jpg": []}')
     named = demo.parse_boxes([str(path)])

@@ -100,7 +100,12 @@ def test_beliefs_are_drawn_every_so_often(tmp_path):
         dict(
             type='TopdownPoseEstimator',
             data_preprocessor=dict(type='PoseDataPreprocessor'),
-            backbone=dict(type='CPMBackbone', channels=4, kernel_size=3),
+            backbone=dict(
+                type='CPMBackbone',
+                channels=4,
+                kernel_size=3,
+                norm_cfg=dict(type='BN'),  # its statistics must stay as they are
+            ),
             head=dict(
                 type='CPMStageHead', in_channels=4, num_keypoints=2, num_stages=2, channels=4
             ),

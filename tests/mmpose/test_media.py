@@ -86,6 +86,12 @@ def test_outputs_never_meet_inputs_or_each_other(tmp_path):
         with pytest.raises(ValueError, match=message):
             media.check_outputs(files, out)
     media.check_outputs(paths('a.avi'), tmp_path)  # a.mp4 is another file
+    files = paths('a.jpg', 'a_stages.jpg', 'a_stages_2.png', 'ab_stages.png')
+    media.check_outputs(files, tmp_path / 'out')
+    media.check_outputs([files[0], files[1], files[3]], tmp_path / 'out', stages=True)
+    assert [media.stages_name(files[0], n, 2) for n in (1, 2)] == ['a_stages_1.png', files[2].name]
+    with pytest.raises(ValueError, match=r'stages of a\.jpg and a_stages_2\.png would write'):
+        media.check_outputs(files, tmp_path / 'out', stages=True)
     with pytest.raises(ValueError, match=r'boxes\.json is an input'):
         media.check_outputs([tmp_path / 'x' / 'boxes.jpg'], tmp_path, paths('boxes.json'))
 

@@ -18,7 +18,7 @@ from cpm_plugin.mmpose.metafile import (
     replace_table,
 )
 from cpm_plugin.mmpose.publish import Publication, publish
-from cpm_plugin.mmpose.zoo import config_file, pose2d
+from cpm_plugin.mmpose.zoo import config_file, pose2d, write_text
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = 'configs/body_2d_keypoint/topdown_heatmap/lspet'
@@ -112,13 +112,65 @@ def test_nothing_is_overwritten(training, tmp_path):
     what, _ = training
     zoo, metafile = tmp_path / 'zoo', tmp_path / 'm.yml'
     publish(what, zoo, metafile=metafile)
-    before = {path: path.read_bytes() for path in (*zoo.iterdir(), metafile)}
+    files = [*zoo.iterdir(), metafile, metafile.with_suffix('.md')]
+    before = {path: path.read_bytes() for path in files}
     with pytest.raises(ValueError, match="has a 'cpm_slim_3s'"):
         publish(what, zoo, metafile=metafile)
+    again = Publication(**{**what.__dict__, 'name': 'again'})
+    with pytest.raises(ValueError, match=r'\.pth exists; take it away first'):
+        publish(again, zoo, metafile=tmp_path / 'another.yml')
+    assert not (tmp_path / 'another.yml').exists()
     with pytest.raises(ValueError, match=rf"m\.yml has a '{SLIM.stem}'"):
         publish(what, tmp_path / 'other', metafile=metafile)
-    assert {path: path.read_bytes() for path in (*zoo.iterdir(), metafile)} == before
+    assert {path: path.read_bytes() for path in files} == before
+    assert sorted(zoo.iterdir()) == sorted(files[:2])
     assert not (tmp_path / 'other').exists()
+
+
+def test_what_cannot_be_written_to_the_end_is_taken_back(training, tmp_path, monkeypatch):
+    what, _ = training
+    zoo, metafile = tmp_path / 'zoo', tmp_path / 'm.yml'
+    publish(what, zoo, metafile=metafile)
+    files = [*zoo.iterdir(), metafile, metafile.with_suffix('.md')]
+    before = {path: path.read_bytes() for path in files}
+    own = tmp_path / 'own.py'
+    own.write_text(f'_base_ = {str(SLIM)!r}\n')
+
+    def full(path, text):
+        if path.name == 'own.py':  # the last
+            raise OSError(28, 'No space left on device', str(path))
+        write_text(path, text)
+
+    monkeypatch.setattr('cpm_plugin.mmpose.publish.write_text', full)
+    with pytest.raises(ValueError, match=r'nothing is published.*No space left'):
+        publish(
+            Publication(**{**what.__dict__, 'name': 'own', 'config': own}), zoo, metafile=metafile
+        )
+    assert {path: path.read_bytes() for path in files} == before
+    assert sorted(zoo.iterdir()) == sorted(files[:2])
+
+
+def test_a_zoo_that_is_a_file(training, tmp_path):
+    what, _ = training
+    (tmp_path / 'zoo').write_text('x')
+    with pytest.raises(ValueError, match='nothing is published, for a file cannot be written'):
+        publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
+    assert not (tmp_path / 'm.yml').exists()
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [(float('nan'), 'is not finite.*diverged'), (1e6, 'is not finite as float16.*--float32 is needed')],
+)
+def test_weights_that_are_not_finite_leave_nothing(training, tmp_path, value, message):
+    what, _ = training
+    checkpoint = torch.load(what.checkpoint, weights_only=True)
+    key = next(key for key, weight in checkpoint['state_dict'].items() if weight.ndim == 4)
+    checkpoint['state_dict'][key].view(-1)[0] = value
+    torch.save(checkpoint, what.checkpoint)
+    with pytest.raises(ValueError, match=f'{key} {message}'):
+        publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
+    assert not (tmp_path / 'zoo').exists() and not (tmp_path / 'm.yml').exists()
 
 
 @pytest.mark.parametrize(
@@ -159,18 +211,29 @@ def test_weights_that_are_another_function_by_name_leave_nothing(training, tmp_p
     assert not (tmp_path / 'zoo').exists() and not (tmp_path / 'm.yml').exists()
 
 
-def test_a_config_of_ones_own_goes_into_the_zoo(training, tmp_path):
+def test_a_config_of_ones_own_goes_into_the_zoo(training, tmp_path, monkeypatch):
     what, _ = training
     path = tmp_path / 'configs' / 'own.py'
     path.parent.mkdir()
-    path.write_text(f'_base_ = {str(SLIM)!r}\nmodel = dict(backbone=dict(pool_padding=1))\n')
-    what = Publication(**{**what.__dict__, 'config': path, 'name': 'own'})
-    weights = publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
+    # MMPose's init_model leaves init_cfg out; a training needs it
+    path.write_text(
+        f'_base_ = {str(SLIM)!r}\n'
+        "model = dict(backbone=dict(pool_padding=1, init_cfg=dict(type='Kaiming', layer='Conv2d')))"
+    )
+    monkeypatch.chdir(path.parent)
+    what = Publication(**{**what.__dict__, 'config': Path('own.py'), 'name': 'own'})
+    weights = publish(what, tmp_path / 'zoo')
+    names = sorted(p.name for p in path.parent.iterdir())
+    assert names == ['cpm_configs.md', 'cpm_configs.yml', 'own.py']
+    again = Publication(**{**what.__dict__, 'name': 'again'})
+    with pytest.raises(ValueError, match=r'own\.py exists: it is of another model'):
+        publish(again, tmp_path / 'zoo', metafile=tmp_path / 'm.yml', half=False)
     path.unlink()
     found = pose2d('own', tmp_path / 'zoo')
     assert found == dict(pose2d=str(tmp_path / 'zoo' / 'own.py'), pose2d_weights=str(weights))
-    assert Config.fromfile(found['pose2d']).model.backbone.pool_padding == 1
-    for written in (tmp_path / 'zoo' / 'index.json', tmp_path / 'm.yml'):
+    backbone = Config.fromfile(found['pose2d']).model.backbone
+    assert (backbone.pool_padding, backbone.init_cfg.type) == (1, 'Kaiming')
+    for written in (tmp_path / 'zoo' / 'index.json', path.parent / 'cpm_configs.yml'):
         assert str(tmp_path) not in written.read_text()
 
 
@@ -180,6 +243,7 @@ def test_a_config_of_ones_own_goes_into_the_zoo(training, tmp_path):
         ('m.yml', 'Models: []', 'it has no list of Collections'),
         ('m.yml', 'Collections: []\nModels: []', 'has no collection'),
         ('m.yml', '{', 'is no YAML'),
+        ('m.yml', 'Collections: [Name: x]\nModels: [Name: y]', "KeyError.'Results'"),
         ('m.md', TABLE_END, 'one is missing'),
         ('model-index.yml', 'Import:', 'is no model index'),
     ],
@@ -196,9 +260,15 @@ def test_files_that_cannot_be_added_to_leave_nothing(training, tmp_path, name, t
 def test_a_metafile_is_entered_in_the_model_index(training, tmp_path):
     what, _ = training
     index = tmp_path / 'model-index.yml'
-    index.write_text('Import: [b.yml]')
+    index.write_text('Models: [Name: x]\nImport: [b.yml]')
     publish(what, tmp_path / 'zoo', metafile=tmp_path / 'a' / 'c.yml')
-    assert yaml.safe_load(index.read_text()) == {'Import': ['a/c.yml', 'b.yml']}
+    found = yaml.safe_load(index.read_text())
+    assert found == {'Models': [{'Name': 'x'}], 'Import': ['a/c.yml', 'b.yml']}
+
+
+def test_a_metafile_that_would_be_its_own_table(tmp_path):
+    with pytest.raises(ValueError, match=r'm\.md is no metafile by its name'):
+        read_metafile(tmp_path / 'm.md')
 
 
 def test_a_table_of_models_with_other_metrics(training, tmp_path):

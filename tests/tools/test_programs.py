@@ -156,15 +156,19 @@ def test_demo_refuses_before_it_writes(folder, monkeypatch, capsys):
         ([folder / 'figures', '--config', folder / 'config.py'], 'go together'),
         ([REPO / 'docs' / 'stages.png', '--model', 'cpm_7s'], "no trained weights of 'cpm_7s'"),
         ([REPO / 'docs' / 'stages.png', '--boxes', '1,2,3'], 'a box is x1,y1,x2,y2'),
+        ([REPO / 'docs' / 'stages.png', '--boxes', ' -1,2,3'], 'a box is x1,y1,x2,y2'),
+        ([REPO / 'docs' / 'stages.png', '--out-dir', folder / 'config.py'], 'File exists'),
     ):
         code, error = refusal(
-            monkeypatch, capsys, 'demo.py', *arguments, '--out-dir', folder / 'refused'
+            monkeypatch, capsys, 'demo.py', '--out-dir', folder / 'refused', *arguments
         )
         assert code == 2 and message in error, error
     assert not (folder / 'refused').exists()
 
 
 def test_published_and_compared(folder, monkeypatch, capsys):
+    from mmengine.config import Config
+
     tested = run(
         'test.py', folder / 'config.py', folder / 'config.pth', '--work-dir', folder / 'publish'
     )
@@ -182,9 +186,9 @@ def test_published_and_compared(folder, monkeypatch, capsys):
     assert code == 1 and "has a 'figures'" in error
 
     compared = run(
-        'compare.py', f'one={folder}/config.py:{folder}/config.pth',
-        f'two={folder}/config.py:{path}', '--runs', 1, '--batch-size', 1,
-        '--out-dir', folder / 'compared',
+        'compare.py', '--runs', 1, '--batch-size', 1, '--out-dir', folder / 'compared',
+        '--cfg-options', 'randomness.seed=0', '--',
+        f'one={folder}/config.py:{folder}/config.pth', f'two={folder}/config.py:{path}',
     )  # fmt: skip
     assert compared.returncode == 0, compared.stderr[-2000:]
     one, two = (
@@ -197,11 +201,25 @@ def test_published_and_compared(folder, monkeypatch, capsys):
 
     for model, message in (
         ('cpm_6s', 'LABEL=NAME'),
-        ('a=cpm_6s', "'cpm_6s' is no published model"),
+        ('a=cpm_6s', "no trained weights of 'cpm_6s'"),
         (f'a={folder}/config.py:no.pth', 'no.pth: no such file'),
     ):
         code, error = refusal(monkeypatch, capsys, 'compare.py', model)
         assert code == 1 and message in error, error
+    # stock's parts, too, which MMEngine would test with random weights
+    stock = Config.fromfile(folder / 'config.py')
+    stock.model.backbone = dict(type='ResNet', depth=18)
+    decoder = stock.model.head.decoder
+    stock.model.head = dict(
+        type='HeatmapHead', in_channels=512, out_channels=14, decoder=decoder,
+        loss=dict(type='KeypointMSELoss'),
+    )  # fmt: skip
+    stock.dump(folder / 'stock.py')
+    code, error = refusal(
+        monkeypatch, capsys, 'compare.py', f'a={folder}/stock.py:{folder}/config.pth',
+        '--one', folder / 'one.json', '--out-dir', folder / 'compared',
+    )  # fmt: skip
+    assert code == 1 and f'config.pth does not fit {folder}/stock.py: ' in error, error
     # what was measured before the failure is kept
     out = folder / 'half'
     wrong = run(
