@@ -31,7 +31,7 @@ from cpm_plugin.core.models import list_models
 from cpm_plugin.mmpose import demo, media
 from cpm_plugin.mmpose.zoo import pose2d, write_text
 
-DEFAULT_MODEL = 'cpm_slim_3s'
+DEFAULT_MODEL = 'cpm_lite0_3s'
 
 
 def main() -> int:

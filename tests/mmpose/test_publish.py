@@ -160,7 +160,10 @@ def test_a_zoo_that_is_a_file(training, tmp_path):
 
 @pytest.mark.parametrize(
     ('value', 'message'),
-    [(float('nan'), 'is not finite.*diverged'), (1e6, 'is not finite as float16.*--float32 is needed')],
+    [
+        (float('nan'), 'is not finite.*diverged'),
+        (1e6, 'is not finite as float16.*--float32 is needed'),
+    ],
 )
 def test_weights_that_are_not_finite_leave_nothing(training, tmp_path, value, message):
     what, _ = training
