@@ -3,16 +3,17 @@
     python tools/test.py CONFIG CHECKPOINT --work-dir work_dirs/test
     python tools/publish_model.py CONFIG CHECKPOINT --name my_cpm \\
         --results work_dirs/test/*/*.json --dataset 'LSP Extended 8001-9000' \\
-        --training-data 'LSP Extended 1-7500' --training 'seed 0, 16 epochs, 97 min, one H100' \\
+        --training-data 'LSP Extended 1-7500' --training 'seed, epochs, time, hardware' \\
         --licence 'academic use' --zoo my_zoo
 
 writes my_zoo/CONFIG-<sha256>_<date>.pth and enters it in my_zoo/index.json, in the metafile and in
 the table of the config's folder. Nothing is overwritten. Then
 
     cpm_plugin.create_model(NAME, pretrained='my_zoo')
-    MMPoseInferencer(**cpm_plugin.mmpose.zoo.pose2d(NAME, 'my_zoo'), det_model='whole_image')
+    MMPoseInferencer(**pose2d(NAME, 'my_zoo'), det_model='whole_image')
 
-load it and verify its checksum; create_model if NAME is one of cpm_plugin.list_models().
+load it (pose2d is of cpm_plugin.mmpose.zoo) and verify its checksum; create_model if NAME is one of
+cpm_plugin.list_models().
 """
 
 from __future__ import annotations
