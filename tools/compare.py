@@ -58,7 +58,7 @@ def main() -> int:
             write_text(args.out_dir / 'compare.csv', comparison.as_csv(rows))
             metric = args.metric or next(iter(rows[next(iter(models))]))
             figure = comparison.draw(rows, metric, device_name(args.device))
-        figure.savefig(args.out_dir / 'compare.png', dpi=120)
+            figure.savefig(args.out_dir / 'compare.png', dpi=120)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

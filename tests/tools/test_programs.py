@@ -63,6 +63,7 @@ def folder(tmp_path_factory):
         dict(type='GetPersonCenterScale'),
         dict(type='PersonCrop', input_size=(96, 96), center_map_sigma=5.0),
     ]
+    config.test_evaluator.thr = 0.35
     config.dump(folder / 'authors.py')
     init_default_scope('mmpose')
     for name in ('config', 'authors'):
@@ -86,6 +87,7 @@ def test_last_stage_is_what_the_stock_test_script_prints(folder, name):
     rows = row.findall(shown.stdout)
     assert [name for name, _ in rows] == ['stage 1', 'stage 2', 'stage 3']
     assert picture.read_bytes().startswith(b'\x89PNG')
+    assert ('PCK@0.35' if name == 'authors' else 'PCK@0.2') in shown.stdout
     tested = run('test.py', *trained, '--work-dir', folder / f'test_{name}')
     assert tested.returncode == 0, tested.stderr[-2000:]
     figures = json.loads(next((folder / f'test_{name}').glob('*/*.json')).read_text())
@@ -220,6 +222,15 @@ def test_published_and_compared(folder, monkeypatch, capsys):
         '--one', folder / 'one.json', '--out-dir', folder / 'compared',
     )  # fmt: skip
     assert code == 1 and f'config.pth does not fit {folder}/stock.py: ' in error, error
+    # a metric that there is not is refused after the first model, whose figures are kept
+    out = folder / 'no_metric'
+    wrong = run(
+        'compare.py', f'one={folder}/config.py:{folder}/config.pth',
+        f'two={folder}/config.py:{path}', '--runs', 1, '--batch-size', 1, '--metric', 'AP',
+        '--out-dir', out,
+    )  # fmt: skip
+    assert wrong.returncode == 1 and "one has no 'AP'" in wrong.stderr
+    assert [line[:4] for line in (out / 'compare.csv').read_text().splitlines()] == ['mode', 'one,']
     # what was measured before the failure is kept
     out = folder / 'half'
     wrong = run(
