@@ -289,6 +289,55 @@ def test_black_border_and_linear_is_stocks_crop(size):
     assert ours['keypoints'].tolist() == [[[3, 5], [70, 60]]]  # those of the picture, kept
 
 
+@pytest.mark.parametrize(
+    ('side', 'interpolation', 'same'),
+    [(191.0, 'linear', True), (191.0, 'area', True), (193.0, 'area', False)],
+)
+def test_pixels_are_averaged_from_two_times_smaller_on(side, interpolation, same):
+    linear, other = (
+        PersonCrop(input_size=(96, 96), interpolation=kind)(
+            {**sample(side=side), 'img': noise((300, 220))}
+        )['img']
+        for kind in ('linear', interpolation)
+    )
+    assert np.array_equal(linear, other) is same
+
+
+def test_fine_stripes_become_grey_when_averaged_and_something_else_when_not():
+    """Stripes of 2 pixels, 4 times smaller: the mean of black and white everywhere."""
+    stripes = np.zeros((400, 400, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crops = {
+        kind: PersonCrop(input_size=(50, 50), interpolation=kind)(
+            {**sample((200.0, 200.0), 200.0), 'img': stripes.copy()}
+        )['img']
+        for kind in ('linear', 'area')
+    }
+    assert set(np.unique(crops['area'])) <= {127, 128}
+    assert np.abs(crops['linear'].astype(int) - 127).max() > 100
+
+
+@pytest.mark.parametrize('size', [(403, 397), (400, 400)], ids=str)
+def test_averaging_moves_nothing(size):
+    """On a slope averages are what is in the middle; also where the factor does not divide."""
+    width, height = size
+    slope = np.add.outer(0.3 * np.arange(height), 0.25 * np.arange(width))
+    picture = np.repeat(slope.round().astype(np.uint8)[:, :, None], 3, axis=2)
+    linear, area = (
+        PersonCrop(input_size=(40, 50), border=0, interpolation=kind)(
+            {
+                **sample((190.0, 210.0), 140.0),
+                'img': picture.copy(),
+                'bbox_rotation': np.array([25.0]),
+            }
+        )['img'].astype(int)
+        for kind in ('linear', 'area')
+    )
+    assert linear.min() > 0
+    np.testing.assert_allclose(area, linear, atol=1)
+    assert abs((area - linear).mean()) < 0.1
+
+
 def test_without_key_points_as_stock():
     results = PersonCrop(input_size=(64, 64))(sample())
     assert results['transformed_keypoints'].shape == ()
@@ -386,7 +435,10 @@ def test_stocks_shift_moves_the_person_out_of_the_middle_and_the_map_with_it():
         (dict(input_size=368), 'input_size 368: expected'),
         (dict(input_size=(96, 96), scales=0.7), 'scales 0.7 must be positive numbers'),
         (dict(input_size=(96, 96), scales=[]), 'scales .* must be positive numbers'),
-        (dict(input_size=(96, 96), interpolation='area'), "'area' must be one of linear, cubic"),
+        (
+            dict(input_size=(96, 96), interpolation='lanczos'),
+            "'lanczos' must be one of linear, cubic",
+        ),
     ],
 )
 def test_arguments_of_another_kind_are_named(arguments, message):

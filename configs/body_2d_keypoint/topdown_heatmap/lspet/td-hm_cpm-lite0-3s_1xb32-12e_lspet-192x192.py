@@ -14,11 +14,16 @@ sized = dict(
     TopdownAffine=dict(input_size=codec['input_size']), GenerateTarget=dict(encoder=codec))
 train_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.train_pipeline]
 val_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.val_pipeline]
+# for large photographs: the same crops where people become less than 2 times smaller
+test_pipeline = [
+    dict(step, type='PersonCrop', border=0, interpolation='area')
+    if step['type'] == 'TopdownAffine' else step for step in val_pipeline
+]
 
 model = dict(head=dict(decoder=codec))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 train_cfg = dict(max_epochs=12)
 param_scheduler = [

@@ -12,3 +12,10 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True)
 ]
+
+# for large photographs: the same crops where people become less than 2 times smaller
+test_pipeline = [
+    dict(step, type='PersonCrop', border=0, interpolation='area')
+    if step['type'] == 'TopdownAffine' else step for step in _base_.val_pipeline
+]
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

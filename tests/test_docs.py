@@ -1,0 +1,45 @@
+"""What the documentation shows runs as it is printed, and does what it says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mmpose')
+
+import cpm_plugin.mmpose  # noqa: F401, I001  (stock modules can be imported after this only)
+from matplotlib import cbook
+from mmpose.apis import inference_topdown, init_model
+from PIL import Image
+
+from cpm_plugin.mmpose.zoo import pose2d
+
+DOCS = Path(__file__).resolve().parents[1] / 'docs'
+
+
+def test_the_plain_example_gives_the_positions_of_mmpose(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with cbook.get_sample_data('grace_hopper.jpg') as photo:
+        # as large as the crop: neither way averages
+        Image.open(photo).resize((150, 176), Image.Resampling.LANCZOS).save('picture.jpg')
+    blocks = re.findall(r'```python\n(.*?)```', (DOCS / 'zoo.md').read_text(), re.DOTALL)
+    seen: dict = {}
+    for block in blocks:
+        exec(block, seen)
+
+    found = pose2d('cpm_lite0_3s')
+    options = dict(model=dict(test_cfg=dict(flip_test=False)))
+    model = init_model(found['pose2d'], found['pose2d_weights'], 'cpu', cfg_options=options)
+    ((people),) = inference_topdown(model, 'picture.jpg')
+    points, scores = people.pred_instances.keypoints[0], people.pred_instances.keypoint_scores[0]
+    seen_well = scores > 0.2
+    assert seen_well.sum() >= 6
+    # they sample the picture at slightly different points, which can move a broad peak a cell
+    apart = np.linalg.norm(seen['keypoints'] - points, axis=1)
+    assert np.median(apart[seen_well]) < 1.5
+    np.testing.assert_allclose(seen['scores'], scores, atol=0.03)
+    # with the mirrored picture, and drawn
+    (whole,) = seen['result']['predictions'][0]
+    assert np.shape(whole['keypoints']) == (14, 2)
+    assert Path('out/visualizations/picture.jpg').is_file()
