@@ -18,11 +18,12 @@ from cpm_plugin.mmpose.zoo import pose2d
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
 
 
-def test_the_plain_example_gives_the_positions_of_mmpose(tmp_path, monkeypatch):
+@pytest.mark.parametrize('width', [150, 800], ids=['small', 'averaged'])
+def test_the_plain_example_gives_the_positions_of_mmpose(width, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with cbook.get_sample_data('grace_hopper.jpg') as photo:
-        # as large as the crop: neither way averages
-        Image.open(photo).resize((150, 176), Image.Resampling.LANCZOS).save('picture.jpg')
+        size = width, width * 6 // 5
+        Image.open(photo).resize(size, Image.Resampling.LANCZOS).save('picture.jpg')
     blocks = re.findall(r'```python\n(.*?)```', (DOCS / 'zoo.md').read_text(), re.DOTALL)
     seen: dict = {}
     for block in blocks:
@@ -35,10 +36,11 @@ def test_the_plain_example_gives_the_positions_of_mmpose(tmp_path, monkeypatch):
     points, scores = people.pred_instances.keypoints[0], people.pred_instances.keypoint_scores[0]
     seen_well = scores > 0.2
     assert seen_well.sum() >= 6
-    # they sample the picture at slightly different points, which can move a broad peak a cell
-    apart = np.linalg.norm(seen['keypoints'] - points, axis=1)
-    assert np.median(apart[seen_well]) < 1.5
-    np.testing.assert_allclose(seen['scores'], scores, atol=0.03)
+    # they average a large picture differently, which can move a broad peak far, but not all peaks
+    apart = (seen['keypoints'] - points)[seen_well]
+    assert np.median(np.linalg.norm(apart, axis=1)) < width / 100
+    assert (np.abs(np.median(apart, axis=0)) < width / 250).all()
+    np.testing.assert_allclose(seen['scores'], scores, atol=0.1)
     # with the mirrored picture, and drawn
     (whole,) = seen['result']['predictions'][0]
     assert np.shape(whole['keypoints']) == (14, 2)

@@ -214,9 +214,8 @@ class PersonCrop(Transform):
         """(height, width, 3 or 4) of uint8, or of float32 with a center map; and its matrix."""
         matrix = self._matrix(results, scale)
         picture, to_input = results['img'], matrix
-        factor = int(scale[0] / self.input_size[0])
-        if self.interpolation == 'area' and factor > 1:
-            picture, to_input = _shrunk(picture, matrix, factor)
+        if self.interpolation == 'area' and scale[0] >= 2 * self.input_size[0]:
+            picture, to_input = _shrunk(picture, matrix, int(scale[0] / self.input_size[0]))
         image = cv2.warpAffine(
             picture,
             to_input,

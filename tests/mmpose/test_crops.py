@@ -289,18 +289,15 @@ def test_black_border_and_linear_is_stocks_crop(size):
     assert ours['keypoints'].tolist() == [[[3, 5], [70, 60]]]  # those of the picture, kept
 
 
-@pytest.mark.parametrize(
-    ('side', 'interpolation', 'same'),
-    [(191.0, 'linear', True), (191.0, 'area', True), (193.0, 'area', False)],
-)
-def test_pixels_are_averaged_from_two_times_smaller_on(side, interpolation, same):
-    linear, other = (
+@pytest.mark.parametrize(('side', 'same'), [(191.0, True), (193.0, False)])
+def test_pixels_are_averaged_from_two_times_smaller_on(side, same):
+    linear, area = (
         PersonCrop(input_size=(96, 96), interpolation=kind)(
             {**sample(side=side), 'img': noise((300, 220))}
         )['img']
-        for kind in ('linear', interpolation)
+        for kind in ('linear', 'area')
     )
-    assert np.array_equal(linear, other) is same
+    assert np.array_equal(linear, area) is same
 
 
 def test_fine_stripes_become_grey_when_averaged_and_something_else_when_not():
@@ -317,7 +314,7 @@ def test_fine_stripes_become_grey_when_averaged_and_something_else_when_not():
     assert np.abs(crops['linear'].astype(int) - 127).max() > 100
 
 
-@pytest.mark.parametrize('size', [(403, 397), (400, 400)], ids=str)
+@pytest.mark.parametrize('size', [(403, 401), (400, 400)], ids=str)
 def test_averaging_moves_nothing(size):
     """On a slope averages are what is in the middle; also where the factor does not divide."""
     width, height = size
