@@ -11,19 +11,28 @@ pytest.importorskip('mmpose')
 import cpm_plugin.mmpose  # noqa: F401, I001  (stock modules can be imported after this only)
 from matplotlib import cbook
 from mmpose.apis import inference_topdown, init_model
-from PIL import Image
+from PIL import ExifTags, Image
 
 from cpm_plugin.mmpose.zoo import pose2d
 
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
 
 
-@pytest.mark.parametrize('width', [150, 800], ids=['small', 'averaged'])
-def test_the_plain_example_gives_the_positions_of_mmpose(width, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('width', 'turned'),
+    [(150, False), (150, True), (800, False)],
+    ids=['small', 'turned', 'averaged'],
+)
+def test_the_plain_example_gives_the_positions_of_mmpose(width, turned, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with cbook.get_sample_data('grace_hopper.jpg') as photo:
         size = width, width * 6 // 5
-        Image.open(photo).resize(size, Image.Resampling.LANCZOS).save('picture.jpg')
+        picture = Image.open(photo).resize(size, Image.Resampling.LANCZOS)
+    exif = Image.Exif()
+    if turned:  # as cameras do it: stored on its side, with a note to turn it by 90 degrees
+        picture = picture.transpose(Image.Transpose.ROTATE_90)
+        exif[ExifTags.Base.Orientation] = 6
+    picture.save('picture.jpg', exif=exif)
     blocks = re.findall(r'```python\n(.*?)```', (DOCS / 'zoo.md').read_text(), re.DOTALL)
     seen: dict = {}
     for block in blocks:
@@ -32,7 +41,8 @@ def test_the_plain_example_gives_the_positions_of_mmpose(width, tmp_path, monkey
     found = pose2d('cpm_lite0_3s')
     options = dict(model=dict(test_cfg=dict(flip_test=False)))
     model = init_model(found['pose2d'], found['pose2d_weights'], 'cpu', cfg_options=options)
-    ((people),) = inference_topdown(model, 'picture.jpg')
+    # the box, for MMPose takes that of the picture as it is stored, but turns the picture
+    (people,) = inference_topdown(model, 'picture.jpg', [[0, 0, *size]])
     points, scores = people.pred_instances.keypoints[0], people.pred_instances.keypoint_scores[0]
     seen_well = scores > 0.2
     assert seen_well.sum() >= 6

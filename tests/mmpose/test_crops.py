@@ -335,6 +335,27 @@ def test_averaging_moves_nothing(size):
     assert abs((area - linear).mean()) < 0.1
 
 
+def test_averaged_are_all_scales_that_need_it_and_a_center_map_changes_nothing():
+    """Of a person of 300 pixels in crops of 96: averaged at scale 1, not at 2."""
+
+    def crop(**arguments):
+        person = {**sample(side=300.0), 'img': noise((300, 220))}
+        return PersonCrop(input_size=(96, 96), interpolation='area', **arguments)(person)['img']
+
+    linear = PersonCrop(input_size=(96, 96), interpolation='linear', scales=(1.0, 2.0))(
+        {**sample(side=300.0), 'img': noise((300, 220))}
+    )['img']
+    whole, half = crop(scales=(1.0, 2.0))
+    np.testing.assert_array_equal(whole, crop())
+    np.testing.assert_array_equal(half, linear[1])
+    assert not np.array_equal(whole, linear[0])
+    with_map = crop(center_map_sigma=9.0)
+    np.testing.assert_array_equal(with_map[..., :3], whole)
+    assert np.argmax(with_map[..., 3]) == np.argmax(
+        PersonCrop(input_size=(96, 96), center_map_sigma=9.0)(sample(side=300.0))['img'][..., 3]
+    )
+
+
 def test_without_key_points_as_stock():
     results = PersonCrop(input_size=(64, 64))(sample())
     assert results['transformed_keypoints'].shape == ()

@@ -1,6 +1,6 @@
 # Baseline: stock MMPose CPM at the width and with the schedule of
 # td-hm_cpm-slim-3s_1xb32-6e_lspet-96x96.py; stock's codec and decoder.
-_base_ = 'td-hm_cpm-slim-3s_1xb32-6e_lspet-96x96.py'
+_base_ = ['td-hm_cpm-slim-3s_1xb32-6e_lspet-96x96.py', '../../../_base_/models/stock-cpm-slim-3s.py']
 
 custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])
 
@@ -10,23 +10,7 @@ train_pipeline = [
     for step in _base_.train_pipeline
 ]
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='NarrowStockCPM',
-        in_channels=3,
-        out_channels=14,
-        channels=32,
-        first_stage_channels=128,
-        num_stages=3),
-    head=dict(
-        _delete_=True,
-        type='CPMHead',
-        in_channels=14,
-        out_channels=14,
-        num_stages=3,
-        deconv_out_channels=None,
-        final_layer=None,
-        loss=dict(type='KeypointMSELoss', use_target_weight=True),
-        decoder=stock_codec),
-    test_cfg=dict(shift_heatmap=True))
+    backbone=_base_.stock_model.backbone,
+    head=dict(_base_.stock_model.head, decoder=stock_codec),
+    test_cfg=_base_.stock_model.test_cfg)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
