@@ -1,0 +1,14 @@
+# Baseline: stock HRNet-W32, from scratch, with the data and the schedule of
+# td-hm_cpm-6s_1xb32-100e_lspet-256x256.py; stock's codec and decoder.
+_base_ = ['td-hm_cpm-6s_1xb32-100e_lspet-256x256.py', '../../../_base_/models/stock-hrnet-w32.py']
+
+stock_codec = dict(type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=2)
+train_pipeline = [
+    dict(step, encoder=stock_codec) if step['type'] == 'GenerateTarget' else step
+    for step in _base_.train_pipeline
+]
+model = dict(
+    backbone=_base_.stock_model.backbone,
+    head=dict(_base_.stock_model.head, decoder=stock_codec),
+    test_cfg=_base_.stock_model.test_cfg)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
