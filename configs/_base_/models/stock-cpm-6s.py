@@ -5,7 +5,6 @@ stock_model = dict(
         type='CPM',
         in_channels=3,
         out_channels=14,
-        feat_channels=128,
         num_stages=6),
     head=dict(
         _delete_=True,

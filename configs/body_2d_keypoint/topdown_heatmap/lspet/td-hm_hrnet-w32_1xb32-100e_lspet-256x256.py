@@ -1,14 +1,34 @@
-# Baseline: stock HRNet-W32, from scratch, with the data and the schedule of
-# td-hm_cpm-6s_1xb32-100e_lspet-256x256.py; stock's codec and decoder.
-_base_ = ['td-hm_cpm-6s_1xb32-100e_lspet-256x256.py', '../../../_base_/models/stock-hrnet-w32.py']
+# Baseline: stock HRNet-W32, from scratch, with all else as for ResNet-50.
+_base_ = 'td-hm_res50_1xb32-100e_lspet-256x256.py'
 
-stock_codec = dict(type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=2)
-train_pipeline = [
-    dict(step, encoder=stock_codec) if step['type'] == 'GenerateTarget' else step
-    for step in _base_.train_pipeline
-]
 model = dict(
-    backbone=_base_.stock_model.backbone,
-    head=dict(_base_.stock_model.head, decoder=stock_codec),
-    test_cfg=_base_.stock_model.test_cfg)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+    backbone=dict(
+        _delete_=True,
+        type='HRNet',
+        in_channels=3,
+        extra=dict(
+            stage1=dict(
+                num_modules=1,
+                num_branches=1,
+                block='BOTTLENECK',
+                num_blocks=(4, ),
+                num_channels=(64, )),
+            stage2=dict(
+                num_modules=1,
+                num_branches=2,
+                block='BASIC',
+                num_blocks=(4, 4),
+                num_channels=(32, 64)),
+            stage3=dict(
+                num_modules=4,
+                num_branches=3,
+                block='BASIC',
+                num_blocks=(4, 4, 4),
+                num_channels=(32, 64, 128)),
+            stage4=dict(
+                num_modules=3,
+                num_branches=4,
+                block='BASIC',
+                num_blocks=(4, 4, 4, 4),
+                num_channels=(32, 64, 128, 256)))),
+    head=dict(in_channels=32, deconv_out_channels=None))
