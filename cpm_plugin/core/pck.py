@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from .geometry import FloatArray
 from .joints import JointSet
@@ -120,6 +122,39 @@ def torso_pck(
         num_left_out=int((~usable).sum()),
         num_joints=int(counted.sum()),
     )
+
+
+def map_pck(beliefs: Tensor, targets: Tensor, counted: Tensor, threshold: float = 0.05) -> Tensor:
+    """How often the largest cell of a belief map is near that of its target, for a log.
+
+    MMPose's ``pose_pck_accuracy``, whose rules are: near is a distance, x over the maps' height
+    and y over their width, of less than ``threshold``; a map without positive values has its
+    peak at cell (-1, -1); the mean is over those joints that are counted at all. Computed where
+    the maps are: nothing waits for a GPU.
+
+    Args:
+        beliefs, targets: (N, K, H, W).
+        counted: (N, K) of bool.
+
+    Returns:
+        A tensor of one number from 0 to 1, in float32; 0 where nothing is counted.
+    """
+    height, width = beliefs.shape[2:]
+    offset = _largest_cell(beliefs) - _largest_cell(targets)
+    # whole numbers, so that a distance of exactly the threshold is not near on any device
+    squares = (offset[..., 0] * width) ** 2 + (offset[..., 1] * height) ** 2
+    near = (squares < (threshold * height * width) ** 2) & counted
+    counts = counted.sum(dim=0)
+    per_joint = near.sum(dim=0) / counts.clamp(min=1)
+    return per_joint.sum() / (counts > 0).sum().clamp(min=1)
+
+
+def _largest_cell(maps: Tensor) -> Tensor:
+    """(N, K, H, W) -> (N, K, 2), x and y of the first largest cell."""
+    value, index = maps.detach().flatten(2).max(dim=2)
+    width = maps.shape[3]
+    cells = torch.stack([index % width, index.div(width, rounding_mode='floor')], dim=-1)
+    return cells.masked_fill((value <= 0)[..., None], -1)
 
 
 def format_table(results: dict[str, TorsoPCK], threshold: float = 0.2) -> str:

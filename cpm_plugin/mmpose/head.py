@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
-from mmpose.evaluation.functional import pose_pck_accuracy
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import KEYPOINT_CODECS, MODELS
-from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor
 
 from ..core.joints import JointSet, joint_set, joint_set_of
 from ..core.large_conv import set_conv_method
+from ..core.pck import map_pck
 from ..core.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
 from .scale_search import search_scales
@@ -224,17 +223,11 @@ class CPMStageHead(BaseHead):
             beliefs, targets, self._channel_weights(joint_weights, batch_data_samples)
         )
         log: dict[str, Tensor] = {}
-        labelled = to_numpy(joint_weights) > 0
         for stage, (loss, belief, target) in enumerate(zip(losses, beliefs, targets), start=1):
-            num_keypoints = self.stages.num_keypoints
-            ideal = to_numpy(target[:, :num_keypoints])
-            _, accuracy, _ = pose_pck_accuracy(
-                to_numpy(belief[:, :num_keypoints].float()),
-                ideal,
-                labelled & (ideal.max(axis=(2, 3)) > 0),
-            )
+            ideal = target[:, : self.stages.num_keypoints]
+            counted = (joint_weights > 0) & (ideal.amax(dim=(2, 3)) > 0)
             log[f'loss_stage{stage}'] = loss
-            log[f'acc_stage{stage}'] = loss.new_tensor(accuracy)
+            log[f'acc_stage{stage}'] = map_pck(belief[:, : ideal.shape[1]], ideal, counted)
         return log
 
     def _channel_weights(self, joint_weights: Tensor, samples: Sequence[Any]) -> Tensor:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cpm_plugin.core import LSP, JointSet, TorsoPCK, torso_pck
-from cpm_plugin.core.pck import format_table, torso_lengths
+from cpm_plugin.core.pck import format_table, map_pck, torso_lengths
 
 JOINTS = JointSet(('left_shoulder', 'right_shoulder', 'left_hip', 'right_hip', 'wrist'))
 # Left shoulder to right hip: 100 (60, 80). Right shoulder to left hip: 50 (30, 40).
@@ -203,3 +204,35 @@ def test_published_predictions_give_the_published_numbers(model, published):
     result = torso_pck(found, truth, np.ones((1000, 14)), LSP)
     assert round(result.mean, 4) == published
     assert (result.num_images, result.num_left_out, result.num_joints) == (1000, 0, 14000)
+
+
+# -- the log's accuracy: MMPose's pose_pck_accuracy, see tests/mmpose/test_head.py
+
+
+def maps_with_peaks(*cells, size=(20, 20)):
+    """(1, K, H, W), 1 at the cells (x, y), 0 elsewhere; None: an empty map."""
+    maps = torch.zeros(1, len(cells), size[1], size[0])
+    for channel, cell in enumerate(cells):
+        if cell is not None:
+            maps[0, channel, cell[1], cell[0]] = 1
+    return maps
+
+
+def test_map_pck_by_hand():
+    counted = torch.ones(1, 2, dtype=torch.bool)
+    target = maps_with_peaks((5, 5), (7, 8))
+    assert map_pck(target * 3, target, counted) == 1
+    # a cell is exactly 5 % of 20, and that is not near
+    assert map_pck(maps_with_peaks((5, 5), (8, 8)), target, counted) == 0.5
+    assert map_pck(maps_with_peaks((5, 5), (8, 8)), target, counted, threshold=0.051) == 1
+    # a map without a peak has it at (-1, -1)
+    assert map_pck(maps_with_peaks((5, 5), None), target, counted, threshold=0.4) == 0.5
+    assert map_pck(maps_with_peaks(None, None), target, ~counted) == 0
+
+
+def test_map_pck_is_the_mean_over_joints_and_not_over_people():
+    target = torch.cat([maps_with_peaks((5, 5), (7, 8))] * 3)
+    beliefs = target.clone()
+    beliefs[0, 0] = maps_with_peaks((9, 9))[0, 0]  # one of three people
+    counted = torch.tensor([[True, True], [True, False], [True, False]])
+    assert map_pck(beliefs, target, counted).item() == pytest.approx((2 / 3 + 1) / 2)

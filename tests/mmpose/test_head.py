@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
+from mmpose.evaluation.functional import pose_pck_accuracy
 from mmpose.models.backbones.cpm import CPM
 from mmpose.models.losses import KeypointMSELoss
 from mmpose.registry import KEYPOINT_CODECS, MODELS
@@ -272,6 +273,23 @@ def test_every_stage_equals_stock_keypoint_mse_with_masked_joints(monkeypatch):
     for stage in (1, 2):
         expected = stock(beliefs[stage - 1], target, weights)
         assert log[f'loss_stage{stage}'].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_accuracy_is_mmposes(monkeypatch):
+    """On maps higher than wide, with ties, values below 0 and joints that do not count."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(16, 3, 40, 30, generator=generator)
+    right = torch.rand(16, 3, 1, 1, generator=generator) > 0.5
+    belief = torch.where(right, target, torch.rand(target.shape, generator=generator))
+    belief[0, 0], belief[1, 1], belief[2, :, :, 3] = -1, 0, 2
+    weights = (torch.rand(16, 3, generator=generator) > 0.3).float()
+    weights[:, 2] = 0
+    head = gives(slim_head(), [belief, belief.bfloat16()], monkeypatch)
+    log = head.loss(None, samples(weights, heatmaps=target))
+    for stage, found in ((1, belief), (2, belief.bfloat16().float())):
+        _, expected, _ = pose_pck_accuracy(found.numpy(), target.numpy(), weights.numpy() > 0)
+        assert 0.1 < expected < 0.9
+        assert log[f'acc_stage{stage}'].item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_total_loss_is_the_sum_over_the_stages_only(monkeypatch):
