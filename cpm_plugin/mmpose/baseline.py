@@ -1,5 +1,5 @@
-"""Stock MMPose CPM in other widths and with our decoding, to compare with; import it where it is
-needed."""
+"""Stock MMPose CPM in other widths and with our decoding, and stock's head under autocast to
+bfloat16, to compare with; import it where it is needed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from mmcv.cnn import ConvModule
 from mmpose.codecs import MSRAHeatmap
 from mmpose.models.backbones.cpm import CPM
+from mmpose.models.heads import HeatmapHead
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from torch import Tensor, nn
 
@@ -53,6 +54,15 @@ def _narrow(sequence: nn.Sequential, widths: dict[int, int]) -> None:
             norm_cfg=layer.norm_cfg,
             act_cfg=layer.act_cfg,
         )
+
+
+@MODELS.register_module()
+class Float32HeatmapHead(HeatmapHead):
+    """MMPose's ``HeatmapHead`` with heatmaps in float32, under autocast to bfloat16 too, which
+    numpy does not know."""
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return super().forward(feats).float()
 
 
 @KEYPOINT_CODECS.register_module()

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from mmengine.structures import InstanceData, PixelData
 from mmpose.models.backbones.cpm import CPM
+from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 from torch import nn
 
 from cpm_plugin.mmpose.baseline import NarrowStockCPM
@@ -96,3 +99,24 @@ def test_our_decoding_of_stocks_maps_finds_the_peak_between_cells():
     assert scores.shape == (1, 1) and scores[0, 0] == maps.max()
     stock, _ = KEYPOINT_CODECS.build(dict(type='MSRAHeatmap', **arguments)).decode(maps)
     np.testing.assert_allclose(stock, [[[8 * 3.25, 8 * 5.25]]])
+
+
+def test_stock_head_learns_under_autocast_to_bfloat16():
+    sizes = dict(in_channels=4, out_channels=2, deconv_out_channels=None)
+    loss = dict(type='KeypointMSELoss', use_target_weight=True)
+    head = MODELS.build(dict(type='Float32HeatmapHead', loss=loss, **sizes))
+    stock = HeatmapHead(loss=loss, **sizes)
+    stock.load_state_dict(head.state_dict())
+    features = (torch.rand(1, 4, 6, 8),)
+    torch.testing.assert_close(head(features), stock(features), atol=0, rtol=0)
+    sample = PoseDataSample(
+        gt_instance_labels=InstanceData(keypoint_weights=torch.ones(1, 2)),
+        gt_fields=PixelData(heatmaps=torch.rand(2, 6, 8)),
+    )
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        with pytest.raises(TypeError, match='BFloat16'):  # else this head is needed no longer
+            stock.loss(features, [sample])
+        log = head.loss(features, [sample])
+        assert head(features).dtype == torch.float32
+    log['loss_kpt'].backward()
+    assert head.final_layer.weight.grad.abs().sum() > 0
