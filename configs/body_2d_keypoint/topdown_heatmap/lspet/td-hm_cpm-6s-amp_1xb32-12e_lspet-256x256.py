@@ -1,15 +1,15 @@
 # Shorter, in bfloat16 and channels-last order: a few minutes on a GPU.
 _base_ = 'td-hm_cpm-6s_1xb32-100e_lspet-256x256.py'
 
-train_cfg = dict(max_epochs=16, val_interval=4)
+train_cfg = dict(max_epochs=12, val_interval=3)
 optim_wrapper = dict(type='Bfloat16OptimWrapper')
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=200, start_factor=0.01, by_epoch=False),  # warm-up
     dict(
         type='CosineAnnealingLR',
         begin=0,
-        end=16,
-        T_max=16,
+        end=12,
+        T_max=12,
         by_epoch=True,
         convert_to_iter_based=True)
 ]
