@@ -361,7 +361,9 @@ def test_one_step_of_training_and_a_prediction(path):
     joints = meta['num_keypoints']
 
     data = model.data_preprocessor(packed(codec, meta, 1), training=True)
-    log = model(**data, mode='loss')
+    bfloat16 = cfg.optim_wrapper.get('type') == 'Bfloat16OptimWrapper'
+    with torch.autocast('cpu', dtype=torch.bfloat16, enabled=bfloat16):
+        log = model(**data, mode='loss')
     total, _ = model.parse_losses(log)
     assert torch.isfinite(total) and total > 0
     if cfg.model.head.type == 'CPMStageHead':

@@ -130,7 +130,7 @@ def map_pck(beliefs: Tensor, targets: Tensor, counted: Tensor, threshold: float 
     MMPose's ``pose_pck_accuracy``, whose rules are: near is a distance, x over the maps' height
     and y over their width, of less than ``threshold``; a map without positive values has its
     peak at cell (-1, -1); the mean is over those joints that are counted at all. Computed where
-    the maps are: nothing waits for a GPU.
+    the maps are: none is copied from a GPU.
 
     Args:
         beliefs, targets: (N, K, H, W).

@@ -18,7 +18,8 @@ from ..core.belief_maps import decode_peaks
 
 @MODELS.register_module()
 class NarrowStockCPM(CPM):
-    """MMPose's ``CPM`` with narrower trunks, all else as it is.
+    """MMPose's ``CPM`` with narrower trunks, all else as it is; or of its own widths, 128 and 512,
+    to train under autocast to bfloat16.
 
     Stock CPM fixes its stem at 128 and 512 channels in code; only the layers with those
     widths are replaced.

@@ -2,6 +2,8 @@
 # td-hm_cpm-slim-3s_1xb32-6e_lspet-96x96.py; stock's codec and decoder.
 _base_ = ['td-hm_cpm-slim-3s_1xb32-6e_lspet-96x96.py', '../../../_base_/models/stock-res50.py']
 
+custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])
+
 stock_codec = dict(type='MSRAHeatmap', input_size=(96, 96), heatmap_size=(24, 24), sigma=1)
 train_pipeline = [
     dict(step, encoder=stock_codec) if step['type'] == 'GenerateTarget' else step
