@@ -57,12 +57,12 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         'refine_kernel_size': 7,
         'norm_layer': nn.BatchNorm2d,
     },
-    # The same stages, wider, on EfficientNet-Lite0, for pictures of about 192 pixels.
+    # The same stages, wider, on EfficientNet-Lite0, for pictures of about 256 pixels.
     'cpm_lite0_3s': {
         'joints': 'lsp',
         'encoder': 'efficientnet_lite0',
         'num_stages': 3,
-        'center_map_sigma': 11.0,  # 21 of 368 pixels, at 192
+        'center_map_sigma': 15.0,  # 21 of 368 pixels, at 256
         'channels': 48,
         'first_stage_channels': 128,
         'reduce_kernel_size': 3,

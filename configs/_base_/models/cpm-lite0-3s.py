@@ -1,5 +1,5 @@
 # cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0 with weights of ImageNet, for
-# pictures of about 192 pixels and small machines.
+# pictures of about 256 pixels and small machines.
 _base_ = 'cpm-6s.py'
 
 model = dict(
@@ -9,7 +9,7 @@ model = dict(
         encoder_weights='data/efficientnet_lite0.pth',
         frozen_groups=2,
         channels=48,
-        center_map_sigma=11.),
+        center_map_sigma=15.),
     head=dict(
         in_channels=48,
         num_stages=3,
