@@ -225,9 +225,18 @@ def test_map_pck_by_hand():
     # a cell is exactly 5 % of 20, and that is not near
     assert map_pck(maps_with_peaks((5, 5), (8, 8)), target, counted) == 0.5
     assert map_pck(maps_with_peaks((5, 5), (8, 8)), target, counted, threshold=0.051) == 1
-    # a map without a peak has it at (-1, -1)
-    assert map_pck(maps_with_peaks((5, 5), None), target, counted, threshold=0.4) == 0.5
+    # a map without a peak has it at (-1, -1), 1.4 cells from the first
+    corner = maps_with_peaks((5, 5), (0, 0))
+    assert map_pck(maps_with_peaks((5, 5), None), corner, counted) == 0.5
+    assert map_pck(maps_with_peaks((5, 5), None), corner, counted, threshold=0.08) == 1
     assert map_pck(maps_with_peaks(None, None), target, ~counted) == 0
+
+
+def test_map_pck_takes_x_over_the_height_and_y_over_the_width():
+    counted = torch.ones(1, 1, dtype=torch.bool)
+    target = maps_with_peaks((5, 5), size=(40, 20))
+    assert map_pck(maps_with_peaks((6, 5), size=(40, 20)), target, counted) == 0  # 1 / 20
+    assert map_pck(maps_with_peaks((5, 6), size=(40, 20)), target, counted) == 1  # 1 / 40
 
 
 def test_map_pck_is_the_mean_over_joints_and_not_over_people():
