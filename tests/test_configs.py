@@ -20,6 +20,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
 
+from cpm_plugin import create_model
 from cpm_plugin.core.geometry import pooled_size
 from cpm_plugin.core.joints import JOINT_SETS
 
@@ -299,6 +300,35 @@ def test_networks_to_compare_with_are_those_of_mmpose(name):
     for ours, stock in (('NarrowStockCPM(', 'CPM('), ('Float32HeatmapHead(', 'HeatmapHead(')):
         built[0] = [text.replace(ours, stock) for text in built[0]]
     assert built[0] == built[1]
+
+
+@pytest.mark.parametrize('name', ['cpm-6s', 'cpm-k7-6s'])
+def test_labels_at_256_are_as_wide_as_those_of_the_stock_model(name):
+    widths = []  # in pixels
+    for model in (name, 'stock-cpm-6s'):
+        cfg = load_lspet(f'{model}-amp_1xb32-12e_lspet-256x256')
+        encoder = step(cfg.train_dataloader.dataset.pipeline, 'GenerateTarget').encoder
+        cell = encoder.input_size[0] // encoder.heatmap_size[0]
+        widths.append(encoder.sigma * (cell if encoder.type == 'MSRAHeatmap' else 1))
+    assert widths == [16, 16]
+
+
+@pytest.mark.parametrize(
+    'name, config',
+    [
+        ('cpm_k7_6s', 'cpm-k7-6s-amp_1xb32-12e_lspet-256x256'),
+        ('cpm_slim_3s', 'cpm-slim-3s_1xb32-24e_lspet-128x128'),
+        ('cpm_lite0_3s', 'cpm-lite0-3s_1xb32-4e_lspet-256x256'),
+    ],
+)
+def test_named_models_are_those_of_the_configs(name, config, tmp_path):
+    model = load_lspet(config).model
+    model.backbone.pop('encoder_weights', None)
+    built = torch.nn.ModuleDict({part: MODELS.build(model[part]) for part in ('backbone', 'head')})
+    torch.save(built.state_dict(), tmp_path / 'weights.pth')
+    plain = create_model(name, checkpoint=tmp_path / 'weights.pth')
+    # what no weight shows
+    assert plain.trunks.center_map_sigma == model.backbone.center_map_sigma
 
 
 # -- a step of training and of testing

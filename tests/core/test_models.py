@@ -16,8 +16,8 @@ SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
 
 def test_list_of_models():
     assert list_models() == [
-        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_lite0_3s', 'cpm_lsp', 'cpm_mpii', 'cpm_mpii_vgg',
-        'cpm_person', 'cpm_slim_3s',
+        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_k7_6s', 'cpm_lite0_3s', 'cpm_lsp', 'cpm_mpii',
+        'cpm_mpii_vgg', 'cpm_person', 'cpm_slim_3s',
     ]  # fmt: skip
     assert cpm_plugin.__all__ == [
         '__version__', 'create_model', 'list_models', 'optimize_for_inference',
@@ -31,6 +31,15 @@ def test_list_of_models():
         # a scale and a shift instead of a bias: as many more as there are hidden channels,
         # 6 x 128 in the trunks, 32 + 2 x 512 in stage 1, 5 x (32 + 4 x 128) in the others
         ('cpm_6s_bn', 6, 31_219_866 + 6 * 128 + (32 + 2 * 512) + 5 * (32 + 4 * 128)),
+        # trunks, stage 1, the others; convolutions, then scales and shifts or a bias
+        (
+            'cpm_k7_6s',
+            6,
+            2 * (25 * (3 + 128 + 128) * 128 + 2 * 3 * 128)
+            + (9 * 128 * 32 + 9 * 32 * 512 + 512 * 512 + 2 * (32 + 512 + 512) + 513 * 15)
+            + 5 * (9 * 128 * 32 + 49 * (48 + 128 + 128) * 128 + 128 * 128)
+            + 5 * (2 * (32 + 4 * 128) + 129 * 15),
+        ),
     ],
 )
 def test_full_size(name, stages, parameters):
@@ -89,7 +98,7 @@ def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalised):
 def test_unknown_model_lists_the_models():
     with pytest.raises(
         ValueError,
-        match=r"no model 'cpm_7s'; .*cpm_6s, cpm_6s_bn, cpm_flic, cpm_lite0_3s, .*cpm_slim_3s",
+        match=r"no model 'cpm_7s'; .*cpm_6s, cpm_6s_bn, cpm_flic, cpm_k7_6s, .*cpm_slim_3s",
     ):
         create_model('cpm_7s')
 
