@@ -53,7 +53,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     # The same with batch normalisation, as in our 6-stage configs.
     'cpm_6s_bn': {'joints': 'lsp', 'norm_layer': nn.BatchNorm2d},
     # The same with smaller kernels, for pictures of about 256 pixels: a third of the
-    # operations, and learns faster (README, Results).
+    # operations, and as good after a short training (README, Results).
     'cpm_k7_6s': {
         **_SMALL_KERNELS,
         'joints': 'lsp',
