@@ -302,20 +302,31 @@ def test_networks_to_compare_with_are_those_of_mmpose(name):
     assert built[0] == built[1]
 
 
-@pytest.mark.parametrize('name', ['cpm-6s', 'cpm-k7-6s'])
-def test_labels_at_256_are_as_wide_as_those_of_the_stock_model(name):
-    widths = []  # in pixels
-    for model in (name, 'stock-cpm-6s'):
-        cfg = load_lspet(f'{model}-amp_1xb32-12e_lspet-256x256')
-        encoder = step(cfg.train_dataloader.dataset.pipeline, 'GenerateTarget').encoder
-        cell = encoder.input_size[0] // encoder.heatmap_size[0]
-        widths.append(encoder.sigma * (cell if encoder.type == 'MSRAHeatmap' else 1))
-    assert widths == [16, 16]
+def test_widths_of_the_labels():
+    """At 256 as wide as those of the stock model, 16 pixels; no other size inherits that."""
+    widths = {}
+    for path in LEAVES:
+        if path.parent.name in ('lsp', 'lspet') and '_paper_' not in path.stem:
+            pipeline = next(iter(datasets(load(path).train_dataloader)))['pipeline']
+            encoder = step(pipeline, 'GenerateTarget').encoder
+            if encoder.type == 'MSRAHeatmap':
+                encoder.sigma *= encoder.input_size[0] // encoder.heatmap_size[0]
+            widths.setdefault(encoder.sigma, set()).add(path.stem.removeprefix('td-hm_'))
+    wide = {
+        'cpm-6s_1xb32-100e_lsp-256x256', 'cpm-6s_1xb32-100e_lspet-256x256',
+        'cpm-6s-amp_1xb32-12e_lspet-256x256', 'cpm-k7-6s-amp_1xb32-12e_lspet-256x256',
+        'stock-cpm-6s-amp_1xb32-12e_lspet-256x256',
+    }  # fmt: skip
+    assert widths[16] == wide
+    assert widths[12] == {'cpm-lite0-3s_1xb32-4e_lspet-256x256'}
+    assert not any('256x256' in name for name in widths[7])
+    assert len(widths[7]) == 7
 
 
 @pytest.mark.parametrize(
     'name, config',
     [
+        ('cpm_6s_bn', 'cpm-6s_1xb32-100e_lspet-368x368'),
         ('cpm_k7_6s', 'cpm-k7-6s-amp_1xb32-12e_lspet-256x256'),
         ('cpm_slim_3s', 'cpm-slim-3s_1xb32-24e_lspet-128x128'),
         ('cpm_lite0_3s', 'cpm-lite0-3s_1xb32-4e_lspet-256x256'),
@@ -325,9 +336,14 @@ def test_named_models_are_those_of_the_configs(name, config, tmp_path):
     model = load_lspet(config).model
     model.backbone.pop('encoder_weights', None)
     built = torch.nn.ModuleDict({part: MODELS.build(model[part]) for part in ('backbone', 'head')})
-    torch.save(built.state_dict(), tmp_path / 'weights.pth')
-    plain = create_model(name, checkpoint=tmp_path / 'weights.pth')
-    # what no weight shows
+    torch.save(built.eval().state_dict(), tmp_path / 'weights.pth')
+    plain = create_model(name, checkpoint=tmp_path / 'weights.pth').eval()
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
+    with torch.no_grad():
+        beliefs = built['head'](built['backbone'](picture))
+        for ours, named in zip(beliefs, plain(picture), strict=True):
+            assert ours.abs().max() > 0 and torch.equal(ours, named)
+    # what a small picture hardly shows
     assert plain.trunks.center_map_sigma == model.backbone.center_map_sigma
 
 

@@ -82,7 +82,8 @@ def test_slim_model_is_what_its_comment_says():
 
 
 @pytest.mark.parametrize(
-    'name, normalised', [('cpm_6s', False), ('cpm_6s_bn', True), ('cpm_slim_3s', True)]
+    'name, normalised',
+    [('cpm_6s', False), ('cpm_6s_bn', True), ('cpm_k7_6s', True), ('cpm_slim_3s', True)],
 )
 def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalised):
     model = create_model(name, **SMALL)

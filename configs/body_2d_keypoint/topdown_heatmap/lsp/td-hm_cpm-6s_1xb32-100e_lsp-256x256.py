@@ -1,4 +1,4 @@
-# The protocol of the paper: train on LSP 1-1000 and LSP Extended, test on LSP 1001-2000. No
+# The data of the paper: train on LSP 1-1000 and LSP Extended, test on LSP 1001-2000. No
 # checkpoint is chosen: the last one counts. (Do not report these on LSP Extended.)
 _base_ = '../lspet/td-hm_cpm-6s_1xb32-100e_lspet-256x256.py'
 
