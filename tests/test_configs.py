@@ -307,7 +307,7 @@ def test_widths_of_the_labels():
     widths = {}
     for path in LEAVES:
         if path.parent.name in ('lsp', 'lspet') and '_paper_' not in path.stem:
-            pipeline = next(iter(datasets(load(path).train_dataloader)))['pipeline']
+            pipeline = datasets(load(path).train_dataloader)[0]['pipeline']
             encoder = step(pipeline, 'GenerateTarget').encoder
             if encoder.type == 'MSRAHeatmap':
                 encoder.sigma *= encoder.input_size[0] // encoder.heatmap_size[0]

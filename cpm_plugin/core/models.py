@@ -22,10 +22,9 @@ _VGG: Mapping[str, Any] = {
     'beliefs_first': True,
 }
 
-# Ours, where the paper has 9, 5, 9 and 11. Stage 1 sees 75 pixels, 59 % of 128 and 29 % of 256;
-# in the paper it sees 160 of 368, 43 %.
+# Ours, where the paper has 5, 9 and 11. With trunks of 5, where it has 9, stage 1 sees 75 pixels,
+# 59 % of 128 and 29 % of 256; in the paper it sees 160 of 368, 43 %.
 _SMALL_KERNELS: Mapping[str, Any] = {
-    'trunk_kernel_size': 5,
     'reduce_kernel_size': 3,
     'first_stage_kernel_size': 3,
     'refine_kernel_size': 7,
@@ -56,6 +55,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     # operations, level after 6 epochs of one run (README, Results).
     'cpm_k7_6s': {
         **_SMALL_KERNELS,
+        'trunk_kernel_size': 5,
         'joints': 'lsp',
         'center_map_sigma': 15.0,  # 21 of 368 pixels, at 256
         'norm_layer': nn.BatchNorm2d,
@@ -63,6 +63,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     # For small machines and pictures of about 128 pixels.
     'cpm_slim_3s': {
         **_SMALL_KERNELS,
+        'trunk_kernel_size': 5,
         'joints': 'lsp',
         'num_stages': 3,
         'center_map_sigma': 7.0,  # 21 of 368 pixels, at 128
@@ -72,15 +73,13 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     },
     # The same stages, wider, on EfficientNet-Lite0, for pictures of about 256 pixels.
     'cpm_lite0_3s': {
+        **_SMALL_KERNELS,
         'joints': 'lsp',
         'encoder': 'efficientnet_lite0',
         'num_stages': 3,
         'center_map_sigma': 15.0,  # 21 of 368 pixels, at 256
         'channels': 48,
         'first_stage_channels': 128,
-        'reduce_kernel_size': 3,
-        'first_stage_kernel_size': 3,
-        'refine_kernel_size': 7,
         'norm_layer': nn.BatchNorm2d,
     },
 }
