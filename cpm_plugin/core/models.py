@@ -52,7 +52,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     # The same with batch normalisation, as in our 6-stage configs.
     'cpm_6s_bn': {'joints': 'lsp', 'norm_layer': nn.BatchNorm2d},
     # The same with smaller kernels, for pictures of about 256 pixels: a third of the
-    # operations, level after 6 epochs of one run (README, Results).
+    # operations, level after 6 epochs of one run (docs/results.md).
     'cpm_k7_6s': {
         **_SMALL_KERNELS,
         'trunk_kernel_size': 5,
