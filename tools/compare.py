@@ -45,6 +45,10 @@ def main() -> int:
         models = dict(parse(model) for model in args.models)
         if len(models) != len(args.models):
             raise ValueError(f'labels must differ: {", ".join(args.models)}')
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    try:
         if args.one is not None:
             ((label, (config, checkpoint)),) = models.items()
             measure_one(label, config, checkpoint, args)

@@ -34,7 +34,7 @@ def main() -> int:
         write_checkpoint(args.out, state, {'source': args.weights.name})
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1
+        return 2
     print(args.out)
     return 0
 

@@ -73,7 +73,7 @@ def main() -> int:
         )
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1
+        return 2
     print(path)
     return 0
 

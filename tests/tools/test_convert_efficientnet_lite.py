@@ -45,12 +45,12 @@ def test_the_file_fits_the_encoder_and_is_not_overwritten(tmp_path, monkeypatch,
     EfficientNetLite0().load_state_dict(found)
     key = '_blocks.7._depthwise_conv.weight'
     assert torch.equal(found['blocks.7.depthwise.conv.weight'], state[key])
-    assert convert(monkeypatch, tmp_path / 'in.pth', tmp_path / 'out.pth') == 1
+    assert convert(monkeypatch, tmp_path / 'in.pth', tmp_path / 'out.pth') == 2
     assert 'out.pth exists' in capsys.readouterr().err
 
 
 def test_other_weights_are_refused_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     package(tmp_path / 'in.pth', leave_out='blocks.7.')
-    assert convert(monkeypatch, tmp_path / 'in.pth', tmp_path / 'out.pth') == 1
+    assert convert(monkeypatch, tmp_path / 'in.pth', tmp_path / 'out.pth') == 2
     assert 'missing: blocks.7.expand.conv.weight' in capsys.readouterr().err
     assert not (tmp_path / 'out.pth').exists()

@@ -185,7 +185,7 @@ def test_published_and_compared(folder, monkeypatch, capsys):
     assert done.returncode == 0, done.stderr[-2000:]
     path = Path(done.stdout.splitlines()[-1])
     code, error = refusal(monkeypatch, capsys, *publish)
-    assert code == 1 and "has a 'figures'" in error
+    assert code == 2 and "has a 'figures'" in error
 
     compared = run(
         'compare.py', '--runs', 1, '--batch-size', 1, '--out-dir', folder / 'compared',
@@ -207,7 +207,7 @@ def test_published_and_compared(folder, monkeypatch, capsys):
         (f'a={folder}/config.py:no.pth', 'no.pth: no such file'),
     ):
         code, error = refusal(monkeypatch, capsys, 'compare.py', model)
-        assert code == 1 and message in error, error
+        assert code == 2 and message in error, error
     # stock's parts, too, which MMEngine would test with random weights
     stock = Config.fromfile(folder / 'config.py')
     stock.model.backbone = dict(type='ResNet', depth=18)
