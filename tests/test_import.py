@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,17 @@ def test_the_scan_found_the_core():
 def test_package_itself_imports_the_core_only():
     tree = ast.parse((REPO / 'cpm_plugin' / '__init__.py').read_text(encoding='utf-8'))
     assert set(imported(tree)) == {(1, 'core')}
+
+
+def test_the_package_is_found_beside_a_folder_of_its_name(tmp_path):
+    """As the folder of a clone is, where a script lies beside the clone."""
+    (tmp_path / 'cpm_plugin').mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    done = subprocess.run(
+        [sys.executable, '-c', 'import cpm_plugin; print(cpm_plugin.create_model.__name__)'],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == 'create_model\n', done.stderr
