@@ -127,6 +127,12 @@ def create_model(
             that does not fit.
     """
     if name not in MODELS:
+        if pretrained and name in read_index(_zoo(pretrained)):
+            raise ValueError(
+                f'{name!r} has weights in this zoo, but is the name of no network here; use its '
+                'config, by cpm_plugin.mmpose.zoo.pose2d, or publish it by one of these names: '
+                f'{", ".join(list_models())}'
+            )
         raise ValueError(f'no model {name!r}; there are: {", ".join(list_models())}')
     accepted = inspect.signature(ConvolutionalPoseMachine).parameters
     unknown = sorted(set(overrides) - set(accepted))

@@ -49,6 +49,17 @@ def test_a_model_by_name_has_the_weights_of_the_file(zoo):
     assert cpm_plugin.list_models(pretrained=None) == cpm_plugin.list_models()
 
 
+def test_weights_of_no_named_network_are_told_from_an_unknown_name(zoo):
+    entries = json.loads((zoo / 'index.json').read_text())
+    (zoo / 'index.json').write_text(json.dumps({'mine': entries[NAME]}))
+    with pytest.raises(ValueError, match=r"'mine' has weights in this zoo, but .*pose2d.*cpm_6s"):
+        cpm_plugin.create_model('mine', pretrained=zoo)
+    with pytest.raises(ValueError, match="no model 'other'; there are"):
+        cpm_plugin.create_model('other', pretrained=zoo)
+    with pytest.raises(ValueError, match="no model 'mine'; there are"):
+        cpm_plugin.create_model('mine')
+
+
 def test_a_changed_file_is_refused_and_kept(zoo):
     (zoo / 'slim.pth').write_bytes(b'other')
     with pytest.raises(ValueError, match=r'slim\.pth is not the file that was published.*restore'):
