@@ -3,7 +3,7 @@
     python tools/compare.py slim=cpm_slim_3s lite=cpm_lite0_3s
     python tools/compare.py ours=OURS.py:OURS.pth 'stock CPM=STOCK.py:STOCK.pth' --out-dir compared
 
-A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME of one that is published. Each is tested once on
+A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME of one in the package. Each is tested once on
 its config's test set, by MMPose's test runner in a process of its own, then timed. Writes
 compare.md, compare.csv and compare.png, accuracy against speed, into --out-dir. A part of the test
 set is enough to try it: --cfg-options test_dataloader.dataset.indices=20.
