@@ -115,7 +115,8 @@ def test_package_itself_imports_the_core_only():
 def test_the_package_is_found_beside_a_folder_of_its_name(tmp_path):
     """As the folder of a clone is, where a script lies beside the clone."""
     (tmp_path / 'cpm_plugin').mkdir()
-    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    hides = ('PYTHONPATH', 'PYTHONSAFEPATH')
+    environment = {name: value for name, value in os.environ.items() if name not in hides}
     done = subprocess.run(
         [sys.executable, '-c', 'import cpm_plugin; print(cpm_plugin.create_model.__name__)'],
         cwd=tmp_path,

@@ -46,8 +46,7 @@ def main() -> int:
         if len(models) != len(args.models):
             raise ValueError(f'labels must differ: {", ".join(args.models)}')
     except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+        parser.error(str(error))
     try:
         if args.one is not None:
             ((label, (config, checkpoint)),) = models.items()
