@@ -21,8 +21,8 @@ from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
 
 from cpm_plugin import create_model
-from cpm_plugin.core.geometry import pooled_size
-from cpm_plugin.core.joints import JOINT_SETS
+from cpm_plugin.core.maps.geometry import pooled_size
+from cpm_plugin.core.maps.joints import JOINT_SETS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted((CONFIGS / 'body_2d_keypoint').rglob('*.py'))

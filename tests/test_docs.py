@@ -13,7 +13,7 @@ from matplotlib import cbook
 from mmpose.apis import inference_topdown, init_model
 from PIL import ExifTags, Image
 
-from cpm_plugin.mmpose.zoo import pose2d
+from cpm_plugin.apps.zoo import pose2d
 
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
 

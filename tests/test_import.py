@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 import json
 import os
 import subprocess
@@ -75,41 +76,104 @@ def test_model_loss_decoding_and_metric_work_without_mmpose():
 
 def test_import_loads_nothing_but_the_core_and_the_standard_library():
     added = bare_run()['added']
-    assert 'cpm_plugin.core.network' in added
+    assert 'cpm_plugin.core.models.network' in added
     ours = [name for name in added if name.startswith('cpm_plugin.')]
     assert [name for name in ours if not name.startswith('cpm_plugin.core')] == []
     others = {name.partition('.')[0] for name in added} - {'cpm_plugin', 'torch', 'numpy'}
     assert others - sys.stdlib_module_names == set()
 
 
-def imported(tree):
-    """(level, module) of every import in a file, inside functions too."""
-    for node in ast.walk(tree):
+# The floors of the package, from the ground up: a module imports its own room and those below.
+FLOORS = (
+    ('core.maps', 'core.conv', 'core.weights'),
+    ('core.models', 'core.evaluation'),
+    ('core.conversion',),
+    ('core',),  # its __init__, which gathers the rooms
+    ('mmpose',),
+    ('apps',),
+)
+PACKAGE = REPO / 'cpm_plugin'
+FILES = sorted(PACKAGE.rglob('*.py'))
+
+
+def room_of(module):
+    """``core.maps.joints`` -> ``core.maps``; '' for the package itself."""
+    rooms = [room for floor in FLOORS for room in floor]
+    return max((room for room in rooms if f'{module}.'.startswith(f'{room}.')), key=len, default='')
+
+
+def imported_modules(path):
+    """Modules that a file imports, inside functions too; ours from the package on."""
+    parts = path.relative_to(PACKAGE).with_suffix('').parts
+    package = parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name) for alias in node.names)
+            for alias in node.names:
+                yield alias.name.removeprefix('cpm_plugin.')
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or ''
+            if not node.level:
+                yield node.module.removeprefix('cpm_plugin.')
+                continue
+            above = package[: len(package) - node.level + 1]
+            module = '.'.join([*above, *([node.module] if node.module else [])])
+            # "from ..maps import joints" may name a module
+            yield from (f'{module}.{alias.name}'.lstrip('.') for alias in node.names)
 
 
-CORE_FILES = sorted((REPO / 'cpm_plugin' / 'core').rglob('*.py'))
+def upward_imports(path):
+    own = room_of(
+        '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
+    )
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    for module in imported_modules(path):
+        room = room_of(module)
+        if not room or room == own or module.split('.')[0] not in ('core', 'mmpose', 'apps'):
+            continue
+        if own and (floor[room] >= floor[own]):
+            yield module
 
 
-@pytest.mark.parametrize('path', CORE_FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_nothing_imports_upwards_or_sideways(path):
+    assert list(upward_imports(path)) == []
+
+
+CORE_FILES = [path for path in FILES if path.is_relative_to(PACKAGE / 'core')]
+
+
+@pytest.mark.parametrize('path', CORE_FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_core_imports_the_standard_library_torch_and_numpy_only(path):
-    allowed = sys.stdlib_module_names | {'torch', 'numpy'}
-    for level, module in imported(ast.parse(path.read_text(encoding='utf-8'))):
-        if level == 0 and not module.startswith('cpm_plugin.core'):
-            assert module.partition('.')[0] in allowed, module
-        assert level <= 1, f'{"." * level}{module} is outside of the core'
+    allowed = sys.stdlib_module_names | {'torch', 'numpy', 'core'}
+    assert {module.partition('.')[0] for module in imported_modules(path)} <= allowed
 
 
-def test_the_scan_found_the_core():
-    assert {'network', 'loss', 'belief_maps', 'checkpoints'} <= {path.stem for path in CORE_FILES}
+def test_an_upward_import_is_found(tmp_path, monkeypatch):
+    module = sys.modules[__name__]
+    monkeypatch.setattr(module, 'PACKAGE', tmp_path)
+    for name, text, found in [
+        ('core/maps/a.py', 'from ..models.network import X', ['core.models.network.X']),
+        ('core/maps/b.py', 'from ..conv import layer', ['core.conv.layer']),
+        ('core/models/c.py', 'from ..maps.joints import LSP\nfrom .loss import X', []),
+        ('core/models/d.py', 'def f():\n    from ...apps import demo', ['apps.demo']),
+        ('core/models/e.py', 'import cpm_plugin.mmpose.head', ['mmpose.head']),
+        ('mmpose/f.py', 'from ..apps.zoo import pose2d', ['apps.zoo.pose2d']),
+        ('apps/g.py', 'from ..mmpose.head import X\nfrom .zoo import pose2d', []),
+    ]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        assert list(upward_imports(path)) == found, name
 
 
 def test_package_itself_imports_the_core_only():
-    tree = ast.parse((REPO / 'cpm_plugin' / '__init__.py').read_text(encoding='utf-8'))
-    assert set(imported(tree)) == {(1, 'core')}
+    assert set(map(room_of, imported_modules(PACKAGE / '__init__.py'))) == {'core'}
+
+
+def test_every_name_that_a_package_exports_is_there():
+    for name in ('core', *(room for floor in FLOORS[:3] for room in floor)):
+        package = importlib.import_module(f'cpm_plugin.{name}')
+        assert package.__doc__ and package.__all__
+        assert [one for one in package.__all__ if not hasattr(package, one)] == []
 
 
 def test_the_package_is_found_beside_a_folder_of_its_name(tmp_path):

@@ -22,8 +22,8 @@ import torch
 from mmengine.config import DictAction
 from rich.progress import track
 
-from cpm_plugin.mmpose import comparison
-from cpm_plugin.mmpose.zoo import pose2d, write_text
+from cpm_plugin.apps import compare as comparison
+from cpm_plugin.apps.zoo import pose2d, write_text
 
 
 def main() -> int:

@@ -27,9 +27,9 @@ from pathlib import Path
 
 import torch
 
-from cpm_plugin.core.caffe_networks import CAFFE_MODELS, load_caffemodel
-from cpm_plugin.core.checkpoints import to_mmpose, write_checkpoint
-from cpm_plugin.core.models import create_model
+from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS, load_caffemodel
+from cpm_plugin.core.models.registry import create_model
+from cpm_plugin.core.weights.checkpoints import to_mmpose, write_checkpoint
 
 
 def main() -> int:

@@ -15,8 +15,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from cpm_plugin.core.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
-from cpm_plugin.core.efficientnet import EfficientNetLite0, encoder_from_package
+from cpm_plugin.core.conversion.efficientnet_lite import encoder_from_package
+from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+from cpm_plugin.core.weights.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
 
 
 def main() -> int:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from cpm_plugin.core.checkpoints import read_checkpoint, write_checkpoint
-from cpm_plugin.core.stock import StockSizes, from_stock, stock_sizes, to_stock
+from cpm_plugin.core.conversion.mmpose_cpm import StockSizes, from_stock, stock_sizes, to_stock
+from cpm_plugin.core.weights.checkpoints import read_checkpoint, write_checkpoint
 
 FOLDER = 'configs/body_2d_keypoint/topdown_heatmap'
 CONFIGS = {

@@ -27,9 +27,9 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from cpm_plugin.core.models import list_models
-from cpm_plugin.mmpose import demo, media
-from cpm_plugin.mmpose.zoo import pose2d, write_text
+from cpm_plugin.apps import demo, media
+from cpm_plugin.apps.zoo import pose2d, write_text
+from cpm_plugin.core.models.registry import list_models
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
 

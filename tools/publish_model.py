@@ -12,7 +12,7 @@ the table of the config's folder. Nothing is overwritten. Then
     cpm_plugin.create_model(NAME, pretrained='my_zoo')
     MMPoseInferencer(**pose2d(NAME, 'my_zoo'), det_model='whole_image')
 
-load it (pose2d is of cpm_plugin.mmpose.zoo) and verify its checksum; create_model if NAME is one of
+load it (pose2d is of cpm_plugin.apps.zoo) and verify its checksum; create_model if NAME is one of
 cpm_plugin.list_models().
 """
 
@@ -22,7 +22,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cpm_plugin.mmpose.publish import Publication, publish
+from cpm_plugin.apps.publish import Publication, publish
 
 
 def main() -> int:

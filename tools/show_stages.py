@@ -17,20 +17,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from cpm_plugin.mmpose import compat
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import Runner
+from rich.progress import track
 
-compat.apply()
+from cpm_plugin.apps.results import torso_threshold
+from cpm_plugin.apps.stages import person_figure, predict_stages
+from cpm_plugin.core.evaluation.pck import format_table
+from cpm_plugin.mmpose.head import CPMStageHead
+from cpm_plugin.mmpose.metrics import joints_of
 
-from mmengine.config import Config, DictAction  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-from mmpose.apis import init_model  # noqa: E402
-from rich.progress import track  # noqa: E402
-
-from cpm_plugin.core.pck import format_table  # noqa: E402
-from cpm_plugin.mmpose.head import CPMStageHead  # noqa: E402
-from cpm_plugin.mmpose.metrics import joints_of, torso_threshold  # noqa: E402
-from cpm_plugin.mmpose.stages import person_figure, predict_stages  # noqa: E402
+from mmpose.apis import init_model
 
 
 def main() -> int:

@@ -1,16 +1,33 @@
-"""Convolutional Pose Machines in plain PyTorch; needs torch and numpy only."""
+"""Convolutional Pose Machines in plain PyTorch; needs torch and numpy only.
 
-from .belief_maps import background_map, center_map, decode_peaks, ideal_belief_maps
-from .checkpoints import load_checkpoint
-from .inference import optimize_for_inference
-from .joints import LSP, JointSet
-from .large_conv import LargeKernelConv2d, set_conv_method
-from .loss import IntermediateSupervisionLoss, stage_losses
-from .models import create_model, list_models
-from .network import ConvolutionalPoseMachine
-from .pck import TorsoPCK, torso_pck
-from .stages import BeliefStages
-from .trunks import FeatureTrunks
+Rooms stand on three floors, and nothing imports upwards: ``maps``, ``conv`` and ``weights``; on
+them ``models`` and ``evaluation``; on them ``conversion``.
+"""
+
+from .conv import LargeKernelConv2d, set_conv_method
+from .evaluation import TorsoPCK, torso_pck
+from .maps import (
+    LSP,
+    JointSet,
+    background_map,
+    center_map,
+    decode_peaks,
+    ideal_belief_maps,
+)
+from .models import (
+    BeliefStages,
+    ConvolutionalPoseMachine,
+    FeatureTrunks,
+    IntermediateSupervisionLoss,
+    StageSettings,
+    TrunkSettings,
+    build_network,
+    create_model,
+    list_models,
+    optimize_for_inference,
+    stage_losses,
+)
+from .weights import load_checkpoint
 
 __all__ = [
     'LSP',
@@ -20,8 +37,11 @@ __all__ = [
     'IntermediateSupervisionLoss',
     'JointSet',
     'LargeKernelConv2d',
+    'StageSettings',
     'TorsoPCK',
+    'TrunkSettings',
     'background_map',
+    'build_network',
     'center_map',
     'create_model',
     'decode_peaks',

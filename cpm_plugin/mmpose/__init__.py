@@ -1,5 +1,5 @@
 """The MMPose components. ``custom_imports = dict(imports=['cpm_plugin.mmpose'])`` in a config
-registers them all, after making stock MMPose importable on this stack (:mod:`.compat`)."""
+registers them all, after making stock MMPose importable on this stack (``compat``)."""
 
 import importlib.util
 
@@ -15,12 +15,7 @@ compat.apply()
 
 from .backbone import CPMBackbone  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
-from .crops import (  # noqa: E402
-    GetPersonCenterScale,
-    GetPictureCenterScale,
-    PersonCrop,
-    RandomScaleRotate,
-)
+from .crops import GetPersonCenterScale, GetPictureCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
 from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402

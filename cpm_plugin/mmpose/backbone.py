@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..core.conv.layer import set_conv_method
+from ..core.models.layers import NormLayer
+from ..core.models.network import build_trunks
+from ..core.models.settings import TrunkSettings, settings_from
+from ..core.weights.checkpoints import describe_mismatch, read_checkpoint
+from .strict import refuse_mismatch
 
 from mmcv.cnn import build_norm_layer
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
-from torch import Tensor
-
-from ..core.checkpoints import describe_mismatch, read_checkpoint
-from ..core.large_conv import set_conv_method
-from ..core.layers import NormLayer
-from ..core.network import build_trunks
-from .strict import refuse_mismatch
 
 
 def norm_layer_of(norm_cfg: dict | None) -> NormLayer | None:
@@ -30,61 +32,35 @@ class CPMBackbone(BaseBackbone):
     All (N, C, h, w); h and w by Caffe's ceil rule, H / 8 for multiples of 8.
 
     Args:
-        in_channels: channels of the image.
-        channels: width of the trunks, 128 in the paper.
-        kernel_size: of the trunks' convolutions, 9 in the paper.
-        shared_trunk: False for a machine of one stage, which has no second trunk.
-        center_map_sigma: adds the pooled center map: the input's channel after the
-            image's where it has one (``PersonCrop(center_map_sigma=...)``), else a
-            Gaussian in the middle of the crop, where a top-down crop has its person; in
-            input pixels, the authors' is 21. None: without.
-        pool_padding: of the pools; 0 in the paper, 1 in stock MMPose.
-        vgg_tail: takes the trunk of the authors' VGG networks, with these channels after
-            its third pool, in place of the paper's two; channels, kernel_size,
-            shared_trunk and pool_padding have no meaning then.
-        encoder: ``efficientnet_lite0`` takes that network and a feature pyramid in place of the
-            paper's trunks; kernel_size, shared_trunk and pool_padding have no meaning then.
-        encoder_weights: a file of its weights to begin training with, as
-            ``tools/convert_efficientnet_lite.py`` writes; read by ``init_weights`` alone.
-        frozen_groups: so many groups of the encoder's blocks are left as they were loaded.
-        norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
+        norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalization.
         conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
             conv2d, bit for bit.
-        strict_load: refuse checkpoints that do not fit instead of warning.
-        init_cfg: None leaves the core's initialisation.
+        encoder_weights: A file of the encoder's weights to begin training with, as
+            ``tools/convert_efficientnet_lite.py`` writes; read by ``init_weights`` alone.
+        strict_load: Refuse checkpoints that do not fit instead of warning.
+        init_cfg: None leaves the core's initialization.
+        settings: Of ``cpm_plugin.core.models.settings.TrunkSettings``, e.g. channels,
+            kernel_size, center_map_sigma. With center_map_sigma the center map is the input's
+            channel after the image's where it has one (``PersonCrop(center_map_sigma=...)``),
+            else a Gaussian in the middle of the crop, where a top-down crop has its person.
+
+    Raises:
+        ValueError: For an unknown or wrong setting.
     """
 
     def __init__(
         self,
-        in_channels: int = 3,
-        channels: int = 128,
-        kernel_size: int = 9,
-        shared_trunk: bool = True,
-        center_map_sigma: float | None = None,
-        pool_padding: int = 0,
-        vgg_tail: Sequence[int] | None = None,
-        encoder: str | None = None,
-        encoder_weights: str | None = None,
-        frozen_groups: int = 0,
         norm_cfg: dict | None = None,
         conv_method: str = 'auto',
+        encoder_weights: str | None = None,
         strict_load: bool = True,
         init_cfg: dict | list | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.trunks = build_trunks(
-            in_channels=in_channels,
-            channels=channels,
-            kernel_size=kernel_size,
-            shared_trunk=shared_trunk,
-            center_map_sigma=center_map_sigma,
-            pool_padding=pool_padding,
-            vgg_tail=vgg_tail,
-            encoder=encoder,
-            norm_layer=norm_layer_of(norm_cfg),
-            frozen_groups=frozen_groups,
-        )
-        if encoder_weights is not None and encoder is None:
+        trunk_settings = settings_from(TrunkSettings, settings, 'CPMBackbone')
+        self.trunks = build_trunks(trunk_settings, norm_layer_of(norm_cfg))
+        if encoder_weights is not None and trunk_settings.encoder is None:
             raise ValueError(f'encoder_weights={encoder_weights!r} needs an encoder')
         self.encoder_weights = encoder_weights
         set_conv_method(self, conv_method)

@@ -6,14 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
+
+from ..core.maps.belief_maps import decode_peaks
+
 from mmcv.cnn import ConvModule
 from mmpose.codecs import MSRAHeatmap
 from mmpose.models.backbones.cpm import CPM
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import KEYPOINT_CODECS, MODELS
-from torch import Tensor, nn
-
-from ..core.belief_maps import decode_peaks
 
 
 @MODELS.register_module()
@@ -27,7 +28,7 @@ class NarrowStockCPM(CPM):
     Args:
         channels: of trunks and refinement stages, in place of 128.
         first_stage_channels: in place of 512.
-        kwargs: see :class:`mmpose.models.backbones.CPM`.
+        kwargs: see ``mmpose.models.backbones.CPM``.
     """
 
     def __init__(self, channels: int = 32, first_stage_channels: int = 128, **kwargs: Any) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mmpose.codecs.base import BaseKeypointCodec
-from mmpose.registry import KEYPOINT_CODECS
-from mmpose.utils.tensor_utils import to_numpy
 
-from ..core.belief_maps import (
+from ..core.maps.belief_maps import (
     TRUNCATION,
     background_map,
     decode_peaks,
@@ -17,10 +14,14 @@ from ..core.belief_maps import (
     position_in_map,
 )
 
+from mmpose.codecs.base import BaseKeypointCodec
+from mmpose.registry import KEYPOINT_CODECS
+from mmpose.utils.tensor_utils import to_numpy
+
 
 @KEYPOINT_CODECS.register_module()
 class CPMHeatmap(BaseKeypointCodec):
-    """The authors' belief maps (:mod:`cpm_plugin.core.belief_maps`).
+    """The authors' belief maps (``cpm_plugin.core.maps.belief_maps``).
 
     Cells are centred at stride * g + stride / 2 - 0.5 pixels, so a mirrored picture has
     exactly the mirrored map: configs with this codec need

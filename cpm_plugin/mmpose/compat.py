@@ -3,13 +3,13 @@
 Each fix acts only where something is missing, and does nothing otherwise:
 
 ========================  ===========================================================
-:func:`fix_torchvision`   a torchvision whose compiled operators do not load (a CUDA
+``fix_torchvision``   a torchvision whose compiled operators do not load (a CUDA
                           build beside a CPU torch) fails at import
-:func:`fix_mmcv_ops`      ``mmpose.models`` imports ``mmcv.ops``, which wants the
+``fix_mmcv_ops``      ``mmpose.models`` imports ``mmcv.ops``, which wants the
                           compiled ``mmcv._ext`` that mmcv-lite lacks
-:func:`fix_safe_loading`  torch >= 2.6 loads with ``weights_only=True``, which refuses
+``fix_safe_loading``  torch >= 2.6 loads with ``weights_only=True``, which refuses
                           what MMEngine keeps in its checkpoints
-:func:`fix_drawing`       numpy >= 2.4 refuses ``int(array of one element)``, which
+``fix_drawing``       numpy >= 2.4 refuses ``int(array of one element)``, which
                           MMPose's visualiser does
 ========================  ===========================================================
 
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cpm_plugin.core.checkpoints import allow_list_is_needed, numpy_safe_globals
+from cpm_plugin.core.weights.checkpoints import allow_list_is_needed, numpy_safe_globals
 
 # torchvision's operators that Python code refers to at import time (0.20 to 0.28).
 _TORCHVISION_SCHEMAS = {
@@ -114,7 +114,7 @@ def fix_safe_loading() -> bool:
 
     Their message hub keeps ``HistoryBuffer`` objects of numpy arrays and scalars, and with
     them the buffer's methods, pickled as ``getattr(HistoryBuffer, 'mean')``: ``getattr``
-    is answered by :func:`_history_buffer_method`, which gives nothing else. The names
+    is answered by ``_history_buffer_method``, which gives nothing else. The names
     under which numpy 1 pickled its own are allowed too, for older checkpoints.
     """
     if not allow_list_is_needed():

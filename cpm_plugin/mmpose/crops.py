@@ -8,13 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1, TARGET_DIST
+from ..core.maps.belief_maps import center_map
+from .transforms import Transform
+
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import bbox_xyxy2cs, get_warp_matrix
-
-from ..core.belief_maps import center_map
-from ..core.person_scale import PIXELS_OF_SCALE_1, TARGET_DIST
-from .transforms import Transform
 
 _INTERPOLATIONS = {
     'linear': cv2.INTER_LINEAR,
@@ -78,7 +79,7 @@ class GetPictureCenterScale(Transform):
     the picture, scale = its height / 368 (``run_benchmark.m``), so height / target_dist pixels.
 
     A sample without ``keypoints``, as inference on a given box makes, gets
-    :class:`GetPersonCenterScale` of its box.
+    ``GetPersonCenterScale`` of its box.
 
     Required keys: img_shape, or bbox. Added keys: bbox_center, bbox_scale.
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dataset import ConcatDataset
-from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-from mmpose.registry import DATASETS
 from PIL import Image
 from scipy.io import loadmat
 
-from ..core.joints import LSP, JointSet
-from ..core.person_scale import PIXELS_OF_SCALE_1, limb_ratios, mpii_like_scales
+from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1, limb_ratios, mpii_like_scales
+from ..core.maps.joints import LSP, JointSet
+
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.registry import DATASETS
 
 # Colours by side, as in MMPose's own datasets: right orange, left green, middle blue.
 _COLORS = {'right': [255, 128, 0], 'left': [0, 255, 0], 'middle': [51, 153, 255]}
@@ -155,7 +156,7 @@ class LspDataset(BaseCocoStyleDataset):
         center_scale: ``'authors'`` adds ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2), MPII's
             scale x 200 pixels, as in the authors' training data (``genJSON.m``): for
             LSP Extended the middle of the labelled joints, for LSP the middle of the
-            picture; and the scale by :func:`~cpm_plugin.core.person_scale.mpii_like_scales`
+            picture; and the scale by ``mpii_like_scales``
             of the joints that are not occluded. The scale comes from the ground truth;
             the authors test on LSP with ``GetPictureCenterScale``. Their limb ratios are
             those of both data sets together, ours of one ``joints.mat``, whatever

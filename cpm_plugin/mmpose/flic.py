@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.io import loadmat
+
+from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1
+from ..core.maps.joints import FLIC
+from .datasets import dataset_info
+
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from mmpose.structures.bbox import bbox_cs2xyxy
-from scipy.io import loadmat
-
-from ..core.joints import FLIC
-from ..core.person_scale import PIXELS_OF_SCALE_1
-from .datasets import dataset_info
 
 # Of FLIC's 29 columns those with a position: both sides' shoulder, elbow and wrist, hips,
 # eyes, nose. The authors leave the eyes out and call the nose head.

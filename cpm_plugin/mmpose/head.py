@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
-from mmpose.models.heads.base_head import BaseHead
-from mmpose.models.utils.tta import flip_heatmaps
-from mmpose.registry import KEYPOINT_CODECS, MODELS
 from torch import Tensor
 
-from ..core.joints import JointSet, joint_set, joint_set_of
-from ..core.large_conv import set_conv_method
-from ..core.pck import map_pck
-from ..core.stages import BeliefStages, split_features
+from ..core.conv.layer import set_conv_method
+from ..core.evaluation.pck import map_pck
+from ..core.maps.joints import JointSet, joint_set, joint_set_of
+from ..core.models.settings import StageSettings, settings_from
+from ..core.models.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
 from .scale_search import search_scales
 from .strict import refuse_mismatch
+
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.utils.tta import flip_heatmaps
+from mmpose.registry import KEYPOINT_CODECS, MODELS
 
 
 @MODELS.register_module()
@@ -31,31 +33,31 @@ class CPMStageHead(BaseHead):
     stage 1 and the later stages alike.
 
     Args:
-        in_channels: of the feature map, or of (stage-1 features, shared features).
-        num_keypoints: joints.
-        num_stages: T, 6 in the paper.
-        background: a last belief channel for "no joint here"; needs targets with one, as
-            ``CPMHeatmap(background=True)`` makes. It is cut off before flip test,
-            decoding and ``output_heatmaps``.
-        center_map: the features hold the pooled center map, for stages 2 and later.
-        joints: what the belief channels are, the name of a set in
-            :data:`cpm_plugin.core.joints.JOINT_SETS`; None: the dataset's joints. Needed
+        in_channels: Of the feature map, or of (stage-1 features, shared features).
+        num_keypoints: Keypoints.
+        center_map: The features hold the pooled center map, for stages 2 and later.
+        joints: What the belief channels are, the name of a set in
+            ``cpm_plugin.core.maps.joints.JOINT_SETS``; None: the dataset's keypoints. Needed
             where the two differ, as the authors' 14 joints and MPII's 16.
-        output_joints: the set that predictions are given in, the dataset's; with joints.
+        output_joints: The set that predictions are given in, the dataset's; with joints.
             A joint that the head has not, MPII's pelvis and thorax, is put between the
             two that it lies between.
-        channels, reduced_channels, first_stage_channels, reduce_kernel_size,
-        first_stage_kernel_size, refine_kernel_size, refine_depth, beliefs_first, dropout:
-            see :class:`cpm_plugin.core.stages.BeliefStages`; defaults are the paper's.
-        norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalisation.
-        loss: config of ``IntermediateSupervisionLoss``.
-        target_fields: names of the targets in ``gt_fields``, one for all stages or one a
+        norm_cfg: E.g. ``dict(type='BN')``; None, as in the paper: no normalization.
+        loss: Config of ``IntermediateSupervisionLoss``.
+        target_fields: Names of the targets in ``gt_fields``, one for all stages or one a
             stage, e.g. ``['heatmaps_all'] + ['heatmaps'] * 5``.
-        decoder: config of a codec.
+        decoder: Config of a codec.
         conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
             conv2d, bit for bit.
-        strict_load: refuse checkpoints that do not fit instead of warning.
-        init_cfg: None leaves the core's initialisation.
+        strict_load: Refuse checkpoints that do not fit instead of warning.
+        init_cfg: None leaves the core's initialization.
+        settings: Of ``cpm_plugin.core.models.settings.StageSettings``, e.g. num_stages, channels,
+            background. With ``background=True`` targets need a background, too, as
+            ``CPMHeatmap(background=True)`` makes; it is cut off before flip test, decoding and
+            ``output_heatmaps``.
+
+    Raises:
+        ValueError: For an unknown or wrong setting.
     """
 
     searches_scales = True  # see ScaleSearchHook
@@ -64,20 +66,9 @@ class CPMStageHead(BaseHead):
         self,
         in_channels: int | Sequence[int],
         num_keypoints: int,
-        num_stages: int = 6,
-        background: bool = False,
         center_map: bool = False,
         joints: str | None = None,
         output_joints: str | None = None,
-        channels: int = 128,
-        reduced_channels: int | None = 32,
-        first_stage_channels: int = 512,
-        reduce_kernel_size: int = 5,
-        first_stage_kernel_size: int | None = 9,
-        refine_kernel_size: int = 11,
-        refine_depth: int = 3,
-        beliefs_first: bool = False,
-        dropout: float = 0.0,
         norm_cfg: dict | None = None,
         loss: dict | None = None,
         target_fields: str | Sequence[str] = 'heatmaps',
@@ -85,25 +76,18 @@ class CPMStageHead(BaseHead):
         conv_method: str = 'auto',
         strict_load: bool = True,
         init_cfg: dict | list | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(init_cfg)
         self.stages = BeliefStages(
-            in_channels=(in_channels,) * 2 if isinstance(in_channels, int) else in_channels,
-            num_keypoints=num_keypoints,
-            num_stages=num_stages,
-            background=background,
+            (in_channels,) * 2 if isinstance(in_channels, int) else in_channels,
+            settings_from(
+                StageSettings, {'num_keypoints': num_keypoints, **settings}, 'CPMStageHead'
+            ),
             center_map=center_map,
-            channels=channels,
-            reduced_channels=reduced_channels,
-            first_stage_channels=first_stage_channels,
-            reduce_kernel_size=reduce_kernel_size,
-            first_stage_kernel_size=first_stage_kernel_size,
-            refine_kernel_size=refine_kernel_size,
-            refine_depth=refine_depth,
-            beliefs_first=beliefs_first,
-            dropout=dropout,
             norm_layer=norm_layer_of(norm_cfg),
         )
+        num_stages = self.stages.num_stages
         self.joints = joint_set_of(joints, num_keypoints)
         self.output_sources = _output_sources(self.joints, output_joints)
         names = [target_fields] * num_stages if isinstance(target_fields, str) else target_fields
@@ -126,7 +110,7 @@ class CPMStageHead(BaseHead):
     def keypoint_beliefs(
         self, feats: Any, data_samples: Sequence[Any], test_cfg: dict | None = None
     ) -> list[Tensor]:
-        """As :meth:`forward`, without background and, under ``flip_test``, averaged with the
+        """As ``forward``, without background and, under ``flip_test``, averaged with the
         beliefs of the mirrored picture.
 
         Args:
@@ -169,7 +153,7 @@ class CPMStageHead(BaseHead):
     def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
         """Joint positions of the last stage, in network-input pixels.
 
-        Where the samples have ``crop_scales`` (:mod:`.scale_search`), the features are of S
+        Where the samples have ``crop_scales`` (``scale_search``), the features are of S
         crops of each of the N people, one person after the other; positions are then whole
         pixels of the picture, expressed in input pixels of the crop of scale 1.
 

@@ -10,11 +10,12 @@ from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmpose.registry import HOOKS
 
-from ..core.inference import optimize_for_inference
+from ..core.models.inference import optimize_for_inference
 from .head import CPMStageHead
-from .stages import crop_of, draw_belief_rows, stage_beliefs
+from .stage_panels import crop_of, draw_belief_rows, stage_beliefs
+
+from mmpose.registry import HOOKS
 
 
 @HOOKS.register_module()
@@ -30,7 +31,7 @@ class ChannelsLastHook(Hook):
 
 @HOOKS.register_module()
 class FastInferenceHook(Hook):
-    """Test with :func:`cpm_plugin.core.inference.optimize_for_inference`.
+    """Test with ``cpm_plugin.core.models.inference.optimize_for_inference``.
 
     Any config with ``CPMBackbone`` or ``CPMStageHead``, by an option of ``tools/test.py``::
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mmpose.registry import MODELS
+from ..core.models.loss import IntermediateSupervisionLoss
 
-from ..core.loss import IntermediateSupervisionLoss
+from mmpose.registry import MODELS
 
 MODELS.register_module(module=IntermediateSupervisionLoss)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
-from mmpose.registry import METRICS
 
-from ..core.joints import JointSet
-from ..core.pck import format_table, torso_pck
+from ..core.evaluation.pck import format_table, torso_pck
+from ..core.maps.joints import JointSet
+
+from mmpose.registry import METRICS
 
 
 def joints_of(dataset_meta: dict[str, Any]) -> JointSet:
@@ -26,7 +26,7 @@ def joints_of(dataset_meta: dict[str, Any]) -> JointSet:
 
 @METRICS.register_module()
 class TorsoPCKAccuracy(BaseMetric):
-    """PCK at a fraction of the torso, the metric of LSP (:mod:`cpm_plugin.core.pck`).
+    """PCK at a fraction of the torso, the metric of LSP (``cpm_plugin.core.evaluation.pck``).
 
     Torso: left shoulder to right hip of the ground truth; where one of them is not
     labelled, right shoulder to left hip; where that fails too, the image is left out.
@@ -40,7 +40,7 @@ class TorsoPCKAccuracy(BaseMetric):
 
     Args:
         thr: a joint is correct at a distance <= thr x torso.
-        collect_device, prefix: see :class:`mmengine.evaluator.BaseMetric`.
+        collect_device, prefix: see ``mmengine.evaluator.BaseMetric``.
     """
 
     default_prefix = 'torso'
@@ -83,38 +83,3 @@ class TorsoPCKAccuracy(BaseMetric):
             'num_left_out': float(pck.num_left_out),
             'num_joints': float(pck.num_joints),
         }
-
-
-def torso_threshold(config: Mapping[str, Any]) -> float:
-    """``thr`` of the ``TorsoPCKAccuracy`` that a config tests with, or its default."""
-    evaluators = config.get('test_evaluator') or []
-    for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
-        if evaluator.get('type') == 'TorsoPCKAccuracy' and 'thr' in evaluator:
-            return float(evaluator['thr'])
-    return float(inspect.signature(TorsoPCKAccuracy).parameters['thr'].default)
-
-
-def metrics_of(results: Mapping[str, float], threshold: float) -> dict[str, float]:
-    """Metrics as ``tools/test.py`` writes them -> as tables have them.
-
-    Times and counts are left out, prefixes too where names differ without them. Figures are
-    rounded to two digits, those of at most 1 to four. ``torso/PCK`` gets the threshold's name.
-    """
-    kept = {
-        key: value
-        for key, value in results.items()
-        if key not in ('time', 'data_time') and not key.rpartition('/')[2].startswith('num_')
-    }
-    short = {}
-    for key in kept:
-        prefix, _, name = key.rpartition('/')
-        if prefix == 'torso':
-            name = f'PCK@{threshold:g}' if name == 'PCK' else name.removeprefix('PCK_')
-        short[key] = name
-    names = list(short.values())
-    return {
-        short[key] if names.count(short[key]) == 1 else key: round(
-            float(value), 4 if abs(value) <= 1 else 2
-        )
-        for key, value in kept.items()
-    }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn import functional as F
+
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from mmpose.registry import MODELS
-from torch.nn import functional as F
 
 
 @MODELS.register_module()
@@ -18,7 +19,7 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
     Where pictures are padded the center map gets 0.
 
     Args:
-        kwargs: see :class:`mmpose.models.PoseDataPreprocessor`. ``batch_augments`` are
+        kwargs: see ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` are
             refused, because they would move the picture and not its center map.
     """
 

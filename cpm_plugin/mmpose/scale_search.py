@@ -6,8 +6,8 @@
 is their protocol for MPII and FLIC, and with
 ``default_hooks.scale_search.center_scale.type=GetPictureCenterScale`` that for LSP, with
 ``...=GetOctaveCenterScale`` that of their demo. ``PersonCrop`` makes the crops,
-:func:`collate_crops` a batch of them, and ``CPMStageHead`` takes the peaks from all of them
-by :func:`search_scales`; the computation is :mod:`cpm_plugin.core.scale_search`.
+``collate_crops`` a batch of them, and ``CPMStageHead`` takes the peaks from all of them
+by ``search_scales``; the computation is ``cpm_plugin.core.evaluation.scale_search``.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
-from mmpose.codecs import MSRAHeatmap
-from mmpose.datasets.transforms import GetBBoxCenterScale, PackPoseInputs, TopdownAffine
-from mmpose.registry import HOOKS, TRANSFORMS
 from torch import Tensor
 
-from ..core.scale_search import BENCHMARK_SCALES, full_resolution_peaks, octave_scales
+from ..core.evaluation.scale_search import BENCHMARK_SCALES, full_resolution_peaks, octave_scales
 from .codec import CPMHeatmap
 from .crops import GetPersonCenterScale, GetPictureCenterScale, PersonCrop
 from .transforms import Transform
+
+from mmpose.codecs import MSRAHeatmap
+from mmpose.datasets.transforms import GetBBoxCenterScale, PackPoseInputs, TopdownAffine
+from mmpose.registry import HOOKS, TRANSFORMS
 
 
 @TRANSFORMS.register_module()
@@ -91,7 +92,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
 
     Raises:
         ValueError: for another codec than CPMHeatmap and MSRAHeatmap, or a batch that was
-            not put together by :func:`collate_crops`.
+            not put together by ``collate_crops``.
     """
     stride, first_cell = _cell_grid(decoder)
     num_scales = len(samples[0].metainfo['crop_scales'])

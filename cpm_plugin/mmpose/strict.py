@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
-from ..core.checkpoints import describe_mismatch
+from ..core.weights.checkpoints import describe_mismatch
 
 
 def refuse_mismatch(module: nn.Module) -> None:

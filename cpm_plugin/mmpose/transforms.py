@@ -9,13 +9,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from ..core.maps.joints import joint_set
+
 from mmcv.transforms import BaseTransform
 from mmpose.datasets.dataset_wrappers import CombinedDataset
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 from mmpose.structures.keypoint import flip_keypoints
-
-from ..core.joints import joint_set
 
 
 class Transform(BaseTransform):
@@ -28,7 +29,7 @@ class Transform(BaseTransform):
 
 @dataclass(frozen=True)
 class _Selection:
-    """What :class:`SelectJoints` does to the key points of anybody in the picture."""
+    """What ``SelectJoints`` does to the key points of anybody in the picture."""
 
     sources: tuple[tuple[int, ...], ...]
     first_pixel: int
@@ -59,7 +60,7 @@ class SelectJoints(Transform):
     ``joint_selection`` is added, for ``AddNeighbours``.
 
     Args:
-        source: the data set's joints, a name in :data:`cpm_plugin.core.joints.JOINT_SETS`.
+        source: the data set's joints, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
         target: the model's.
         first_pixel: number of the first pixel in the joints that the data set gives. It
             is 1 for stock ``MpiiDataset``, which counts centers from 0 and joints, as

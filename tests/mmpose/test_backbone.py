@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from mmpose.registry import MODELS
 from torch import nn
 
-from cpm_plugin.core.trunks import FeatureTrunks, VggTrunk
+from cpm_plugin.core.models.settings import TrunkSettings
+from cpm_plugin.core.models.trunks import FeatureTrunks, VggTrunk
 from cpm_plugin.mmpose import CPMBackbone
 from cpm_plugin.mmpose.backbone import norm_layer_of
+
+from mmpose.registry import MODELS
 
 PICTURE = (64, 48)  # width, height
 
@@ -29,7 +31,8 @@ def test_outputs_equal_those_of_the_core_with_the_same_weights():
         )
     )
     core = FeatureTrunks(
-        in_channels=4, channels=6, kernel_size=5, center_map_sigma=7.0, norm_layer=nn.BatchNorm2d
+        TrunkSettings(in_channels=4, channels=6, kernel_size=5, center_map_sigma=7.0),
+        norm_layer=nn.BatchNorm2d,
     )
     core.load_state_dict(backbone.trunks.state_dict())
     image = picture(channels=4)
@@ -165,7 +168,7 @@ def test_vgg_backbone_equals_the_core_and_serves_all_stages_alike():
     backbone = MODELS.build(
         dict(type='CPMBackbone', vgg_tail=(5, 3), center_map_sigma=9.0, norm_cfg=dict(type='BN'))
     )
-    core = VggTrunk(tail=(5, 3), center_map_sigma=9.0, norm_layer=nn.BatchNorm2d)
+    core = VggTrunk(TrunkSettings(vgg_tail=(5, 3), center_map_sigma=9.0), norm_layer=nn.BatchNorm2d)
     core.load_state_dict(backbone.trunks.state_dict())
     image = picture()
     outputs = backbone(image)
@@ -192,8 +195,8 @@ def test_other_pool_paddings_are_refused(padding):
 
 
 def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
-    from cpm_plugin.core.checkpoints import write_checkpoint
-    from cpm_plugin.core.efficientnet import EfficientNetLite0
+    from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+    from cpm_plugin.core.weights.checkpoints import write_checkpoint
 
     source = EfficientNetLite0()
     path = tmp_path / 'encoder.pth'

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
+from torch import nn
+
+from cpm_plugin.mmpose.baseline import NarrowStockCPM
+
 from mmpose.models.backbones.cpm import CPM
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
-from torch import nn
-
-from cpm_plugin.mmpose.baseline import NarrowStockCPM
 
 
 def convolutions(model):
@@ -86,9 +87,10 @@ def test_beliefs_are_float32_under_autocast():
 
 def test_our_decoding_of_stocks_maps_finds_the_peak_between_cells():
     import numpy as np
-    from mmpose.registry import KEYPOINT_CODECS
 
     import cpm_plugin.mmpose.baseline  # noqa: F401
+
+    from mmpose.registry import KEYPOINT_CODECS
 
     arguments = dict(input_size=(64, 64), heatmap_size=(8, 8), sigma=1)
     ours = KEYPOINT_CODECS.build(dict(type='ParabolaMSRAHeatmap', **arguments))

@@ -9,10 +9,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
-from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 
 from cpm_plugin.mmpose import CPMHeatmap
+
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 
 
 def codec(**arguments):

@@ -14,16 +14,17 @@ import zipfile
 from fractions import Fraction
 from pathlib import Path
 
-import mmcv.ops
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.utils.dl_utils.misc import mmcv_full_available
-from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
 
 from cpm_plugin.core import create_model, load_checkpoint
 from cpm_plugin.mmpose import compat
+
+import mmcv.ops
+from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
 
 REPO = Path(__file__).resolve().parents[2]
 NEW_NUMPY = tuple(map(int, np.__version__.split('.')[:2])) >= (2, 4)

@@ -1,6 +1,6 @@
 """The authors' crop: side, augmentation, border, center map, several scales.
 
-Positions are compared with numbers worked out by hand and with :func:`authors_crop`, their
+Positions are compared with numbers worked out by hand and with ``authors_crop``, their
 C++ transcribed; pictures are lit at single points.
 """
 
@@ -9,13 +9,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from mmpose.datasets.transforms import (
-    PackPoseInputs,
-    RandomBBoxTransform,
-    RandomFlip,
-    TopdownAffine,
-)
-from mmpose.registry import DATASETS, TRANSFORMS
 
 from cpm_plugin.mmpose import (
     GetPersonCenterScale,
@@ -23,6 +16,14 @@ from cpm_plugin.mmpose import (
     PersonCrop,
     RandomScaleRotate,
 )
+
+from mmpose.datasets.transforms import (
+    PackPoseInputs,
+    RandomBBoxTransform,
+    RandomFlip,
+    TopdownAffine,
+)
+from mmpose.registry import DATASETS, TRANSFORMS
 
 SIDE = 368 * 35 / 41  # 314.146..., pixels of the picture for a person of scale 1
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmpose.registry import DATASETS
 from scipy.io import savemat
 
-from cpm_plugin.core.joints import LSP, JointSet
-from cpm_plugin.core.person_scale import limb_ratios, mpii_like_scales
+from cpm_plugin.core.evaluation.person_scale import limb_ratios, mpii_like_scales
+from cpm_plugin.core.maps.joints import LSP, JointSet
 from cpm_plugin.mmpose import LspDataset
 from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info, picture_middle, read_joints
+
+from mmpose.registry import DATASETS
 
 COUNT = 5
 

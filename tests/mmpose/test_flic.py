@@ -8,11 +8,12 @@ import pytest
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
-from mmpose.registry import DATASETS
 from scipy.io import savemat
 
-from cpm_plugin.core.joints import FLIC
+from cpm_plugin.core.maps.joints import FLIC
 from cpm_plugin.mmpose.flic import FlicDataset, center_and_scale, observer_centric, read_examples
+
+from mmpose.registry import DATASETS
 
 # FLIC's columns that have a position, counted from 0 (lhip, rhip, eyes and nose are 6, 9, 12,
 # 13 and 16); a person as in the file: MATLAB's pixels, a half more to tell x from y.

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
+
+from cpm_plugin.core.models.network import build_network
+from cpm_plugin.core.models.settings import StageSettings
+from cpm_plugin.core.models.stages import RefinementStage
+from cpm_plugin.core.weights.checkpoints import from_mmpose
+from cpm_plugin.mmpose import CPMBackbone, CPMStageHead
+
 from mmpose.evaluation.functional import pose_pck_accuracy
 from mmpose.models.backbones.cpm import CPM
 from mmpose.models.losses import KeypointMSELoss
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
-
-from cpm_plugin.core.checkpoints import from_mmpose
-from cpm_plugin.core.network import ConvolutionalPoseMachine
-from cpm_plugin.core.stages import RefinementStage
-from cpm_plugin.mmpose import CPMBackbone, CPMStageHead
 
 SIZE = (64, 48)  # of the picture, width and height
 CELLS = (8, 6)
@@ -106,7 +108,7 @@ def test_backbone_and_head_equal_the_core(background, center_map_sigma):
             norm_cfg=dict(type='BN'),
         )
     )
-    core = ConvolutionalPoseMachine(
+    core = build_network(
         num_keypoints=5,
         num_stages=3,
         background=background,
@@ -218,7 +220,9 @@ def test_refinement_stage_equals_that_of_stock_cpm():
             torch.nn.init.normal_(layer.running_mean, std=0.1)
     for conv in [stock.middle_conv[0][0].conv, *(m.conv for m in stock.cpm_stages[0].model)]:
         torch.nn.init.kaiming_normal_(conv.weight)
-    ours = RefinementStage(in_channels=128, out_channels=5, norm_layer=torch.nn.BatchNorm2d).eval()
+    ours = RefinementStage(
+        128, StageSettings(num_keypoints=5), norm_layer=torch.nn.BatchNorm2d
+    ).eval()
     pairs = [
         (ours.reduce, stock.middle_conv[0][0]),
         *zip(ours.refine, [*stock.cpm_stages[0].model, stock.out_convs[0][0]], strict=True),

@@ -7,8 +7,9 @@ import torch
 from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.registry import MODEL_WRAPPERS
-from mmpose.registry import HOOKS, MODELS
 from torch import nn
+
+from mmpose.registry import HOOKS, MODELS
 
 
 def test_weights_become_channels_last_and_outputs_stay():
@@ -93,6 +94,7 @@ def test_beliefs_are_drawn_every_so_often(tmp_path):
     import numpy as np
     from mmengine.structures import InstanceData, PixelData
     from mmengine.visualization import Visualizer
+
     from mmpose.structures import PoseDataSample
 
     torch.manual_seed(0)

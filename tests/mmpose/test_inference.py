@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+
 from mmpose.apis import inference_topdown, init_model
 from mmpose.apis.inferencers import Pose2DInferencer
 

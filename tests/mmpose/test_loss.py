@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+
+from cpm_plugin.core.models.loss import IntermediateSupervisionLoss
+
 from mmpose.models.losses import KeypointMSELoss
 from mmpose.registry import MODELS
-
-from cpm_plugin.core.loss import IntermediateSupervisionLoss
 
 
 def test_registry_builds_the_class_of_the_core_with_its_arguments():

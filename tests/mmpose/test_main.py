@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mmpose
 import pytest
 
 from cpm_plugin.mmpose.__main__ import find_script, main, run_script
+
+import mmpose
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = Path(mmpose.__file__).parent

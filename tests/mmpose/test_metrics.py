@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.structures import PoseDataSample
 from scipy.io import loadmat
 
 from cpm_plugin.mmpose import LspDataset, TorsoPCKAccuracy
 from cpm_plugin.mmpose.metrics import joints_of
+
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.structures import PoseDataSample
 
 META = {
     'lsp': lambda: parse_pose_metainfo(LspDataset.METAINFO),
@@ -166,7 +167,7 @@ def test_published_predictions_in_batches(shared_data, model, expected):
 
 
 def test_names_and_figures_as_tables_have_them():
-    from cpm_plugin.mmpose.metrics import metrics_of, torso_threshold
+    from cpm_plugin.apps.results import metrics_of, torso_threshold
 
     results = {
         'torso/PCK': 46.3275, 'torso/PCK_ankle': 42.0, 'torso/num_joints': 9.0, 'data_time': 3,

@@ -17,14 +17,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmpose.registry import MODELS
 from scipy.io import savemat
 from torch import nn
 
-from cpm_plugin.core.caffe import write_caffemodel
-from cpm_plugin.core.caffe_networks import random_layers
-from cpm_plugin.core.joints import CPM, MPII
+from cpm_plugin.core.conversion.caffe import write_caffemodel
+from cpm_plugin.core.conversion.caffe_networks import random_layers
+from cpm_plugin.core.maps.joints import CPM, MPII
 from cpm_plugin.mmpose import CPMStageHead
+
+from mmpose.registry import MODELS
 
 (CONFIG,) = Path(__file__).parents[2].glob('configs/*/*/mpii/td-hm_cpm-6s_paper_*.py')
 # of the authors' joints; darkened at the edge of a disc none becomes another one

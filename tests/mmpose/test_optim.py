@@ -9,7 +9,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 import cpm_plugin.mmpose  # noqa: F401
-from cpm_plugin.core.loss import stage_losses
+from cpm_plugin.core.models.loss import stage_losses
 from cpm_plugin.mmpose import optim
 
 from mmpose.registry import MODELS  # isort: skip

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample

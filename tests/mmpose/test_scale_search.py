@@ -22,12 +22,13 @@ from mmengine.dataset import Compose
 from mmengine.evaluator import BaseMetric
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
-from mmpose.registry import HOOKS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
-from mmpose.structures import PoseDataSample
 from torch import nn
 
 from cpm_plugin.mmpose import CPMStageHead, PersonCrop
 from cpm_plugin.mmpose.scale_search import GetOctaveCenterScale, collate_crops, search_scales
+
+from mmpose.registry import HOOKS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
+from mmpose.structures import PoseDataSample
 
 LEAVES = sorted((Path(__file__).parents[2] / 'configs' / 'body_2d_keypoint').rglob('*.py'))
 PARTNERS = dict(left_eye='right_eye', right_eye='left_eye', nose='')

@@ -6,20 +6,21 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from mmcv.cnn import ConvModule
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
-from mmpose.registry import DATASETS, MODELS
 from torch import nn
 
 import cpm_plugin.mmpose.baseline  # noqa: F401  (registers NarrowStockCPM)
-from cpm_plugin.core.stock import from_stock, to_stock
+from cpm_plugin.core.conversion.mmpose_cpm import from_stock, to_stock
+
+from mmcv.cnn import ConvModule
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
+from mmpose.registry import DATASETS, MODELS
 
 TOPDOWN = 'body_2d_keypoint/topdown_heatmap'
 PAIRS = {

@@ -7,9 +7,10 @@ import pytest
 import torch
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import load_state_dict
-from mmpose.registry import MODELS
 
 from cpm_plugin.mmpose import CPMBackbone
+
+from mmpose.registry import MODELS
 
 
 def model(num_stages=2, channels=4, **strict):

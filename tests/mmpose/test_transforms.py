@@ -9,10 +9,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-from mmpose.datasets.transforms import RandomFlip
-from mmpose.registry import DATASETS, TRANSFORMS
 
 from cpm_plugin.mmpose import AddNeighbours, PersonCrop, SelectJoints
+
+from mmpose.datasets.transforms import RandomFlip
+from mmpose.registry import DATASETS, TRANSFORMS
 
 SIZE = (160, 120)  # of the pictures, width and height
 NUM_JOINTS = 17

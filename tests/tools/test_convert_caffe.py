@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from cpm_plugin import create_model
-from cpm_plugin.core.caffe import write_caffemodel
-from cpm_plugin.core.caffe_networks import from_caffe, random_inputs, random_layers
+from cpm_plugin.core.conversion.caffe import write_caffemodel
+from cpm_plugin.core.conversion.caffe_networks import from_caffe, random_inputs, random_layers
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_caffe.py'
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from cpm_plugin.core.checkpoints import read_checkpoint
-from cpm_plugin.core.efficientnet import EfficientNetLite0
+from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+from cpm_plugin.core.weights.checkpoints import read_checkpoint
 
 REPO = Path(__file__).resolve().parents[2]
 NAMES = {

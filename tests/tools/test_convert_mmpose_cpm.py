@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from cpm_plugin.core import create_model, decode_peaks
-from cpm_plugin.core.checkpoints import from_mmpose
-from cpm_plugin.core.stock import from_stock, to_stock
+from cpm_plugin.core.conversion.mmpose_cpm import from_stock, to_stock
+from cpm_plugin.core.weights.checkpoints import from_mmpose
 
 REPO = Path(__file__).resolve().parents[2]
 TOOL = REPO / 'tools' / 'convert_mmpose_cpm.py'

@@ -44,9 +44,10 @@ def folder(tmp_path_factory):
     import torch
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
-    from mmpose.registry import MODELS
 
     import cpm_plugin.mmpose  # noqa: F401
+
+    from mmpose.registry import MODELS
 
     folder = tmp_path_factory.mktemp('programs')
     made = run('make_figures.py', folder / 'figures', '--train', 4, '--val', 6, '--size', 96)

@@ -1,0 +1,189 @@
+"""Measure trained models alike, and put them side by side: what ``tools/compare.py`` is made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..core.conv.layer import LargeKernelConv2d, set_conv_method
+from ..core.models.inference import optimize_for_inference
+from ..core.models.layers import ConvBlock
+from ..core.weights.checkpoints import read_checkpoint
+from .metafile import table_row
+from .results import metrics_of, torso_threshold
+
+COSTS = ('M parameters', 'G multiply-adds', 'pictures/s', 'peak MB')
+
+
+def evaluate(
+    config: Path,
+    checkpoint: Path,
+    work_dir: Path,
+    *,
+    options: Mapping[str, Any],
+    device: str,
+    batch_size: int,
+    runs: int,
+) -> dict[str, float]:
+    """Test a model with the stock runner, then time its network.
+
+    Returns:
+        The metrics of the config's evaluator, and ``COSTS``: multiply-adds of direct
+        convolutions for a picture; pictures a second through the network alone, without flip test,
+        in batches of batch_size, the median of runs, after ``optimize_for_inference`` where there
+        is something of ours; the peak memory of this process until then (CPU) or of the allocator
+        while it was timed (GPU).
+
+    Raises:
+        ValueError: if the checkpoint does not fit the config.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(dict(options))
+    cfg.work_dir = str(work_dir)
+    cfg.load_from = str(checkpoint)
+    runner = Runner.from_cfg(cfg)
+    try:  # the runner itself would only warn, and test random weights
+        runner.model.load_state_dict(read_checkpoint(checkpoint)[0])
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint} does not fit {config}: {error}') from error
+    row = metrics_of(runner.test(), torso_threshold(cfg))
+    model = runner.model.eval()
+    width, height = cfg.model.head.decoder.input_size
+    picture = torch.rand(1, 3, height, width) - 0.5
+    row['M parameters'] = round(sum(p.numel() for p in model.parameters()) / 1e6, 3)
+    row['G multiply-adds'] = round(multiply_adds(model.cpu(), picture) / 1e9, 3)
+    row['pictures/s'] = round(
+        pictures_per_second(model.to(device), picture.to(device), batch_size, runs), 2
+    )
+    row['peak MB'] = round(peak_megabytes(device))
+    return row
+
+
+@torch.no_grad()
+def multiply_adds(model: nn.Module, picture: torch.Tensor) -> float:
+    """Of one forward pass, as direct convolutions; half of what PyTorch's counter says."""
+    methods = {
+        layer: layer.method for layer in model.modules() if isinstance(layer, LargeKernelConv2d)
+    }
+    set_conv_method(model, 'direct')
+    try:
+        with FlopCounterMode(display=False) as counter:
+            model(picture, None, mode='tensor')
+    finally:
+        for layer, method in methods.items():
+            layer.method = method
+    return counter.get_total_flops() / 2
+
+
+@torch.no_grad()
+def pictures_per_second(
+    model: nn.Module, picture: torch.Tensor, batch_size: int, runs: int
+) -> float:
+    """The median of some runs, after one to warm up."""
+    if any(isinstance(layer, ConvBlock) for layer in model.modules()):
+        model = optimize_for_inference(model)
+    batch = picture.repeat(batch_size, 1, 1, 1)
+    if batch.is_cuda:
+        torch.cuda.reset_peak_memory_stats(batch.device)
+    seconds = []
+    for _ in range(runs + 1):
+        if batch.is_cuda:
+            torch.cuda.synchronize(batch.device)
+        start = time.perf_counter()
+        model(batch, None, mode='tensor')
+        if batch.is_cuda:
+            torch.cuda.synchronize(batch.device)
+        seconds.append(time.perf_counter() - start)
+    return batch_size / statistics.median(seconds[1:])
+
+
+def peak_megabytes(device: str) -> float:
+    """The most memory that was in use at a time, of this process or on the GPU."""
+    if device.startswith('cuda'):
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def columns_of(rows: Iterable[Mapping[str, float]]) -> list[str]:
+    """Metrics of any row in the order they come, then costs."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [*(name for name in names if name not in COSTS), *COSTS]
+
+
+def as_csv(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A line a model, its label first."""
+    columns = columns_of(rows.values())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['model', *columns])
+    for label, row in rows.items():
+        writer.writerow([label, *(row.get(column, '') for column in columns)])
+    return text.getvalue()
+
+
+def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """The same as a table; the best figure of each column in bold."""
+    columns = columns_of(rows.values())
+    best = {column: _best(column, [row.get(column) for row in rows.values()]) for column in columns}
+    lines = [table_row(['model', *columns]), '|' + ' --- |' * (len(columns) + 1)]
+    for label, row in rows.items():
+        cells = []
+        for column in columns:
+            value = row.get(column)
+            cell = '' if value is None else f'{value:g}'
+            bold = len(rows) > 1 and value is not None and value == best[column]
+            cells.append(f'**{cell}**' if bold else cell)
+        lines.append(table_row([label, *cells]))
+    return '\n'.join(lines) + '\n'
+
+
+def _best(column: str, values: Sequence[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    less_is_better = (column in COSTS and column != 'pictures/s') or column in ('EPE', 'NME')
+    return (min if less_is_better else max)(found, default=None)
+
+
+def draw(rows: Mapping[str, Mapping[str, float]], metric: str, device: str) -> Any:
+    """Accuracy against speed, a point a model, as large as it has parameters.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: naming a model without that metric.
+    """
+    from matplotlib.figure import Figure
+
+    for label, row in rows.items():
+        if metric not in row:
+            raise ValueError(f'{label} has no {metric!r}; there are: {", ".join(row)}')
+    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    axes = figure.subplots()
+    for label, row in rows.items():
+        size = 40 + 60 * row['M parameters'] ** 0.5
+        axes.scatter(row['pictures/s'], row[metric], s=size, alpha=0.6)
+        axes.annotate(
+            label,
+            (row['pictures/s'], row[metric]),
+            xytext=(0, 8 + size**0.5 / 2),
+            textcoords='offset points',
+            ha='center',
+            fontsize=9,
+        )
+    axes.set(xscale='log', xlabel=f'pictures/s on {device}', ylabel=metric)
+    axes.margins(0.2)
+    axes.grid(alpha=0.3)
+    return figure

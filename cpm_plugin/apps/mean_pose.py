@@ -1,0 +1,42 @@
+"""The floor of a result: PCK of always predicting the mean pose of a config's training set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..core.evaluation.mean_pose import mean_pose, place_pose
+from ..core.evaluation.pck import TorsoPCK, torso_pck
+from ..mmpose.metrics import joints_of
+
+from mmpose.registry import DATASETS
+
+
+def annotations_of(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints (N, K, 2), labeled (N, K) and boxes (N, 4) of a top-down dataset."""
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    keys = ('keypoints', 'keypoints_visible', 'bbox')
+    keypoints, visible, boxes = (np.concatenate([info[key] for info in infos]) for key in keys)
+    return keypoints, visible > 0, boxes
+
+
+def mean_pose_pck(config: Config) -> TorsoPCK:
+    """PCK of the mean pose of the training set, in each box of the test set.
+
+    Args:
+        config: of MMPose, with ``train_dataloader`` and ``test_dataloader``.
+
+    Raises:
+        ValueError: if the test set has detected boxes without keypoints.
+    """
+    init_default_scope(config.default_scope)
+    train = DATASETS.build(config.train_dataloader.dataset)
+    test = DATASETS.build(config.test_dataloader.dataset)
+    if not all('keypoints' in test.get_data_info(i) for i in range(len(test))):
+        raise ValueError('the test set has detected boxes without keypoints')
+    pose = mean_pose(*annotations_of(train))
+    keypoints, labeled, boxes = annotations_of(test)
+    return torso_pck(place_pose(pose, boxes), keypoints, labeled, joints_of(test.metainfo))

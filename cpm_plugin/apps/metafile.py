@@ -1,0 +1,139 @@
+"""Metafiles of published models, and the tables made of them.
+
+A metafile is MMPose's: ``cpm_<dataset>.yml`` in the config's folder, imported by
+``model-index.yml``. The table in ``cpm_<dataset>.md`` beside it is made of the same entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COLLECTION = {
+    'Name': 'Convolutional Pose Machines (cpm_plugin)',
+    'Paper': {'Title': 'Convolutional Pose Machines', 'URL': 'https://arxiv.org/abs/1602.00134'},
+    'README': 'README.md',
+}
+# The table is put between these lines of its Markdown file.
+TABLE_BEGIN = '<!-- begin: made of the metafile by tools/publish_model.py -->'
+TABLE_END = '<!-- end -->'
+
+
+def read_metafile(path: Path) -> dict[str, Any]:
+    """A metafile, or an empty one of the collection if there is no such file.
+
+    Raises:
+        ValueError: naming the file, if it is no metafile, or one of its models has not what its
+            row of the table needs.
+    """
+    if path.suffix not in ('.yml', '.yaml'):
+        raise ValueError(f'{path} is no metafile by its name, which ends in .yml')
+    if not path.exists():
+        return {'Collections': [COLLECTION], 'Models': []}
+    found = _read_yaml(path)
+    for key in ('Collections', 'Models'):
+        if not isinstance(found, dict) or not isinstance(found.get(key), list):
+            raise ValueError(f'{path} is no metafile: it has no list of {key}')
+    if not found['Collections']:
+        raise ValueError(f'{path} has no collection that a model could belong to')
+    try:
+        render_table(found['Models'])
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path}: a model has not what its row of the table is made of ({error!r}); complete '
+            'it, or give another --metafile'
+        ) from error
+    return found
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is no YAML: {error}') from error
+
+
+def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[Path, str]:
+    """A metafile with a model more, the table beside it, and the model index above it if there is
+    one and it does not import the metafile yet.
+
+    Returns:
+        What is to be written: files and their new texts.
+
+    Raises:
+        ValueError: naming the file that cannot be understood.
+    """
+    models = [*content['Models'], entry]
+    new = {**content, 'Models': models}
+    texts = {path: yaml.safe_dump(new, sort_keys=False, allow_unicode=True, width=100)}
+    table_path = path.with_suffix('.md')
+    text = table_path.read_text() if table_path.exists() else f'# {path.stem}\n'
+    try:
+        texts[table_path] = replace_table(text, render_table(models))
+    except ValueError as error:
+        raise ValueError(f'{table_path}: {error}') from error
+    for root in path.resolve().parents:
+        index = root / 'model-index.yml'
+        if index.is_file():
+            relative = path.resolve().relative_to(root).as_posix()
+            found = _read_yaml(index)
+            if not isinstance(found, dict) or not isinstance(found.get('Import'), list):
+                raise ValueError(f'{index} is no model index: it has no list to Import')
+            if relative not in found['Import']:
+                imports = {'Import': sorted([*found['Import'], relative])}
+                texts[index] = yaml.safe_dump({**found, **imports}, sort_keys=False)
+            break
+    return texts
+
+
+def render_table(models: Iterable[Mapping[str, Any]]) -> str:
+    """The models of a metafile as a Markdown table, a row each, figures as in the metafile."""
+    models = list(models)
+    metrics = list(dict.fromkeys(name for model in models for name in _metrics(model)))
+    rows = [['Config', 'Name', 'Input', 'Parameters', *metrics, 'Weights', 'Trained', 'Licence']]
+    for model in models:
+        about = model['Metadata']
+        rows.append(
+            [
+                f'[{model["Name"]}]({Path(model["Config"]).name})',
+                f'`{model["Alias"]}`',
+                about['Input Size'],
+                f'{about["Parameters"] / 1e6:.2f} M',
+                *(str(_metrics(model).get(name, '')) for name in metrics),
+                f'{model["Weights"]}, sha256 {about["SHA256"][:8]}',
+                f'{about["Training"]}; tested on {model["Results"][0]["Dataset"]}',
+                about['Licence'],
+            ]
+        )
+    lines = [table_row(row) for row in rows]
+    return '\n'.join([lines[0], '|' + ' --- |' * len(rows[0]), *lines[1:]])
+
+
+def _metrics(model: Mapping[str, Any]) -> Mapping[str, float]:
+    return model['Results'][0]['Metrics']
+
+
+def table_row(cells: Iterable[str]) -> str:
+    """A row of a Markdown table; what would break it is escaped."""
+    escaped = (' '.join(cell.split()).replace('|', r'\|') for cell in cells)
+    return '| ' + ' | '.join(escaped) + ' |'
+
+
+def replace_table(text: str, table: str) -> str:
+    """A Markdown file's text with another table between ``TABLE_BEGIN`` and TABLE_END.
+
+    They are added at the end of a text that has neither.
+
+    Raises:
+        ValueError: if one of the two is missing, or they stand the other way round.
+    """
+    if TABLE_BEGIN not in text and TABLE_END not in text:
+        text = f'{text}\n{TABLE_BEGIN}\n{TABLE_END}\n'
+    before, begin, rest = text.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not begin or not end:
+        raise ValueError(f'a table goes between {TABLE_BEGIN!r} and {TABLE_END!r}; one is missing')
+    return f'{before}{TABLE_BEGIN}\n{table}\n{TABLE_END}{after}'

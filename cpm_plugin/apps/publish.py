@@ -1,0 +1,242 @@
+"""A training's checkpoint -> a file of weights, its entry in a zoo, a metafile and a table."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from ..core.models.registry import MODELS, create_model
+from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
+from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
+from .metafile import add_model, read_metafile
+from .results import metrics_of, torso_threshold
+from .zoo import in_project, write_text
+
+from mmpose.apis import init_model
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be published, and what people are told about it.
+
+    Args:
+        name: of the model in the zoo; one of ``cpm_plugin.list_models()`` to be loaded by
+            ``create_model``.
+        config, checkpoint: of the training.
+        results: the JSON file that ``tools/test.py`` wrote for this checkpoint.
+        dataset: what the results are of.
+        training_data: what it was trained on.
+        training: seed, epochs, time, hardware, in a line.
+        licence: who may use the weights, for what.
+        url: where the file will be downloaded from, without its name; None: nowhere.
+    """
+
+    name: str
+    config: Path
+    checkpoint: Path
+    results: Path
+    dataset: str
+    training_data: str
+    training: str
+    licence: str
+    url: str | None = None
+
+
+def publish(
+    what: Publication,
+    zoo: Path,
+    *,
+    metafile: Path | None = None,
+    half: bool = True,
+    averaged: bool = True,
+) -> Path:
+    """Write ``<config>-<first 8 digits of sha256>_<date>.pth`` into ``zoo``, and enter it in its
+    index, the metafile and the table. Nothing that is there is overwritten.
+
+    A config that is not of this project is copied into the zoo, its bases joined.
+
+    Args:
+        metafile: by default ``cpm_<folder>.yml`` in the config's folder.
+        half: convolutions' weights in float16; the rest, a hundredth of the file, in float32.
+        averaged: after a training with ``EMAHook``, the averaged weights; else the last ones.
+
+    Returns:
+        The file of weights.
+
+    Raises:
+        ValueError: naming what is wrong with the arguments or the files; then nothing has been
+            written.
+    """
+    for path in (what.config, what.checkpoint, what.results):
+        if not path.is_file():
+            raise ValueError(f'{path}: no such file')
+    folder = what.config.resolve().parent
+    metafile = metafile or folder / f'cpm_{folder.name}.yml'
+    content = read_metafile(metafile)
+    index = read_index(zoo) if (zoo / INDEX).exists() else {}
+    title = what.config.stem
+    if what.name in index:
+        raise ValueError(
+            f'{zoo / INDEX} has a {what.name!r}; take its entry and file away first, or give '
+            'another name'
+        )
+    if any(model['Name'] == title for model in content['Models']):
+        raise ValueError(
+            f'{metafile} has a {title!r}: a config has one entry. Publish with a copy of it by '
+            'another name, or another metafile; or take the entry away first'
+        )
+    config = Config.fromfile(what.config)
+    joined = config.pretty_text  # of what was trained: init_model takes parts of it away
+    metrics = _read_results(what.results, torso_threshold(config))
+    state = published_state(what.checkpoint, half=half, averaged=averaged)
+    config_name = in_project(what.config) or f'{title}.py'
+
+    with tempfile.TemporaryDirectory() as scratch:
+        part = Path(scratch) / 'weights.pth'
+        write_checkpoint(part, state, {'config': config_name, 'licence': what.licence})
+        model = init_model(config, str(part), device='cpu')  # raises if they do not fit
+        decoder = getattr(model.head, 'decoder', None)
+        if decoder is None:
+            raise ValueError(f'{what.config}: its head has no decoder, so it gives no positions')
+        if what.name in MODELS:
+            _agree(what.name, part, model, decoder.input_size)
+        sha256 = file_sha256(part)
+        weights = part.read_bytes()
+
+    date = datetime.date.today().strftime('%Y%m%d')
+    target = zoo / f'{title}-{sha256[:8]}_{date}.pth'
+    index[what.name] = ZooEntry(
+        file=target.name,
+        sha256=sha256,
+        config=config_name,
+        licence=what.licence,
+        url=None if what.url is None else f'{what.url.rstrip("/")}/{target.name}',
+    )
+    entry = {
+        'Name': title,
+        'Alias': what.name,
+        'Config': config_name,
+        'In Collection': content['Collections'][0]['Name'],
+        'Metadata': {
+            'Architecture': [type(model.backbone).__name__, type(model.head).__name__],
+            'Training Data': what.training_data,
+            'Input Size': '{}x{}'.format(*decoder.input_size),
+            'Parameters': sum(p.numel() for p in model.parameters()),
+            'Training': what.training,
+            'Licence': what.licence,
+            'SHA256': sha256,
+        },
+        'Results': [{'Task': 'Body 2D Keypoint', 'Dataset': what.dataset, 'Metrics': metrics}],
+        'Weights': index[what.name].url or target.name,
+    }
+    texts = add_model(metafile, content, entry)
+    lines = {name: asdict(entry) for name, entry in sorted(index.items())}
+    texts[zoo / INDEX] = json.dumps(lines, indent=2) + '\n'
+    if not in_project(what.config):
+        if (zoo / config_name).exists():
+            raise ValueError(
+                f'{zoo / config_name} exists: it is of another model; publish with a copy of '
+                f'{what.config} by another name'
+            )
+        texts[zoo / config_name] = joined
+    _write_all(target, weights, texts)
+    return target
+
+
+def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
+    """A new file and others' new texts, all of them or none; raises ValueError."""
+    before = {path: path.read_text() if path.exists() else None for path in texts}
+    written: list[Path] = []
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(target, content)
+        written.append(target)
+        for path, text in texts.items():
+            write_text(path, text)
+            written.append(path)
+    except OSError as error:
+        for path in written:
+            text = before.get(path)
+            if text is None:
+                path.unlink()
+            else:
+                write_text(path, text)
+        raise ValueError(f'nothing is published, for a file cannot be written: {error}') from error
+
+
+def _write_new(target: Path, content: bytes) -> None:
+    """All of a file or nothing; raises ValueError if it exists."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publishing') as folder:
+        part = Path(folder) / target.name
+        part.write_bytes(content)
+        try:
+            os.link(part, target)
+        except FileExistsError as error:
+            raise ValueError(f'{target} exists; take it away first') from error
+
+
+@torch.no_grad()
+def _agree(name: str, weights: Path, model: nn.Module, input_size: tuple[int, int]) -> None:
+    """Raise ValueError unless ``create_model`` makes the same function of the weights."""
+    width, height = input_size
+    picture = torch.rand(1, 3, height, width) - 0.5
+    expected = model.head(model.backbone(picture))
+    found = create_model(name, checkpoint=weights).eval()(picture)
+    largest = max(float(beliefs.abs().max()) for beliefs in expected)
+    if len(found) != len(expected) or not all(
+        float((one - other).abs().max()) <= 1e-4 * largest for one, other in zip(found, expected)
+    ):
+        raise ValueError(
+            f"create_model({name!r}) gives other beliefs with these weights than the config's "
+            'model; give a name that is not in cpm_plugin.list_models()'
+        )
+
+
+def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tensor]:
+    """The weights of a checkpoint, read safely, without optimiser and the like.
+
+    Raises:
+        ValueError: naming the file, if it cannot be read, there is no average in it to be left
+            out, or a weight is not finite or becomes so by rounding.
+    """
+    state, _ = read_checkpoint(path)
+    if not averaged:
+        # MMEngine's EMAHook exchanges the two when it saves: state_dict has the average
+        whole = torch.load(path, map_location='cpu', weights_only=True)
+        if 'ema_state_dict' not in whole:
+            raise ValueError(f'{path} is not of a training with EMAHook: it has no average')
+        last = whole['ema_state_dict']
+        state = {key: last[f'module.{key}'] for key in state if f'module.{key}' in last}
+    state = {
+        key: value.half() if half and value.is_floating_point() and value.ndim > 1 else value
+        for key, value in state.items()
+    }
+    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise ValueError(
+            f'{path}: {broken[0]} is not finite{" as float16" if half else ""}: the training has '
+            f'diverged{", or --float32 is needed" if half else ""}'
+        )
+    return state
+
+
+def _read_results(path: Path, threshold: float) -> Mapping[str, float]:
+    try:
+        metrics = metrics_of(json.loads(path.read_text()), threshold)
+        if not metrics:
+            raise ValueError('no metric in it')
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path} has no results of a test: {error}; give the JSON file that tools/test.py '
+            'writes into its work directory'
+        ) from error
+    return metrics

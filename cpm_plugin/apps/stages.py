@@ -1,0 +1,151 @@
+"""What each stage of a trained model believes: predictions, PCK, and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..core.evaluation.pck import TorsoPCK, torso_lengths, torso_pck
+from ..core.maps.joints import JointSet
+from ..mmpose.datasets import dataset_info
+from ..mmpose.metrics import joints_of
+from ..mmpose.stage_panels import crop_of, stage_beliefs
+
+
+@dataclass(frozen=True)
+class StagePredictions:
+    """Predictions of T stages on N people, in pixels of the pictures.
+
+    keypoints (T, N, K, 2); truth (N, K, 2); labelled (N, K).
+    """
+
+    keypoints: np.ndarray
+    truth: np.ndarray
+    labelled: np.ndarray
+
+    def pck(self, joints: JointSet, threshold: float = 0.2) -> dict[str, TorsoPCK]:
+        """PCK of every stage by name, ``stage 1`` first."""
+        return {
+            f'stage {stage}': torso_pck(
+                keypoints, self.truth, self.labelled, joints, threshold=threshold
+            )
+            for stage, keypoints in enumerate(self.keypoints, start=1)
+        }
+
+    def most_helped(self, joints: JointSet, threshold: float = 0.2) -> int:
+        """Number of the person for whom most joints are wrong at stage 1 and right at the last."""
+        torso = torso_lengths(self.truth, self.labelled, joints)
+        with np.errstate(invalid='ignore'):
+            right = [
+                np.linalg.norm(stage - self.truth, axis=2) <= threshold * torso[:, None]
+                for stage in (self.keypoints[0], self.keypoints[-1])
+            ]
+        gained = (right[1].astype(int) - right[0]) * (self.labelled > 0)
+        return int(gained.sum(axis=1).argmax())
+
+
+@torch.no_grad()
+def predict_stages(model: nn.Module, batches: Iterable[dict[str, Any]]) -> StagePredictions:
+    """Decode every stage on all batches of a test data loader."""
+    model.eval()
+    keypoints, truth, labelled = [], [], []
+    for batch in batches:
+        beliefs, samples = stage_beliefs(model, batch)
+        per_stage = []
+        for maps in beliefs:
+            found = [model.head.for_dataset(instance) for instance in model.head.decode(maps)]
+            # moves the positions from the crop to the picture, in place
+            decoded = model.add_pred_to_datasample(found, None, samples)
+            per_stage.append(np.concatenate([s.pred_instances.keypoints for s in decoded]))
+        keypoints.append(np.stack(per_stage))
+        truth += [sample.gt_instances.keypoints for sample in samples]
+        labelled += [sample.gt_instances.keypoints_visible for sample in samples]
+    people = np.concatenate(truth)[..., :2]
+    return StagePredictions(
+        np.concatenate(keypoints, axis=1)[..., :2],
+        people,
+        np.concatenate(labelled).reshape(people.shape[:2]) > 0,
+    )
+
+
+@torch.no_grad()
+def person_figure(model: nn.Module, batch: dict[str, Any], meta: Mapping[str, Any]) -> Any:
+    """``draw_stages`` of the one person in a batch of a test data loader.
+
+    Args:
+        model: see ``stage_beliefs``.
+        meta: the data set's; joints and colours are taken of it, unless the head has joints of
+            its own.
+    """
+    beliefs, _ = stage_beliefs(model, batch)
+    joints, colors = joints_of(meta), meta['skeleton_link_colors']
+    if model.head.joints is not None:  # what the channels of the maps are
+        joints = model.head.joints
+        colors = [link['color'] for link in dataset_info(joints)['skeleton_info'].values()]
+    return draw_stages(
+        crop_of(batch['inputs'][0]),
+        [maps[0].cpu().numpy() for maps in beliefs],
+        [model.head.decode(maps)[0].keypoints[0] for maps in beliefs],
+        joints,
+        np.asarray(colors),
+    )
+
+
+# Ends and middles of limbs, where stage 1 confuses sides most; the first six are drawn.
+_SHOWN = ('wrist', 'ankle', 'elbow', 'knee')
+
+
+def draw_stages(
+    crop: np.ndarray,
+    beliefs: Sequence[np.ndarray],
+    keypoints: Sequence[np.ndarray],
+    joints: JointSet,
+    link_colors: np.ndarray,
+) -> Any:
+    """A figure with a row per stage: skeleton, then the belief maps of single joints.
+
+    Args:
+        crop: (H, W, 3) RGB, the network's input.
+        beliefs: T arrays (K, h, w).
+        keypoints: T arrays (K, 2) in pixels of the crop.
+        joints: names and links of the K joints.
+        link_colors: (links, 3) RGB, 0 to 255.
+
+    Returns:
+        A matplotlib figure.
+    """
+    from matplotlib.figure import Figure
+
+    ends = [name for part in _SHOWN for name in joints.names if name.endswith(part)]
+    shown = (ends or list(joints.names))[:6]
+    rows, columns = len(beliefs), 1 + len(shown)
+    figure = Figure(figsize=(1.8 * columns, 1.95 * rows + 0.3), layout='constrained')
+    axes = figure.subplots(rows, columns, squeeze=False)
+    height, width = crop.shape[:2]
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    for stage, (maps, points, row) in enumerate(zip(beliefs, keypoints, axes), start=1):
+        row[0].imshow(crop, extent=extent)
+        for (start, end), color in zip(joints.links, link_colors):
+            line = points[[joints.index(start), joints.index(end)]]
+            row[0].plot(line[:, 0], line[:, 1], color=color / 255, linewidth=2.5)
+        row[0].set_ylabel(f'stage {stage}', fontsize=11)
+        for axis, name in zip(row[1:], shown):
+            channel = joints.index(name)
+            axis.imshow(crop.mean(axis=2), cmap='gray', vmin=-80, vmax=255, extent=extent)
+            heat = maps[channel].clip(0, 1)
+            axis.imshow(
+                heat, cmap='hot', vmin=0, vmax=1.2, alpha=heat**0.5, extent=extent,
+                interpolation='bilinear',
+            )  # fmt: skip
+            axis.plot(*points[channel], '+', color='cyan', markersize=9, markeredgewidth=1.5)
+            if stage == 1:
+                axis.set_title(name.replace('_', ' '), fontsize=9)
+        for axis in row:
+            axis.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
+    axes[0, 0].set_title('joints', fontsize=9)
+    return figure

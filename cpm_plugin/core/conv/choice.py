@@ -1,0 +1,150 @@
+"""Which way a convolution goes: directly, or by tiles of which size.
+
+A choice is a model's, not a stopwatch's: the same sizes get the same way in every run, so
+that a seed gives the same numbers. The model counts what ``tiled`` does, at the pace
+measured on a CPU; it errs by a factor of 0.7 to 2.1 there, where the two ways differ by up to
+seven. In training it counts the kernel's transform once, where there is one for each group of
+tiles. A GPU has not been measured: ``auto`` is ``direct`` there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from .tile_grid import Tile
+
+METHODS = ('auto', 'direct', 'tiled')
+
+# Milliseconds for 1e9 of each of what `costs` counts, as tools/dev/fit_conv_choice.py fits them to
+# results/conv_layers.csv: 21 layers and up to 6 tiles each, float32, 2 cores of an AMD EPYC
+# (Zen 4), torch 2.13. With kept weights, and for a step of training, forward and backward.
+_KEPT = (5.27, 10.5, 207.0, 890.0, 134e6)
+_STEP = (24.4, 31.7, 4150.0, 2080.0, 755e6)
+# The same for the products of a direct convolution.
+_DIRECT_FORWARD, _DIRECT_STEP = 8.4, 26.5
+# Direct stays where tiles promise less than a fifth of the time: the model errs.
+_WORTH = 0.8
+# Smallest kernel that is tried.
+_LEAST_SIZE = 5
+_LONGEST_TILE = 24
+
+
+def check_method(method: str) -> None:
+    """Raise ValueError unless it is one of METHODS."""
+    if method not in METHODS:
+        shown = repr(method) if isinstance(method, str) else f'of type {type(method).__name__}'
+        raise ValueError(
+            f'method {shown} of a convolution (conv_method of a model): there are '
+            f'{", ".join(METHODS)}'
+        )
+
+
+class Choice(NamedTuple):
+    """How a convolution goes, and what the model expects.
+
+    Args:
+        tile: None: directly.
+        direct_ms, tiled_ms: modelled times of the direct way and of the best tile.
+    """
+
+    tile: Tile | None
+    direct_ms: float
+    tiled_ms: float
+
+    def __str__(self) -> str:
+        way = 'direct' if self.tile is None else f'tiles of {self.tile.rows}x{self.tile.columns}'
+        return f'{way} (estimated: direct {self.direct_ms:.3g} ms, tiled {self.tiled_ms:.3g} ms)'
+
+
+def costs(
+    input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile
+) -> tuple[int, int, int, int, int]:
+    """What a forward pass by tiles does: products of data and kernel, products of the data's
+    transforms, values of the transformed kernel, values moved, blocks."""
+    pictures, channels, height, width = input_shape
+    outputs, size = weight_shape[0], weight_shape[2]
+    (m1, m2), overlap = tile, size - 1
+    down, across = -(-height // m1), -(-width // m2)
+    tiles = pictures * down * across
+    rows, real, pairs = _blocks(m1 + overlap)
+    _, real_columns, pairs_of_columns = _blocks(m2 + overlap)
+    of_real = real * (real_columns + 3 * pairs_of_columns)
+    of_pairs = pairs * 3 * (m2 + overlap)
+    products = of_real + of_pairs
+    banded = pictures * down * rows * (across * m2 + overlap) * channels
+    results = pictures * down * rows * across * m2 * outputs
+    return (
+        tiles * products * channels * outputs,
+        banded * (m1 + overlap)
+        + tiles * (of_real + 2 * of_pairs) * ((m2 + overlap) * channels + m2 * outputs)
+        + results * m1,
+        products * channels * outputs,
+        banded + results + tiles * products * (channels + outputs),
+        real + pairs,
+    )
+
+
+def _blocks(length: int) -> tuple[int, int, int]:
+    """Rows, real rows and pairs of rows of ``rows``."""
+    roots = length - 2 + length % 2
+    return length, 2 + length - roots, roots // 2 - 1
+
+
+def _tiled_ms(
+    input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile, training: bool
+) -> float:
+    pace = _STEP if training else _KEPT
+    counts = costs(input_shape, weight_shape, tile)
+    return sum(cost * count for cost, count in zip(pace, counts)) * 1e-9
+
+
+def _lengths(side: int, size: int) -> list[int]:
+    """Tiles that cover a side evenly, one for each number of them."""
+    longest = min(_LONGEST_TILE, max(side, 2))
+    fewest = -(-side // longest)
+    lengths = {-(-side // number) for number in range(fewest, fewest + 12)}
+    return [length for length in lengths if length >= max(4, size // 2)] or [longest]
+
+
+@lru_cache(maxsize=1024)
+def choose(
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    *,
+    training: bool,
+    method: str = 'auto',
+    device: str = 'cpu',
+) -> Choice:
+    """The way for an input (N, C, H, W) and a kernel (D, C, k, k), odd, stride 1, size kept.
+
+    Args:
+        training: a forward and a backward pass, with weights that change; else a forward
+            pass with weights that are kept.
+        method: ``auto``: the faster one; ``direct``; ``tiled``: the fastest tile even where
+            the model finds direct faster.
+        device: a type of device.
+
+    Raises:
+        ValueError: for another method.
+    """
+    check_method(method)
+    pictures, channels, height, width = input_shape
+    outputs, size = weight_shape[0], weight_shape[2]
+    products = pictures * height * width * channels * outputs * size**2
+    direct = (_DIRECT_STEP if training else _DIRECT_FORWARD) * products * 1e-9
+    if size < 3 or products == 0:
+        return Choice(None, direct, float('inf'))
+    tiles = [
+        Tile(rows, columns) for rows in _lengths(height, size) for columns in _lengths(width, size)
+    ]
+    times = {tile: _tiled_ms(input_shape, weight_shape, tile, training) for tile in tiles}
+    # of tiles that are nearly as good, the one whose kept kernel takes the least memory
+    slack = 1.0 if training else 1.05
+    good = [tile for tile in tiles if times[tile] <= slack * min(times.values())]
+    tile = min(good, key=lambda tile: costs(input_shape, weight_shape, tile)[2])
+    tiled = times[tile]
+    wanted = method == 'tiled' or (
+        method == 'auto' and device == 'cpu' and size >= _LEAST_SIZE and tiled < _WORTH * direct
+    )
+    return Choice(tile if wanted else None, direct, tiled)

@@ -1,0 +1,176 @@
+"""Convolution with large kernels by tiles: the function of ``conv2d``, far fewer operations.
+
+The picture is cut into tiles of m1 x m2 outputs (``tile_grid``, which has the letters).
+Along rows and then along columns a tile and the kernel go through the small matrices of
+``bilinear``; what ``conv2d`` does with ``k * k`` products an output is then about 1.5 n1 n2
+products a tile, each a matrix product over channels. Stride 1, one group, odd square kernels,
+zero padding that keeps the size.
+
+The n1 rows at points along y are made for a group of tiles; the rest is done block by block of
+these, so that all products never exist at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .tile_grid import Grid, Matrices, Tile, groups, matrices
+
+
+def transform_weight(weight: Tensor, tile: Tile) -> list[Tensor]:
+    """(D, C, k, k) -> for each block (R, C, D), what the products need of the kernel."""
+    made = matrices(tile, weight.shape[2], weight.dtype, weight.device)
+    return list(_weights_by_block(weight, made))
+
+
+def _weights_by_block(weight: Tensor, made: Matrices) -> Iterator[Tensor]:
+    """As ``transform_weight``, one by one."""
+    outputs, channels, size, _ = weight.shape
+    taps = weight.permute(2, 3, 1, 0).reshape(size, -1)
+    rows = (made.along_y.taps @ taps).view(-1, size, channels * outputs)
+    for block in made.blocks:
+        along_x = made.of_block(block).taps
+        yield (along_x @ rows[block].flatten(0, 1)).view(-1, channels, outputs)
+
+
+def _empty_image(x: Tensor, channels: int) -> Tensor:
+    """(N, channels, H, W) in channels-last order; no view, for autograd refuses those where a
+    function returns them and they change in place."""
+    return torch.empty(
+        (x.shape[0], channels, *x.shape[2:]),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+
+
+def forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    tile: Tile,
+    transformed: Iterable[Tensor] | None = None,
+) -> Tensor:
+    """``conv2d(x, weight, bias, padding=k // 2)``, without gradients.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (D, C, k, k), of the same dtype.
+        bias: (D,).
+        transformed: ``transform_weight`` of it, if at hand.
+
+    Returns:
+        (N, D, H, W) in channels-last order.
+    """
+    image = _empty_image(x, len(weight))
+    for grid in groups(x, weight, tile, by_rows=True, kept=transformed is not None):
+        weights = _weights_by_block(weight, grid.matrices) if transformed is None else transformed
+        _forward_group(grid, x, weights, bias, image.permute(0, 2, 3, 1))
+    return image
+
+
+def _forward_group(
+    grid: Grid, x: Tensor, weights: Iterable[Tensor], bias: Tensor | None, image: Tensor
+) -> None:
+    channels, outputs, width = x.shape[1], image.shape[3], grid.tile.columns
+    bands = grid.bands(x)
+    results = x.new_empty(bands.shape[1], grid.tiles, width, outputs)
+    for block, kernel in zip(grid.matrices.blocks, weights, strict=True):
+        data, _, products = grid.matrices.of_block(block)
+        seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))  # (T, R, C)
+        product = torch.bmm(seen.transpose(0, 1), kernel)  # (R, T, D)
+        if bias is not None and block.start == 0:
+            # The first product is at 1, both ways: what is added there is added everywhere.
+            product[0] += bias
+        for row, part in zip(results[block], torch.split(products.T, width)):
+            torch.bmm(_each(part, grid), product.transpose(0, 1), out=row)
+    grid.write(results, image)
+
+
+def _each(matrix: Tensor, grid: Grid) -> Tensor:
+    return matrix.expand(grid.tiles, -1, -1)
+
+
+def backward(
+    gradient: Tensor, x: Tensor, weight: Tensor, tile: Tile, for_x: bool, for_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of ``forward`` with respect to x (N, C, H, W) and weight (D, C, k, k), where
+    wanted, of that of its output (N, D, H, W): the transposed matrices."""
+    if not for_x and not for_weight:
+        return None, None
+    outputs, channels, size, _ = weight.shape
+    image = _empty_image(x, channels) if for_x else None
+    rows: Tensor | None = None
+    for grid in groups(x, weight, tile, by_rows=False):
+        more = _backward_group(grid, gradient, x, weight, image, for_weight)
+        rows = more if rows is None or more is None else rows.add_(more)
+    if rows is None:
+        return image, None
+    made = matrices(tile, size, x.dtype, x.device)
+    taps = made.along_y.taps.T @ rows.flatten(1)
+    return image, taps.view(size, size, channels, outputs).permute(3, 2, 0, 1)
+
+
+def _backward_group(
+    grid: Grid,
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    image: Tensor | None,
+    for_weight: bool,
+) -> Tensor | None:
+    """Writes the gradient of x into ``image`` (N, C, H, W), and returns (n1, k, C D), the
+    gradient of the kernel transformed along y."""
+    outputs, channels, size, _ = weight.shape
+    results = grid.gradient_bands(gradient)
+    bands = grid.bands(x) if for_weight else None
+    rows = x.new_empty(results.shape[1], size, channels * outputs) if for_weight else None
+    sums = None
+    weights: Iterable[Tensor | None] = repeat(None)
+    if image is not None:
+        sums = x.new_zeros(*results.shape[:2], grid.padded[1] * channels)
+        weights = _weights_by_block(weight, grid.matrices)
+    for block, kernel in zip(grid.matrices.blocks, weights):
+        data, along_x, products = grid.matrices.of_block(block)
+        result = grid.outputs_of(results, block, outputs)
+        product = torch.bmm(_each(products, grid), result).transpose(0, 1)  # (R, T, D)
+        if sums is not None and kernel is not None:
+            seen = torch.bmm(product, kernel.transpose(1, 2)).transpose(0, 1)  # (T, R, C)
+            grid.add_tiles(torch.bmm(_each(data.T, grid), seen), sums, block, channels)
+        if bands is not None and rows is not None:
+            seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))
+            kernels = torch.bmm(seen.permute(1, 2, 0), product)  # (R, C, D)
+            torch.mm(along_x.T, kernels.flatten(1), out=rows[block].flatten(0, 1))
+    if image is not None and sums is not None:
+        grid.write_gradient(sums, image.permute(0, 2, 3, 1))
+    return rows
+
+
+class TiledConv2d(torch.autograd.Function):
+    """``forward`` and ``backward`` for autograd; keeps x and the weight alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, tile: Tile) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.tile = tile
+        return forward(x, weight, bias, tile)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias, _ = ctx.needs_input_grad
+        bias = gradient.sum(dim=(0, 2, 3)) if for_bias else None
+        # as conv2d's backward, in the dtype that it was called with
+        with torch.autocast(gradient.device.type, enabled=False):
+            if torch.is_grad_enabled():  # create_graph=True: a graph that autograd knows
+                border, needed = [weight.shape[2] // 2] * 2, [for_x, for_weight, False]
+                gradients = torch.ops.aten.convolution_backward(
+                    gradient, x, weight, None, [1, 1], border, [1, 1], False, [0, 0], 1, needed
+                )
+                return (*gradients[:2], bias, None)
+            return (*backward(gradient, x, weight, ctx.tile, for_x, for_weight), bias, None)

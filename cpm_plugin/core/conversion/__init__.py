@@ -1,0 +1,16 @@
+"""Foreign weights as ours: the authors' Caffe networks, stock MMPose's CPM, EfficientNet-Lite."""
+
+from .caffe import read_caffemodel, write_caffemodel
+from .caffe_networks import CAFFE_MODELS, load_caffemodel
+from .efficientnet_lite import encoder_from_package
+from .mmpose_cpm import from_stock, to_stock
+
+__all__ = [
+    'CAFFE_MODELS',
+    'encoder_from_package',
+    'from_stock',
+    'load_caffemodel',
+    'read_caffemodel',
+    'to_stock',
+    'write_caffemodel',
+]

@@ -1,0 +1,276 @@
+"""Caffe's weight files (``.caffemodel``), read and written without Caffe or protobuf.
+
+Numbers of fields are those of ``src/caffe/proto/caffe.proto`` in the authors' Caffe
+(github.com/shihenw/caffe). Which of our layers takes which of theirs is in
+``cpm_plugin.core.conversion.caffe_networks``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layers = dict[str, list[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Field numbers of a layer's message, and the value of ``type`` for a convolution."""
+
+    name: int
+    type: int
+    blobs: int
+    convolution: int | bytes
+
+
+# By the field of NetParameter that holds the layers: LayerParameter, V1LayerParameter.
+_LAYERS = {
+    100: _Layer(name=1, type=2, blobs=7, convolution=b'Convolution'),
+    2: _Layer(name=4, type=5, blobs=6, convolution=4),
+}
+_NET_FIELDS = {*range(1, 9), 100}  # all of NetParameter's: others tell a foreign file at once
+# BlobProto; 1 to 4 are num, channels, height and width, the shape of old files.
+_DATA, _SHAPE, _DOUBLE_DATA = 5, 7, 8
+_DIM = 1  # of BlobShape
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
+
+
+class _Broken(Exception):
+    """Bytes that are no message, or only a part of one."""
+
+
+class _Truncated(_Broken):
+    """A message that ends inside its field ``number``; ``rest`` is what there is of it."""
+
+    def __init__(self, number: int, missing: int, rest: memoryview) -> None:
+        super().__init__(f'a field in it needs {missing} bytes more than there are')
+        self.number, self.missing, self.rest = number, missing, rest
+
+
+def read_caffemodel(path: str | Path) -> Layers:
+    """Layer name -> its blobs (of a convolution: weight (out, in, h, w) and bias (out,)).
+
+    Reads files of today's Caffe and of that before 2015. Layers without blobs are left
+    out; the order is the file's.
+
+    Raises:
+        ValueError: naming the file, and the layer where there is one, for a file that is
+            missing, truncated, broken or no caffemodel.
+    """
+    if not Path(path).is_file():
+        problem = ' is a folder; give a file' if Path(path).is_dir() else ': no such file'
+        raise ValueError(f'{path}{problem}')
+    content = Path(path).read_bytes()
+    if content.startswith(b'PK'):
+        raise ValueError(f'{path} is an archive, as PyTorch writes them, and no caffemodel')
+    if _is_text(content):
+        raise ValueError(f'{path} is text, not weights; give the .caffemodel')
+    layers: Layers = {}
+    try:
+        for number, value in _fields(memoryview(content)):
+            if number not in _NET_FIELDS:
+                raise _Broken(f'a network has no field {number}')
+            if number in _LAYERS:
+                name, blobs = _read_layer(_bytes(value), _LAYERS[number])
+                if name in layers and blobs:
+                    raise _Broken(f'layer {name!r} is in it twice')
+                if blobs:
+                    layers[name] = blobs
+    except _Broken as error:
+        problem = f'is truncated, broken or no caffemodel: {error}'
+        if isinstance(error, _Truncated) and (name := _name_in(error.rest, error.number)):
+            problem = (
+                f'is truncated: its {len(content)} bytes end inside layer {name!r}, which needs '
+                f'at least {error.missing} more'
+            )
+        raise ValueError(f'{path} {problem}. Download it again and compare its size') from error
+    if not layers:
+        raise ValueError(f'{path}: no layers with weights in it; it is no caffemodel')
+    return layers
+
+
+def write_caffemodel(
+    path: str | Path, layers: Mapping[str, Sequence[NDArray[Any]]], *, legacy: bool = False
+) -> None:
+    """Write convolutions as a file that Caffe, OpenCV and ``read_caffemodel`` read.
+
+    Args:
+        layers: name -> blobs, as float32.
+        legacy: as Caffe wrote before 2015: V1LayerParameter, and shapes of four numbers.
+    """
+    number = 2 if legacy else 100
+    fields = _LAYERS[number]
+    with open(path, 'wb') as file:
+        for name, blobs in layers.items():
+            parts = [_field(fields.name, name.encode()), _field(fields.type, fields.convolution)]
+            parts += [_field(fields.blobs, _blob_bytes(blob, legacy)) for blob in blobs]
+            file.write(_field(number, b''.join(parts)))
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether it is text in UTF-8. No layer is: the tags in _LAYERS are control characters."""
+    if not content or re.search(rb'[\x00-\x08\x0e-\x1f]', content):
+        return False
+    with suppress(UnicodeDecodeError):
+        content.decode()
+        return True
+    return False
+
+
+def _read_layer(view: memoryview, fields: _Layer) -> tuple[str, list[NDArray[np.float32]]]:
+    name, blobs = '', []
+    try:
+        for number, value in _fields(view):
+            if number == fields.name:
+                name = str(_bytes(value), errors='replace')
+            elif number == fields.blobs:
+                blobs.append(_read_blob(_bytes(value)))
+    except _Broken as error:
+        raise _Broken(f'layer {name!r}: {error}') from error
+    return name, blobs
+
+
+def _name_in(layer: memoryview, number: int) -> str:
+    """Name of a layer of which only the beginning is there, or '' if that is not."""
+    with suppress(_Broken):
+        for field, value in _fields(layer):
+            if number in _LAYERS and field == _LAYERS[number].name:
+                return str(_bytes(value), errors='replace')
+    return ''
+
+
+def _read_blob(view: memoryview) -> NDArray[np.float32]:
+    shape: tuple[int, ...] | None = None
+    old_shape = [0, 0, 0, 0]
+    parts: dict[int, list[NDArray[Any]]] = {_DATA: [], _DOUBLE_DATA: []}
+    for number, value in _fields(view):
+        if number == _SHAPE:
+            shape = _read_shape(_bytes(value))
+        elif 1 <= number <= 4 and isinstance(value, int):
+            old_shape[number - 1] = value
+        elif number in parts:
+            parts[number].append(_numbers(_bytes(value), '<f4' if number == _DATA else '<f8'))
+    if shape is None:  # an old bias is (1, 1, 1, N)
+        shape = tuple(old_shape[3:] if old_shape[:3] == [1, 1, 1] else old_shape)
+    with np.errstate(over='ignore'):  # a double too large becomes inf, which from_caffe refuses
+        values = np.concatenate(
+            [np.empty(0, np.float32), *(parts[_DOUBLE_DATA] or parts[_DATA])],
+            dtype=np.float32,
+            casting='same_kind',
+        )
+    try:
+        return values.reshape(shape)
+    except (ValueError, OverflowError) as error:
+        raise _Broken(f'a blob of shape {shape} has {values.size} values') from error
+
+
+def _read_shape(view: memoryview) -> tuple[int, ...]:
+    shape: list[int] = []
+    for number, value in _fields(view):
+        if number == _DIM and isinstance(value, int):
+            shape.append(value)
+        elif number == _DIM:
+            at = 0
+            while at < len(_bytes(value)):
+                dim, at = _varint(_bytes(value), at)
+                shape.append(dim)
+    return tuple(shape)
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Fields of a message: number and value, which is bytes for all but varints.
+
+    Values of fixed size that follow each other under one number come together, so that a
+    repeated field looks the same whether it is packed or not.
+    """
+    at = 0
+    while at < len(view):
+        start = at
+        tag, at = _varint(view, at)
+        number, wire = tag >> 3, tag & 7
+        if number == 0 or wire not in (_VARINT, _FIXED64, _BYTES, _FIXED32):
+            raise _Broken(f'{tag} at byte {start} begins no field')
+        if wire == _VARINT:
+            value, at = _varint(view, at)
+            yield number, value
+        elif wire == _BYTES:
+            size, at = _varint(view, at)
+            if size > len(view) - at:
+                raise _Truncated(number, size - (len(view) - at), view[at:])
+            yield number, view[at : at + size]
+            at += size
+        else:
+            values = _run(view[start:], at - start, 8 if wire == _FIXED64 else 4)
+            yield number, memoryview(values.tobytes())
+            at = start + values.shape[0] * (at - start + values.shape[1])
+
+
+def _run(view: memoryview, tag_size: int, value_size: int) -> NDArray[np.uint8]:
+    """Values (count, value_size) of the fields that follow each other under the first tag.
+
+    At most 65,536 of them, so that reading stays linear in the size of the file.
+    """
+    step = tag_size + value_size
+    count = min(len(view) // step, 1 << 16)
+    if not count:
+        raise _Broken('it ends in the middle of a number')
+    records = np.frombuffer(view, np.uint8, count * step).reshape(count, step)
+    same = (records[:, :tag_size] == records[0, :tag_size]).all(axis=1)
+    return records[: count if same.all() else int(same.argmin()), tag_size:]
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    """The number that begins at a byte, and the byte after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at == len(view):
+            raise _Broken('it ends in the middle of a number')
+        value |= (view[at] & 127) << shift
+        at += 1
+        if view[at - 1] < 128:
+            return value, at
+    raise _Broken('a number in it has more than ten bytes')
+
+
+def _bytes(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise _Broken('a number where bytes are expected')
+    return value
+
+
+def _numbers(view: memoryview, dtype: str) -> NDArray[Any]:
+    if len(view) % np.dtype(dtype).itemsize:
+        raise _Broken(f'{len(view)} bytes of values are no whole number of values')
+    return np.frombuffer(view, dtype)
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        return _varint_bytes(number << 3 | _VARINT) + _varint_bytes(value)
+    return _varint_bytes(number << 3 | _BYTES) + _varint_bytes(len(value)) + value
+
+
+def _varint_bytes(value: int) -> bytes:
+    parts = []
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _blob_bytes(blob: NDArray[Any], legacy: bool) -> bytes:
+    if legacy:
+        old_shape = (1,) * (4 - blob.ndim) + blob.shape
+        shape = b''.join(_field(number, size) for number, size in enumerate(old_shape, start=1))
+    else:
+        dims = b''.join(map(_varint_bytes, blob.shape))
+        shape = _field(_SHAPE, _field(_DIM, dims))
+    return shape + _field(_DATA, blob.astype('<f4').tobytes())

@@ -1,0 +1,191 @@
+"""``optimize_for_inference``: the same beliefs from a trained network, in less time."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..conv.layer import LargeKernelConv2d, is_recorded
+from ..conv.tile_grid import ALLOCATOR_BYTES
+from .efficientnet import SameConv
+from .layers import ConvBlock
+from .trunks import FeatureTrunk
+
+_Module = TypeVar('_Module', bound=nn.Module)
+
+# Pooled rows that are made together: the convolution's outputs for them stay in the cache.
+_BAND = 16
+
+
+def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
+    """A copy of a model that gives the same beliefs to rounding, faster, and cannot be trained.
+
+    Takes a ``ConvolutionalPoseMachine`` and whatever else holds
+    its parts, such as an MMPose estimator with ``CPMBackbone`` and ``CPMStageHead``. Batch
+    normalisation is folded into the convolutions before it; in the trunks pools go before
+    ReLU, which changes nothing, and the first convolution is pooled band by band. Memory order
+    is channels-last.
+
+    The names of its weights are others: load checkpoints before, and do not change weights
+    through ``.data`` later. An optimised model stays as it is.
+
+    Args:
+        inplace: change and return ``model`` itself.
+
+    Raises:
+        ValueError: if there is nothing of ours in the model.
+    """
+    if not any(isinstance(layer, ConvBlock | ConvPool) for layer in model.modules()):
+        raise ValueError(
+            f'{type(model).__name__} has no parts of a pose machine to optimise; this is for '
+            "create_model's networks and MMPose models with CPMBackbone or CPMStageHead. A "
+            'LargeKernelConv2d needs eval() and torch.no_grad() alone'
+        )
+    if not inplace:
+        model = copy.deepcopy(model)
+    model.eval()
+    model.requires_grad_(False)
+    for block in [layer for layer in model.modules() if isinstance(layer, ConvBlock | SameConv)]:
+        _fold_norm(block)
+    for trunk in [layer for layer in model.modules() if isinstance(layer, FeatureTrunk)]:
+        if hasattr(trunk, 'conv1'):  # not yet
+            _join_pools(trunk)
+    for layer in model.modules():
+        if isinstance(layer, LargeKernelConv2d):
+            layer.frozen = True
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def _fold_norm(block: ConvBlock | SameConv) -> None:
+    """Convolution and batch normalisation -> a convolution. Other norms stay."""
+    norm = getattr(block, 'norm', None)
+    if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
+        return
+    conv = _conv_of(block)
+    # in float64, which not all devices have: what is rounded here, all pictures get
+    scale = (_exact(norm.running_var) + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * _exact(norm.weight)
+    shift = -_exact(norm.running_mean) * scale
+    if norm.affine:
+        shift = shift + _exact(norm.bias)
+    if conv.bias is not None:
+        shift = shift + _exact(conv.bias) * scale
+    weight = _exact(conv.weight) * scale[:, None, None, None]
+    conv.bias = nn.Parameter(shift.to(conv.weight), requires_grad=False)
+    conv.weight = nn.Parameter(weight.to(conv.weight), requires_grad=False)
+    if isinstance(block, SameConv):
+        block.norm = nn.Identity()
+    else:
+        del block.norm
+
+
+def _exact(value: Any) -> Tensor:
+    return torch.as_tensor(value).detach().cpu().double()
+
+
+def _conv_of(block: ConvBlock | SameConv) -> nn.Conv2d:
+    conv = block.get_submodule('conv')
+    if not isinstance(conv, nn.Conv2d):
+        raise ValueError(
+            f'a convolution is a {type(conv).__name__}, not an nn.Conv2d: merge or take off what '
+            'wraps it before optimising for inference'
+        )
+    return conv
+
+
+def _join_pools(trunk: FeatureTrunk) -> None:
+    """Each convolution and the pool after it -> a ``ConvPool``; the first two, whose
+    tensors are large -> ``PictureByPicture``."""
+    joined = []
+    for number in (1, 2, 3):
+        block, pool = (trunk.get_submodule(f'{kind}{number}') for kind in ('conv', 'pool'))
+        assert isinstance(block, ConvBlock) and isinstance(pool, nn.MaxPool2d)
+        joined.append(ConvPool(block, pool))
+        delattr(trunk, f'conv{number}')
+        delattr(trunk, f'pool{number}')
+    trunk.add_module('front', PictureByPicture(*joined[:2]))
+    trunk.add_module('conv3', joined[2])
+
+
+class PictureByPicture(nn.Module):
+    """The first two layers, on as many pictures at a time as keep the tensor between them below
+    the size that glibc takes anew from the system at every call."""
+
+    def __init__(self, first: ConvPool, second: ConvPool) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, h, w), pooled twice."""
+        if x.device.type != 'cpu' or is_recorded():
+            return self.second(self.first(x))
+        cells = x.shape[2] * x.shape[3] // 4
+        size = self.first.conv.out_channels * cells * x.element_size()
+        parts = torch.split(x, max(1, ALLOCATOR_BYTES // max(1, size)))
+        made = [self.second(self.first(part)) for part in parts]
+        return made[0] if len(made) == 1 else torch.cat(made)
+
+
+class ConvPool(nn.Module):
+    """A ``ConvBlock`` and its 3x3 pool of stride 2.
+
+    ReLU comes last, on a quarter of the values. A convolution of few channels (an image) is
+    pooled in bands: its outputs, larger than any other tensor of the network, never exist.
+    """
+
+    def __init__(self, block: ConvBlock, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        self.conv = _conv_of(block)
+        self.pool_padding = int(pool.padding)  # type: ignore[arg-type]
+        self.ceil_mode = pool.ceil_mode
+        self.norm = block.get_submodule('norm') if hasattr(block, 'norm') else None
+        self.pool = pool
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, h, w)."""
+        few = len(x) > 0 and x.shape[1] <= 4 and self.norm is None
+        if few and x.device.type == 'cpu' and not is_recorded():
+            return self.relu(self._in_bands(x))
+        values = self.conv(x)
+        if self.norm is not None:
+            values = self.norm(values)
+        return self.relu(self.pool(values))
+
+    def _in_bands(self, x: Tensor) -> Tensor:
+        conv, top = self.conv, self.pool_padding
+        border = conv.kernel_size[0] // 2
+        count, _, height, width = x.shape
+        pooled_height, pooled_width = map(self._pooled, (height, width))
+        padded = F.pad(x, (border,) * 4).contiguous(memory_format=torch.channels_last)
+        shape = (count, conv.out_channels, pooled_height, pooled_width)
+        result: Tensor | None = None
+        for picture in range(count):
+            for first in range(0, pooled_height, _BAND):
+                last = min(first + _BAND, pooled_height)
+                begin, end = 2 * first - top, 2 * last + 1 - top  # rows of the convolution
+                inside = slice(max(begin, 0), min(end, height) + 2 * border)
+                rows = F.conv2d(padded[picture : picture + 1, :, inside], conv.weight, conv.bias)
+                if begin < 0 or end > height:
+                    edges = (0, 0, max(-begin, 0), max(end - height, 0))
+                    rows = F.pad(rows, edges, value=-torch.inf)
+                band = F.max_pool2d(rows, 3, 2, padding=(0, top), ceil_mode=self.ceil_mode)
+                if result is None:  # after the first band: under autocast it has another dtype
+                    result = torch.empty(
+                        shape, dtype=band.dtype, device=x.device, memory_format=torch.channels_last
+                    )
+                result[picture, :, first:last] = band[0]
+        assert result is not None
+        return result
+
+    def _pooled(self, side: int) -> int:
+        """The size of the pool's output, in either mode of ``FeatureTrunk``."""
+        span = side + 2 * self.pool_padding - 3
+        return (-(-span // 2) if self.ceil_mode else span // 2) + 1

@@ -1,0 +1,13 @@
+"""Trained weights: checkpoints read safely and written whole, and the zoo that names them."""
+
+from .checkpoints import load_checkpoint, read_checkpoint, write_checkpoint
+from .zoo import ZooEntry, read_index, weights_file
+
+__all__ = [
+    'ZooEntry',
+    'load_checkpoint',
+    'read_checkpoint',
+    'read_index',
+    'weights_file',
+    'write_checkpoint',
+]

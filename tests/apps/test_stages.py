@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from cpm_plugin.apps.stages import StagePredictions, draw_stages
+from cpm_plugin.core.maps.joints import LSP
+
+
+def predictions():
+    """Two people with a torso of 100 pixels, all joints at (50, 50) but shoulders and hips."""
+    truth = np.full((2, 14, 2), 50.0)
+    truth[:, LSP.index('left_shoulder')] = (0, 0)
+    truth[:, LSP.index('right_hip')] = (100, 0)
+    stages = np.stack([truth, truth, truth])
+    return stages, truth, np.ones((2, 14))
+
+
+def test_pck_is_that_of_each_stage():
+    stages, truth, labelled = predictions()
+    stages[0, :, :7] += 30  # beyond 0.2 of the torso
+    stages[1, 0, 0] += 30
+    pck = StagePredictions(stages, truth, labelled).pck(LSP)
+    assert list(pck) == ['stage 1', 'stage 2', 'stage 3']
+    assert [p.mean for p in pck.values()] == pytest.approx([50, 100 * 27 / 28, 100])
+
+
+def test_most_helped_person_has_most_joints_corrected_from_first_to_last_stage():
+    stages, truth, labelled = predictions()
+    stages[0, 0, :3] += 30  # three corrected
+    stages[0, 1, :6] += 30  # six wrong, four of them stay wrong
+    stages[2, 1, :4] += 30
+    assert StagePredictions(stages, truth, labelled).most_helped(LSP) == 0
+    labelled[0, :2] = 0  # what is not labelled does not count: one against two
+    assert StagePredictions(stages, truth, labelled).most_helped(LSP) == 1
+
+
+def test_picture_has_a_row_a_stage_and_marks_the_decoded_joints():
+    generator = np.random.default_rng(0)
+    crop = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    maps = [generator.random((14, 4, 6)) for _ in range(2)]
+    keypoints = [generator.uniform(0, 32, (14, 2)) for _ in range(2)]
+    colors = np.full((len(LSP.links), 3), 255)
+    figure = draw_stages(crop, maps, keypoints, LSP, colors)
+    assert len(figure.axes) == 2 * (1 + 6)
+    titles = [axis.get_title() for axis in figure.axes[:7]]
+    assert titles[:3] == ['joints', 'right wrist', 'left wrist']
+    (cross,) = figure.axes[7 + 1].lines  # stage 2, right wrist
+    np.testing.assert_array_equal(cross.get_xydata()[0], keypoints[1][LSP.index('right_wrist')])
+    np.testing.assert_array_equal(
+        figure.axes[7 + 1].images[1].get_array(), maps[1][LSP.index('right_wrist')]
+    )
+    bones = figure.axes[0].lines
+    assert len(bones) == len(LSP.links)
+    first = [LSP.index(name) for name in LSP.links[0]]
+    np.testing.assert_array_equal(bones[0].get_xydata(), keypoints[0][first])

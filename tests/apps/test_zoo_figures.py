@@ -1,0 +1,39 @@
+"""The packaged weights give the figures that their metafile says, through the stock test script."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from cpm_plugin import list_models
+from cpm_plugin.apps.results import metrics_of
+from cpm_plugin.apps.zoo import pose2d
+from cpm_plugin.core.weights.zoo import read_index
+
+
+@pytest.mark.full
+@pytest.mark.parametrize('name', list_models(pretrained=True))
+def test_the_stock_test_script_reproduces_the_row(name, repo, shared_data, tmp_path):
+    found = pose2d(name)
+    loader = 'test_dataloader'
+    done = subprocess.run(
+        [
+            sys.executable, '-W', 'ignore', str(repo / 'tools' / 'test.py'), found['pose2d'],
+            found['pose2d_weights'], '--work-dir', str(tmp_path), '--cfg-options',
+            f'{loader}.dataset.data_root={shared_data / "lspet"}/',
+            f'{loader}.num_workers=0', f'{loader}.persistent_workers=False',
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(repo), *sys.path])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads(next(tmp_path.glob('*/*.json')).read_text())
+    metafile = next((repo / read_index()[name].config).parent.glob('cpm_*.yml'))
+    models = yaml.safe_load(metafile.read_text())['Models']
+    (expected,) = (m['Results'][0]['Metrics'] for m in models if m['Alias'] == name)
+    # other threads and machines round differently: a joint or two, of 1,400 in a group
+    assert metrics_of(results, 0.2) == pytest.approx(dict(expected), abs=0.15)

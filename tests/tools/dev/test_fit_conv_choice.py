@@ -1,0 +1,46 @@
+"""The constants of the choice are those that its program fits to the committed figures."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('mmpose')  # which brings SciPy and tqdm
+
+from cpm_plugin.core.conv import choice as conv_choice
+
+REPO = Path(__file__).resolve().parents[3]
+
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(REPO / 'tools/dev/fit_conv_choice.py'), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_constants_fit_the_figures():
+    done = run('--only-fit', '--out', REPO / 'results/conv_layers.csv')
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = {
+        name: ast.literal_eval(text) for name, text in re.findall(r'(_\w+) = (.*)', done.stdout)
+    }
+    assert found == {name: getattr(conv_choice, name) for name in ('_KEPT', '_STEP')}
+    direct = [float(text) for text in re.findall(r'direct: ([\d.]+) ms', done.stdout)]
+    assert direct == [conv_choice._DIRECT_FORWARD, conv_choice._DIRECT_STEP]
+
+
+def test_other_figures_are_refused():
+    done = run('--only-fit', '--out', REPO / 'results/benchmark.csv')
+    assert done.returncode == 2 and 'benchmark.csv: no figures of this program' in done.stderr
+
+
+def test_missing_figures_are_named(tmp_path):
+    done = run('--only-fit', '--out', tmp_path / 'no.csv')
+    assert done.returncode == 2 and 'no.csv: no such file' in done.stderr

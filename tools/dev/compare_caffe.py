@@ -1,0 +1,184 @@
+"""Compare our networks with the authors' deploy files, run by OpenCV's importer of Caffe nets.
+
+    python tools/dev/compare_caffe.py model/_trained_FLIC/pose_deploy.prototxt --model cpm_flic
+    python tools/dev/compare_caffe.py DEPLOY.prototxt --model cpm_mpii --weights MODEL.caffemodel
+
+Both engines get the same .caffemodel, random weights by default, a random picture and, where
+the network has one, a random center map. Prints for each size and stage the standard deviation
+of OpenCV's belief maps and the largest difference between the two, relative to the largest
+value of the stage. Exits with 1 if one of them is above 1e-4.
+
+The deploy files are in the model/ folder of the authors' release
+(github.com/shihenw/convolutional-pose-machines-release): for cpm_mpii and cpm_lsp
+pose_deploy_centerMap, for cpm_flic pose_deploy, for cpm_mpii_vgg pose_deploy_resize, for
+cpm_person pose_deploy_copy_4sg_resize. Needs OpenCV 4 (tried: 4.11); OpenCV 5 has no such importer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cpm_plugin.core.conversion.caffe import write_caffemodel
+from cpm_plugin.core.conversion.caffe_networks import (
+    CAFFE_MODELS,
+    layer_names,
+    load_caffemodel,
+    random_inputs,
+    random_layers,
+)
+from cpm_plugin.core.models.network import ConvolutionalPoseMachine
+from cpm_plugin.core.models.registry import create_model
+
+LIMIT = 1e-4
+Maps = list[NDArray[np.float32]]  # of each stage (1, C, h, w)
+
+
+def size(text: str) -> tuple[int, int]:
+    """'104x136' -> height, width."""
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'{text!r} is no HEIGHTxWIDTH, e.g. 104x136')
+    return int(match[1]), int(match[2])
+
+
+def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]) -> Maps:
+    """Beliefs of every stage for data (1, 3 or 4, H, W)."""
+    dims = iter(data.shape)
+    text, count = re.subn(
+        r'(?<=input_dim:)\s*\d+',
+        lambda _: f' {next(dims)}',
+        deploy.read_text(errors='replace'),
+        count=4,
+    )
+    if count != 4:
+        raise ValueError(f"{deploy} is no deploy file of the authors': it has not four input_dim")
+    beliefs = [layer for layer, module in layer_names(name).items() if module.endswith('beliefs')]
+    try:
+        net = cv2.dnn.readNetFromCaffe(
+            np.frombuffer(text.encode(), np.uint8), np.fromfile(weights, np.uint8)
+        )
+        # Plain float32 convolutions, one layer at a time.
+        net.enableWinograd(False)
+        net.enableFusion(False)
+        net.setInput(data)
+        return list(net.forward(beliefs))
+    except cv2.error as error:
+        reason = textwrap.shorten(error.err, 100, placeholder=' ...')
+        raise ValueError(
+            f"OpenCV cannot run {deploy} with the weights of {name}; is it that network's deploy "
+            f'file? ({reason})'
+        ) from error
+
+
+@torch.no_grad()
+def run_ours(model: ConvolutionalPoseMachine, *inputs: NDArray[np.float32]) -> Maps:
+    return [beliefs.numpy() for beliefs in model(*map(torch.from_numpy, inputs))]
+
+
+def difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """Largest difference over the largest value; infinite for maps of another shape."""
+    if ours.shape != theirs.shape:
+        return float('inf')
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def golden(maps: Maps, layers: dict) -> dict:
+    """What tests/core/test_authors_networks.py needs of OpenCV's maps: 9 cells of each stage."""
+    height, width = maps[0].shape[2:]
+    cells = [(y, x) for y in (0, height // 2, height - 1) for x in (0, width // 2, width - 1)]
+    first = next(iter(layers.values()))[0]
+    return {
+        'first_weights': numbers(first.ravel()[:4]),
+        'largest': numbers(np.array([np.abs(stage).max() for stage in maps])),
+        'cells': [
+            {'y': y, 'x': x, 'stages': [numbers(stage[0, :, y, x]) for stage in maps]}
+            for y, x in cells
+        ],
+    }
+
+
+def numbers(values: NDArray[np.float32]) -> list[float]:
+    """As many digits as float32 needs."""
+    return [float(f'{value:.9g}') for value in values]
+
+
+def main() -> int:
+    """Returns 0 if all agree, 1 if not; exits with 2 for bad arguments or files."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('deploy', metavar='DEPLOY.prototxt', type=Path, help="the authors' file")
+    parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='our network')
+    parser.add_argument('--weights', metavar='MODEL.caffemodel', type=Path, help='not random ones')
+    parser.add_argument('--seed', type=int, default=0, help='of weights and picture')
+    text = 'HEIGHTxWIDTH (default: 104x136, 105x137 or for cpm_mpii_vgg 106x138, and 368x368)'
+    parser.add_argument('--size', type=size, nargs='+', help=text)
+    text = "add OpenCV's values at the first size to the tests' file (random weights only)"
+    parser.add_argument('--golden', metavar='FILE.json', type=Path, help=text)
+    args = parser.parse_args()
+    if not hasattr(cv2.dnn, 'readNetFromCaffe'):
+        parser.error(
+            f'OpenCV {cv2.__version__} has no importer of Caffe nets; install version 4.11'
+        )
+    if args.golden and args.weights:
+        parser.error('--golden is of random weights; leave out --weights')
+    # Caffe's pools of picture and center map disagree for cpm_mpii_vgg at 105.
+    odd = (106, 138) if args.model == 'cpm_mpii_vgg' else (105, 137)
+    try:
+        return compare(args, args.size or [(104, 136), odd, (368, 368)])
+    except (ValueError, OSError) as error:
+        parser.exit(2, f'{parser.prog}: {" ".join(str(error).split())}\n')
+
+
+def compare(args: argparse.Namespace, sizes: list[tuple[int, int]]) -> int:
+    if not args.deploy.is_file():
+        raise ValueError(f'{args.deploy} is no file')
+    cv2.setLogLevel(0)  # silent: OpenCV raises its errors as well
+    with tempfile.TemporaryDirectory() as folder:
+        weights = args.weights
+        if weights is None:
+            layers, weights = random_layers(args.model, args.seed), Path(folder) / 'random'
+            write_caffemodel(weights, layers)
+        model = create_model(args.model).eval()
+        model.load_state_dict(load_caffemodel(weights, args.model))
+        found: list[float] = []
+        for height, width in sizes:
+            inputs = random_inputs(height, width, args.seed)
+            inputs = inputs if model.stages.center_map else inputs[:1]
+            ours = run_ours(model, *inputs)
+            theirs = run_opencv(args.deploy, weights, args.model, np.concatenate(inputs, axis=1))
+            if not found:
+                weights_of = args.weights or f'random, {args.seed}'
+                print(f'{args.model}, {args.deploy}, weights: {weights_of}')
+                print('| size | stage | deviation of the maps | difference / largest value |')
+                print('| --- | --- | --- | --- |')
+            for stage, maps in enumerate(zip(ours, theirs), start=1):
+                found.append(difference(*maps))
+                print(f'| {height}x{width} | {stage} | {maps[1].std():.3f} | {found[-1]:.1e} |')
+            if args.golden and (height, width) == sizes[0]:
+                known = json.loads(args.golden.read_text()) if args.golden.exists() else {}
+                known[args.model] = {
+                    'engine': f'OpenCV {cv2.__version__}',
+                    'seed': args.seed,
+                    'size': [height, width],
+                    **golden(theirs, layers),
+                }
+                lines = (f'"{name}": {json.dumps(entry)}' for name, entry in known.items())
+                args.golden.write_text('{\n' + ',\n'.join(lines) + '\n}\n')
+    print(f'largest difference: {max(found):.1e} ({LIMIT} is allowed)')
+    return int(not all(one <= LIMIT for one in found))  # NaN is no agreement
+
+
+if __name__ == '__main__':
+    sys.exit(main())
