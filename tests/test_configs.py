@@ -182,10 +182,10 @@ def test_everybodys_target_comes_with_its_transform(path):
     assert cfg.model.head.decoder.get('all_people', False) == everybody
     for dataset in datasets(cfg.train_dataloader):
         kinds = [step['type'] for step in dataset['pipeline']]
-        assert ('AddNeighbours' in kinds) == everybody
+        assert ('AddNeighbors' in kinds) == everybody
         if everybody:
             (crop,) = set(kinds) & set(CROPS)
-            order = [kinds.index(k) for k in (crop, 'AddNeighbours', 'GenerateTarget')]
+            order = [kinds.index(k) for k in (crop, 'AddNeighbors', 'GenerateTarget')]
             assert order == sorted(order)
             assert fields == ['heatmaps_all', *['heatmaps'] * (len(fields) - 1)]
 
@@ -338,12 +338,12 @@ def test_named_models_are_those_of_the_configs(name, config, tmp_path):
     built = torch.nn.ModuleDict({part: MODELS.build(model[part]) for part in ('backbone', 'head')})
     torch.save(built.eval().state_dict(), tmp_path / 'weights.pth')
     plain = create_model(name, checkpoint=tmp_path / 'weights.pth').eval()
-    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
     with torch.no_grad():
-        beliefs = built['head'](built['backbone'](picture))
-        for ours, named in zip(beliefs, plain(picture), strict=True):
+        beliefs = built['head'](built['backbone'](image))
+        for ours, named in zip(beliefs, plain(image), strict=True):
             assert ours.abs().max() > 0 and torch.equal(ours, named)
-    # what a small picture hardly shows
+    # what a small image hardly shows
     assert plain.trunks.center_map_sigma == model.backbone.center_map_sigma
 
 
@@ -361,7 +361,7 @@ def shrink(cfg):
 
 
 def packed(codec, meta, count):
-    """Samples of random key points, as the training pipeline of the config makes them."""
+    """Samples of random keypoints, as the training pipeline of the config makes them."""
     generator = np.random.default_rng(0)
     width, height = codec['input_size']
     joints = meta['num_keypoints']
@@ -375,8 +375,8 @@ def packed(codec, meta, count):
             keypoints=people[:1],
             transformed_keypoints=people[:1],
             keypoints_visible=(generator.random((1, joints)) < 0.8).astype(np.float32),
-            neighbour_keypoints=people[1:],
-            neighbour_keypoints_visible=np.ones((1, joints)),
+            neighbor_keypoints=people[1:],
+            neighbor_keypoints_visible=np.ones((1, joints)),
             dataset_keypoint_weights=np.ones(joints, np.float32),
             flip_indices=meta['flip_indices'],
             input_size=(width, height),
@@ -446,7 +446,7 @@ def test_recipe_of_the_authors(path):
     cfg = load(path)
     size = dict(input_size=(368, 368), heatmap_size=(46, 46))
     codec = dict(type='CPMHeatmap', **size, sigma=7.0, background=True, mask_outside=False)
-    codec['mask_unlabelled'] = path.parent.name == 'coco'  # the listed deviation
+    codec['mask_unlabeled'] = path.parent.name == 'coco'  # the listed deviation
     decoder = dict(cfg.model.head.decoder)
     assert decoder.pop('all_people', False) == (path.parent.name in ('coco', 'flic', 'mpii'))
     assert decoder == codec
@@ -481,7 +481,7 @@ def test_recipe_of_the_authors(path):
 
 
 @pytest.mark.parametrize('path', PAPER, ids=lambda path: path.stem)
-def test_optimiser_of_the_authors(path):
+def test_optimizer_of_the_authors(path):
     """lr_mult and decay_mult of every layer of the authors' training net, and its fillers."""
     cfg = load(path)
     if 'vgg' in path.stem:

@@ -27,12 +27,12 @@ def test_the_plain_example_gives_the_positions_of_mmpose(width, turned, tmp_path
     monkeypatch.chdir(tmp_path)
     with cbook.get_sample_data('grace_hopper.jpg') as photo:
         size = width, width * 6 // 5
-        picture = Image.open(photo).resize(size, Image.Resampling.LANCZOS)
+        image = Image.open(photo).resize(size, Image.Resampling.LANCZOS)
     exif = Image.Exif()
     if turned:  # as cameras do it: stored on its side, with a note to turn it by 90 degrees
-        picture = picture.transpose(Image.Transpose.ROTATE_90)
+        image = image.transpose(Image.Transpose.ROTATE_90)
         exif[ExifTags.Base.Orientation] = 6
-    picture.save('picture.jpg', exif=exif)
+    image.save('image.jpg', exif=exif)
     blocks = re.findall(r'```python\n(.*?)```', (DOCS / 'zoo.md').read_text(), re.DOTALL)
     seen: dict = {}
     for block in blocks:
@@ -41,17 +41,17 @@ def test_the_plain_example_gives_the_positions_of_mmpose(width, turned, tmp_path
     found = pose2d('cpm_lite0_3s')
     options = dict(model=dict(test_cfg=dict(flip_test=False)))
     model = init_model(found['pose2d'], found['pose2d_weights'], 'cpu', cfg_options=options)
-    # the box, for MMPose takes that of the picture as it is stored, but turns the picture
-    (people,) = inference_topdown(model, 'picture.jpg', [[0, 0, *size]])
+    # the box, for MMPose takes that of the image as it is stored, but turns the image
+    (people,) = inference_topdown(model, 'image.jpg', [[0, 0, *size]])
     points, scores = people.pred_instances.keypoints[0], people.pred_instances.keypoint_scores[0]
     seen_well = scores > 0.2
     assert seen_well.sum() >= 6
-    # they average a large picture differently, which can move a broad peak far, but not all peaks
+    # they average a large image differently, which can move a broad peak far, but not all peaks
     apart = (seen['keypoints'] - points)[seen_well]
     assert np.median(np.linalg.norm(apart, axis=1)) < width / 100
     assert (np.abs(np.median(apart, axis=0)) < width / 250).all()
     np.testing.assert_allclose(seen['scores'], scores, atol=0.1)
-    # with the mirrored picture, and drawn
+    # with the mirrored image, and drawn
     (whole,) = seen['result']['predictions'][0]
     assert np.shape(whole['keypoints']) == (14, 2)
-    assert Path('out/visualizations/picture.jpg').is_file()
+    assert Path('out/visualizations/image.jpg').is_file()

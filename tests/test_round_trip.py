@@ -1,4 +1,4 @@
-"""Train, validate, save, resume and test with MMPose's own scripts on a tiny data set."""
+"""Train, validate, save, resume and test with MMPose's own scripts on a tiny dataset."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def scalars(folder):
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """8 pictures in the layout of LSP Extended, and the config."""
+    """8 images in the layout of LSP Extended, and the config."""
     import cv2
     from scipy.io import savemat
 
@@ -98,8 +98,8 @@ def folder(tmp_path_factory):
     joints[[2, 3, 8, 9], 2] = 1  # hips and shoulders: everybody has a torso
     savemat(folder / 'data' / 'joints.mat', {'joints': joints})
     for number in range(1, 9):
-        picture = generator.integers(0, 256, (96, 96, 3), dtype=np.uint8)
-        assert cv2.imwrite(str(images / f'im{number:05d}.jpg'), picture)
+        image = generator.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(images / f'im{number:05d}.jpg'), image)
     write_config(folder)
     return folder
 

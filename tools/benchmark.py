@@ -4,7 +4,7 @@
     python tools/benchmark.py --tasks forward --batch 1 4 --sizes 256x192 --runs 3
     python tools/benchmark.py --device cuda --precision bf16 --batch 32
 
-Networks take turns, run by run, so that a machine whose speed drifts treats all alike; figures
+Networks take turns, run by run, so that a computer whose speed drifts treats all alike; figures
 are medians. "difference" is the largest between the beliefs of ours and of stock's over all
 stages, in units of the stage's largest value. Operations are counted as those of direct
 convolutions, for all networks alike, and put in relation to a large matrix product timed in
@@ -113,7 +113,7 @@ def main() -> int:
         nargs='+',
         type=int,
         default=[1, 4],
-        help='pictures; training takes the largest: %(default)s',
+        help='images; training takes the largest: %(default)s',
     )
     parser.add_argument(
         '--sizes', nargs='+', default=['256x192', '368x368'], help='height x width: %(default)s'

@@ -78,20 +78,20 @@ def is_plain(value: Any) -> bool:
 
 def report(sizes: StockSizes, target: Path, to_stock: bool) -> str:
     """What was converted, and what takes it."""
-    norm = 'batch normalisation' if sizes.normalised else 'no normalisation'
+    norm = 'batch normalization' if sizes.normalized else 'no normalization'
     lines = [f'{target}: {sizes.num_stages} stages, {sizes.num_keypoints} joints, {norm}']
-    usual = StockSizes(6, sizes.num_keypoints, normalised=True)
+    usual = StockSizes(6, sizes.num_keypoints, normalized=True)
     if sizes == usual and sizes.num_keypoints in CONFIGS:
         tree = 'mmpose::body_2d_keypoint/topdown_heatmap' if to_stock else FOLDER
         name = 'td-hm_cpm' if to_stock else 'td-hm_cpm-stock-6s'
         dataset, endings = CONFIGS[sizes.num_keypoints]
         configs = ' or '.join(f'{tree}/{dataset}/{name}_{ending}.py' for ending in endings)
-        lines.append(f'config, by data set and input size: {configs}')
+        lines.append(f'config, by dataset and input size: {configs}')
     else:
         names = {name: str(getattr(sizes, name)) for name in ('num_stages', 'num_keypoints')}
         if to_stock:
             names['out_channels'] = names.pop('num_keypoints')
-        names['norm_cfg'] = "dict(type='BN')" if sizes.normalised else 'None'
+        names['norm_cfg'] = "dict(type='BN')" if sizes.normalized else 'None'
         given = ', '.join(f'{name}={value}' for name, value in names.items())
         lines.append(f'no config has these sizes: derive one, with {given}')
     if sizes.widths != usual.widths:
@@ -102,7 +102,7 @@ def report(sizes: StockSizes, target: Path, to_stock: bool) -> str:
     elif not to_stock:
         stages = '' if sizes.num_stages == 6 else f'num_stages={sizes.num_stages}, '
         lines.append(
-            f'without MMPose: create_model({"cpm_6s_bn" if sizes.normalised else "cpm_6s"!r}, '
+            f'without MMPose: create_model({"cpm_6s_bn" if sizes.normalized else "cpm_6s"!r}, '
             f'checkpoint={str(target)!r}, num_keypoints={sizes.num_keypoints}, {stages}'
             'background=False, center_map_sigma=None, pool_padding=1, beliefs_first=True)'
         )

@@ -1,15 +1,15 @@
-"""See the poses of people in pictures and videos.
+"""See the poses of people in images and videos.
 
-    python tools/demo.py PICTURE                        # one person, anywhere in the picture
+    python tools/demo.py IMAGE                        # one person, anywhere in the image
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
-    python tools/demo.py PICTURE --boxes 40,30,180,420 210,35,340,415 --stages --json
+    python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
     python tools/demo.py VIDEO --out-dir poses
 
 Works offline with the trained model in the package. It is a top-down model: it wants to know
 where the people are. --boxes says it, in pixels, of a detector or by hand. Without, it looks in
 windows of several sizes for the one person whom it believes most in, and in a video follows him.
-Written into --out-dir, under the names of the inputs: the picture or video with skeletons; by
---stages the belief maps of each stage for each person of a picture, NAME_stages.png; by --json
+Written into --out-dir, under the names of the inputs: the image or video with skeletons; by
+--stages the belief maps of each stage for each person of an image, NAME_stages.png; by --json
 the positions, as MMPose's inferencer writes them. What was there under these names is replaced,
 but never an input.
 
@@ -38,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('input', type=Path, help='a picture, a video, or a folder of them')
+    parser.add_argument('input', type=Path, help='an image, a video, or a folder of them')
     parser.add_argument(
         '--boxes',
         nargs='+',
@@ -81,7 +81,7 @@ def main() -> int:
             if path.suffix.lower() in media.VIDEOS:
                 show_video(model, path, people, args)
             else:
-                show_picture(model, path, people, args)
+                show_image(model, path, people, args)
         except ValueError as error:
             print(f'error: {error}', file=sys.stderr)
             failed += 1
@@ -107,21 +107,21 @@ def build(args: argparse.Namespace) -> object:
     return demo.load_model(args.config, args.weights, args.device)
 
 
-def show_picture(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
-    picture = media.read_picture(path)
+def show_image(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
+    image = media.read_image(path)
     if boxes is None:
-        boxes, people = demo.find_people(model, picture)
+        boxes, people = demo.find_people(model, image)
     elif len(boxes):
-        people = demo.predict(model, picture, boxes)
+        people = demo.predict(model, image, boxes)
     else:
         raise ValueError(f'--boxes has no box for {path.name}')
-    drawn = demo.draw_poses(picture, people, model.dataset_meta, args.threshold)
+    drawn = demo.draw_poses(image, people, model.dataset_meta, args.threshold)
     written = [args.out_dir / media.drawing_name(path)]
-    media.write_picture(written[0], drawn)
+    media.write_image(written[0], drawn)
     if args.stages:
         for number, box in enumerate(boxes, start=1):
             written.append(args.out_dir / media.stages_name(path, number, len(boxes)))
-            demo.stages_figure(model, picture, box).savefig(written[-1], dpi=110)
+            demo.stages_figure(model, image, box).savefig(written[-1], dpi=110)
     if args.json:
         written.append(args.out_dir / f'{path.stem}.json')
         write_text(written[-1], json.dumps(demo.as_json(people), indent=2) + '\n')

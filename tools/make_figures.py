@@ -1,21 +1,21 @@
-"""Draw small pictures of articulated figures: a toy data set that needs a pose machine.
+"""Draw small images of articulated figures: a toy dataset that needs a CPM.
 
-Every picture shows one whole figure, seen from the front, in widely varying poses, with
-clutter around and occluders over it. The truth is exact, the format is COCO key points, and
+Every image shows one whole figure, seen from the front, in widely varying poses, with
+clutter around and occluders over it. The truth is exact, the format is COCO keypoints, and
 the joints are the 14 of Leeds Sports Pose.
 
-Why one look at each spot does not solve it, and a pose machine does:
+Why one look at each spot does not solve it, and a CPM does:
 
 - A left and a right limb look the same: same cloth, width and shading. Which is which follows
   from which way is up, and head and trunk tell, far away from an ankle: figures are turned in
-  the picture plane, so "on the left in the picture" does not tell.
+  the image plane, so "on the left in the image" does not tell.
 - Loose limbs in the figure's own clothes lie around. A loose knee is a perfect knee; only the
-  rest of the body says that it is nobody's. Some pictures show half of a second figure.
-- Occluders hide joints, which are labelled all the same (v = 1). Where a hidden knee is
+  rest of the body says that it is nobody's. Some images show half of a second figure.
+- Occluders hide joints, which are labeled all the same (v = 1). Where a hidden knee is
   follows from the thigh and the shin.
 
-So stage 1, which sees a small neighbourhood, can only say "one of these two"; later stages,
-which see those beliefs over the whole picture, settle it.
+So stage 1, which sees a small neighborhood, can only say "one of these two"; later stages,
+which see those beliefs over the whole image, settle it.
 
     python tools/make_figures.py data/figures --train 2000 --val 200
 
@@ -40,37 +40,37 @@ from cpm_plugin.apps.figures import draw
 from cpm_plugin.core.maps.joints import LSP
 
 OPTIONS = (  # name, default, smallest, help
-    ('train', 2000, 1, 'pictures to train on'),
-    ('val', 200, 1, 'pictures held out'),
-    ('size', 128, 48, 'side of a picture in pixels; a figure fills most of it'),
-    ('seed', 0, 0, 'the same arguments give the same pictures'),
+    ('train', 2000, 1, 'images to train on'),
+    ('val', 200, 1, 'images held out'),
+    ('size', 128, 48, 'side of an image in pixels; a figure fills most of it'),
+    ('seed', 0, 0, 'the same arguments give the same images'),
 )
 SPLITS = ('train', 'val')
 JPEG_QUALITY = 95
-VERSION = 1  # of the pictures: another number, other pictures for the same arguments
+VERSION = 1  # of the images: another number, other images for the same arguments
 
 
-def write_picture(number: int, *, folder: Path, seed: tuple[int, int], size: int) -> dict:
-    """Draw and save picture ``number``; returns its annotation."""
-    picture, annotation = draw((*seed, number), size)
+def write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) -> dict:
+    """Draw and save image ``number``; returns its annotation."""
+    image, annotation = draw((*seed, number), size)
     path = folder / f'{number:06d}.jpg'
-    if not cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+    if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
         raise OSError(f'{path} could not be written')
     return {'id': number, 'image_id': number, **annotation}
 
 
 def quiet_worker() -> None:
-    """Ctrl-C is for the parent to handle; a picture is too small to share among threads."""
+    """Ctrl-C is for the parent to handle; an image is too small to share among threads."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
 
 def write_split(root: Path, name: str, info: dict) -> None:
-    """Write the pictures of a split and its annotations."""
+    """Write the images of a split and its annotations."""
     arguments, numbers = info['arguments'], range(1, info['arguments'][name] + 1)
     size, seed = arguments['size'], (arguments['seed'], SPLITS.index(name))
     (root / name).mkdir()
-    one = partial(write_picture, folder=root / name, seed=seed, size=size)
+    one = partial(write_image, folder=root / name, seed=seed, size=size)
     with ProcessPoolExecutor(initializer=quiet_worker) as pool:
         try:
             made = pool.map(one, numbers, chunksize=20)
@@ -88,7 +88,7 @@ def write_split(root: Path, name: str, info: dict) -> None:
 
 
 def is_made(out: Path, info: dict) -> bool:
-    """Whether ``out`` is a data set made with the same arguments."""
+    """Whether ``out`` is a dataset made with the same arguments."""
     try:
         files = [out / 'annotations' / f'{name}.json' for name in SPLITS]
         return all(json.loads(file.read_text())['info'] == info for file in files)
@@ -97,7 +97,7 @@ def is_made(out: Path, info: dict) -> bool:
 
 
 def make(out: Path, info: dict) -> None:
-    """Write the whole data set into ``out``, or nothing."""
+    """Write the whole dataset into ``out``, or nothing."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as temporary:
         root = Path(temporary) / out.name
@@ -126,7 +126,7 @@ def main() -> int:
         print(f'{out}: already made with these arguments, nothing to do')
         return 0
     if out.exists():
-        parser.error(f'{out} exists and is not this data set: remove it or choose another folder')
+        parser.error(f'{out} exists and is not this dataset: remove it or choose another folder')
     try:
         make(out, info)
     except OSError as error:
@@ -134,7 +134,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print('stopped: nothing was written', file=sys.stderr)
         return 130
-    print(f'{out}: {arguments["train"]} pictures to train on, {arguments["val"]} held out')
+    print(f'{out}: {arguments["train"]} images to train on, {arguments["val"]} held out')
     return 0
 
 

@@ -1,10 +1,10 @@
-"""Publish a trained model: weights without the optimiser, by name, with their facts beside them.
+"""Publish a trained model: weights without the optimizer, by name, with their facts beside them.
 
     python tools/test.py CONFIG CHECKPOINT --work-dir work_dirs/test
     python tools/publish_model.py CONFIG CHECKPOINT --name my_cpm \\
         --results work_dirs/test/*/*.json --dataset 'LSP Extended 8001-9000' \\
         --training-data 'LSP Extended 1-7500' --training 'seed, epochs, time, hardware' \\
-        --licence 'academic use' --zoo my_zoo
+        --license 'academic use' --zoo my_zoo
 
 writes my_zoo/CONFIG-<sha256>_<date>.pth and enters it in my_zoo/index.json, in the metafile and in
 the table of the config's folder. Nothing is overwritten. Then
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument('--dataset', required=True, help='that the results are of')
     parser.add_argument('--training-data', required=True, help='that it was trained on')
     parser.add_argument('--training', required=True, help='seed, epochs, time, hardware')
-    parser.add_argument('--licence', required=True, help='of the weights: that of the data')
+    parser.add_argument('--license', required=True, help='of the weights: that of the data')
     parser.add_argument(
         '--zoo', type=Path, required=True, help="a folder; the package's is cpm_plugin/weights"
     )
@@ -60,7 +60,7 @@ def main() -> int:
         dataset=args.dataset,
         training_data=args.training_data,
         training=args.training,
-        licence=args.licence,
+        license=args.license,
         url=args.url,
     )
     try:

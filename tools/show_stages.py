@@ -1,4 +1,4 @@
-"""See how the stages of a trained pose machine refine their beliefs.
+"""See how the stages of a trained CPM refine their beliefs.
 
     python tools/show_stages.py CONFIG CHECKPOINT [--out stages.png] [--person N]
 
@@ -6,7 +6,7 @@ Runs the config's test set, prints the torso's PCK for every stage, at the evalu
 0.2, and draws, for one person of the test set, the belief maps of each stage and the skeleton
 decoded from them.
 Without --person it is the one whose joints the later stages corrected most: an example of
-what they do, not of the average picture. Where a config's evaluator is TorsoPCKAccuracy the last
+what they do, not of the average image. Where a config's evaluator is TorsoPCKAccuracy the last
 row of the table is what tools/test.py prints. All of the test set is run, with --person too; a
 part of it by e.g. --cfg-options test_dataloader.dataset.indices=20.
 """
@@ -37,7 +37,7 @@ def main() -> int:
     )
     parser.add_argument('config', help='config with a CPMStageHead')
     parser.add_argument('checkpoint', help='its trained weights')
-    parser.add_argument('--out', type=Path, default=Path('stages.png'), help='the picture')
+    parser.add_argument('--out', type=Path, default=Path('stages.png'), help='the image')
     parser.add_argument('--person', type=int, help='number in the test set, from 0')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='as in tools/test.py'

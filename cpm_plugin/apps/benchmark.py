@@ -124,7 +124,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-def picture(batch: int, size: str, device: str) -> Tensor:
+def random_image(batch: int, size: str, device: str) -> Tensor:
     height, width = map(int, size.split('x'))
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1)).to(
         device
@@ -168,7 +168,7 @@ def time_networks(
     dtype = DTYPES[precision]
     models = {name: build(name, task, device) for name in names}
     sizes = {name: OWN_SIZES.get(name, size) for name in names}
-    images = {name: picture(batch, sizes[name], device) for name in names}
+    images = {name: random_image(batch, sizes[name], device) for name in names}
     error = difference(models['ours'], models['stock CPM'], images['ours'], dtype)
     calls = {name: runner(models[name], images[name], task, dtype) for name in names}
     for call in calls.values():
@@ -210,7 +210,9 @@ def peak_memory(
     name: str, *, task: str, batch: int, size: str, device: str, precision: str
 ) -> float:
     """Peak MB of this process, or of the GPU's allocator, after two runs of a network."""
-    call = runner(build(name, task, device), picture(batch, size, device), task, DTYPES[precision])
+    call = runner(
+        build(name, task, device), random_image(batch, size, device), task, DTYPES[precision]
+    )
     call()
     call()
     if device != 'cpu':

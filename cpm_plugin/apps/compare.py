@@ -23,7 +23,7 @@ from ..core.weights.checkpoints import read_checkpoint
 from .metafile import table_row
 from .results import metrics_of, torso_threshold
 
-COSTS = ('M parameters', 'G multiply-adds', 'pictures/s', 'peak MB')
+COSTS = ('M parameters', 'G multiply-adds', 'images/s', 'peak MB')
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def evaluate(
 
     Returns:
         The metrics of the config's evaluator, and ``COSTS``: multiply-adds of direct
-        convolutions for a picture; pictures a second through the network alone, without flip test,
+        convolutions for an image; images a second through the network alone, without flip test,
         in batches of batch_size, the median of runs, after ``optimize_for_inference`` where there
         is something of ours; the peak memory of this process until then (CPU) or of the allocator
         while it was timed (GPU).
@@ -60,18 +60,18 @@ def evaluate(
     row = metrics_of(runner.test(), torso_threshold(cfg))
     model = runner.model.eval()
     width, height = cfg.model.head.decoder.input_size
-    picture = torch.rand(1, 3, height, width) - 0.5
+    image = torch.rand(1, 3, height, width) - 0.5
     row['M parameters'] = round(sum(p.numel() for p in model.parameters()) / 1e6, 3)
-    row['G multiply-adds'] = round(multiply_adds(model.cpu(), picture) / 1e9, 3)
-    row['pictures/s'] = round(
-        pictures_per_second(model.to(device), picture.to(device), batch_size, runs), 2
+    row['G multiply-adds'] = round(multiply_adds(model.cpu(), image) / 1e9, 3)
+    row['images/s'] = round(
+        images_per_second(model.to(device), image.to(device), batch_size, runs), 2
     )
     row['peak MB'] = round(peak_megabytes(device))
     return row
 
 
 @torch.no_grad()
-def multiply_adds(model: nn.Module, picture: torch.Tensor) -> float:
+def multiply_adds(model: nn.Module, image: torch.Tensor) -> float:
     """Of one forward pass, as direct convolutions; half of what PyTorch's counter says."""
     methods = {
         layer: layer.method for layer in model.modules() if isinstance(layer, LargeKernelConv2d)
@@ -79,7 +79,7 @@ def multiply_adds(model: nn.Module, picture: torch.Tensor) -> float:
     set_conv_method(model, 'direct')
     try:
         with FlopCounterMode(display=False) as counter:
-            model(picture, None, mode='tensor')
+            model(image, None, mode='tensor')
     finally:
         for layer, method in methods.items():
             layer.method = method
@@ -87,13 +87,11 @@ def multiply_adds(model: nn.Module, picture: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def pictures_per_second(
-    model: nn.Module, picture: torch.Tensor, batch_size: int, runs: int
-) -> float:
+def images_per_second(model: nn.Module, image: torch.Tensor, batch_size: int, runs: int) -> float:
     """The median of some runs, after one to warm up."""
     if any(isinstance(layer, ConvBlock) for layer in model.modules()):
         model = optimize_for_inference(model)
-    batch = picture.repeat(batch_size, 1, 1, 1)
+    batch = image.repeat(batch_size, 1, 1, 1)
     if batch.is_cuda:
         torch.cuda.reset_peak_memory_stats(batch.device)
     seconds = []
@@ -152,7 +150,7 @@ def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 def _best(column: str, values: Sequence[float | None]) -> float | None:
     found = [value for value in values if value is not None]
-    less_is_better = (column in COSTS and column != 'pictures/s') or column in ('EPE', 'NME')
+    less_is_better = (column in COSTS and column != 'images/s') or column in ('EPE', 'NME')
     return (min if less_is_better else max)(found, default=None)
 
 
@@ -174,16 +172,16 @@ def draw(rows: Mapping[str, Mapping[str, float]], metric: str, device: str) -> A
     axes = figure.subplots()
     for label, row in rows.items():
         size = 40 + 60 * row['M parameters'] ** 0.5
-        axes.scatter(row['pictures/s'], row[metric], s=size, alpha=0.6)
+        axes.scatter(row['images/s'], row[metric], s=size, alpha=0.6)
         axes.annotate(
             label,
-            (row['pictures/s'], row[metric]),
+            (row['images/s'], row[metric]),
             xytext=(0, 8 + size**0.5 / 2),
             textcoords='offset points',
             ha='center',
             fontsize=9,
         )
-    axes.set(xscale='log', xlabel=f'pictures/s on {device}', ylabel=metric)
+    axes.set(xscale='log', xlabel=f'images/s on {device}', ylabel=metric)
     axes.margins(0.2)
     axes.grid(alpha=0.3)
     return figure

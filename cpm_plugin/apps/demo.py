@@ -1,4 +1,4 @@
-"""Pictures and videos in, poses out: what ``tools/demo.py`` is made of."""
+"""Images and videos in, poses out: what ``tools/demo.py`` is made of."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .stages import person_figure
 from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample, merge_data_samples, split_instances
 
-# A mean belief below which the person of the frame before is looked for in the whole picture.
+# A mean belief below which the person of the frame before is looked for in the whole image.
 _LOST = 0.15
 
 
 def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> nn.Module:
-    """An MMPose estimator for ``predict``, of our parts optimised for inference."""
+    """An MMPose estimator for ``predict``, of our parts optimized for inference."""
     model = init_model(str(config), str(weights), device=device)
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
     return optimize_for_inference(model, inplace=True)
@@ -35,8 +35,8 @@ def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> 
 def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
     """Boxes of people, of ``--boxes``: a JSON file, or a box for each argument.
 
-    The file maps names of pictures, without their folders, to lists of boxes. A box is x1, y1,
-    x2, y2 in pixels of the picture. Boxes given by themselves are under the name ``''``, for all.
+    The file maps names of images, without their folders, to lists of boxes. A box is x1, y1,
+    x2, y2 in pixels of the image. Boxes given by themselves are under the name ``''``, for all.
 
     Returns:
         names -> (N, 4).
@@ -54,7 +54,7 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
         except (OSError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f'{arguments[0]} is no file of boxes ({error}); it should hold '
-                '{"picture.jpg": [[x1, y1, x2, y2], ...], ...}'
+                '{"image.jpg": [[x1, y1, x2, y2], ...], ...}'
             ) from error
     else:
         named = {'': [argument.split(',') for argument in arguments]}
@@ -75,17 +75,17 @@ def _boxes(name: str, boxes: Any) -> np.ndarray:
     return array
 
 
-def crops_of(model: nn.Module, picture: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
+def crops_of(model: nn.Module, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
     """The network's inputs, as a test data loader gives them.
 
     Args:
-        picture: (H, W, 3) BGR.
+        image: (H, W, 3) BGR.
         boxes: (N, 4), x1, y1, x2, y2.
     """
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
     people = [
         dict(
-            img=picture,
+            img=image,
             bbox=box[None].astype(np.float32),
             bbox_score=np.ones(1, np.float32),
             **model.dataset_meta,
@@ -98,7 +98,7 @@ def crops_of(model: nn.Module, picture: np.ndarray, boxes: np.ndarray) -> dict[s
 @torch.no_grad()
 def predict(
     model: nn.Module,
-    picture: np.ndarray,
+    image: np.ndarray,
     boxes: np.ndarray,
     *,
     batch_size: int = 32,
@@ -107,13 +107,13 @@ def predict(
     """Poses of the people in boxes.
 
     Args:
-        picture: (H, W, 3) BGR.
+        image: (H, W, 3) BGR.
         boxes: (N, 4), x1, y1, x2, y2 in pixels, N at least 1.
         flip_test: False leaves it out where the config has it, for half the time.
 
     Returns:
         A data sample with ``pred_instances`` of N people: keypoints (N, K, 2) in pixels of the
-        picture, keypoint_scores (N, K), the peaks of their belief maps.
+        image, keypoint_scores (N, K), the peaks of their belief maps.
     """
     samples: list[PoseDataSample] = []
     configured = model.test_cfg
@@ -121,14 +121,14 @@ def predict(
         if not flip_test:
             model.test_cfg = {**configured, 'flip_test': False}
         for start in range(0, len(boxes), batch_size):
-            samples += model.test_step(crops_of(model, picture, boxes[start : start + batch_size]))
+            samples += model.test_step(crops_of(model, image, boxes[start : start + batch_size]))
     finally:
         model.test_cfg = configured
     return merge_data_samples(samples)
 
 
-def find_people(model: nn.Module, picture: np.ndarray, before: np.ndarray | None = None) -> Any:
-    """The one person of a picture, by ``cpm_plugin.apps.person_search``.
+def find_people(model: nn.Module, image: np.ndarray, before: np.ndarray | None = None) -> Any:
+    """The one person of an image, by ``cpm_plugin.apps.person_search``.
 
     Args:
         before: the box in the frame before, of a video; there it looks first.
@@ -138,30 +138,30 @@ def find_people(model: nn.Module, picture: np.ndarray, before: np.ndarray | None
     """
 
     def look(boxes: np.ndarray) -> Any:
-        return predict(model, picture, boxes, flip_test=False).pred_instances
+        return predict(model, image, boxes, flip_test=False).pred_instances
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if before is not None:
         found = look(before)
         if found.keypoint_scores.mean() >= _LOST:
             box = box_around(found.keypoints[0], found.keypoint_scores[0])[None]
-            return box, predict(model, picture, box)
+            return box, predict(model, image, box)
     box = find_person(look, width, height)[None]
-    return box, predict(model, picture, box)
+    return box, predict(model, image, box)
 
 
 def draw_poses(
-    picture: np.ndarray, people: PoseDataSample, meta: Mapping[str, Any], threshold: float
+    image: np.ndarray, people: PoseDataSample, meta: Mapping[str, Any], threshold: float
 ) -> np.ndarray:
-    """A picture with the skeletons of people on it, lines as wide as the people are large.
+    """An image with the skeletons of people on it, lines as wide as the people are large.
 
     Args:
-        picture: (H, W, 3) BGR.
+        image: (H, W, 3) BGR.
         people: of ``predict``.
-        meta: the data set's, with ``skeleton_links`` and colours.
+        meta: the dataset's, with ``skeleton_links`` and colors.
         threshold: joints of a lower score, and bones that end in them, are not drawn.
     """
-    drawn = picture.copy()
+    drawn = image.copy()
     found = people.pred_instances
     for points, scores, box in zip(found.keypoints, found.keypoint_scores, found.bboxes):
         width = max(1, round(float(max(box[2:] - box[:2])) / 100))
@@ -182,6 +182,6 @@ def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
     return json.loads(json.dumps(split_instances(people.pred_instances), default=float))
 
 
-def stages_figure(model: nn.Module, picture: np.ndarray, box: np.ndarray) -> Any:
+def stages_figure(model: nn.Module, image: np.ndarray, box: np.ndarray) -> Any:
     """The belief maps of each stage for the person in a box, a matplotlib figure."""
-    return person_figure(model, crops_of(model, picture, box[None]), model.dataset_meta)
+    return person_figure(model, crops_of(model, image, box[None]), model.dataset_meta)

@@ -22,13 +22,13 @@ CHAINS = {  # joint, limb, joint
 }
 TRUNK = ('left_shoulder', 'left_hip', 'right_hip', 'right_shoulder')
 
-# Angles in degrees: of the figure in the picture plane, of the spine, of the neck.
+# Angles in degrees: of the figure in the image plane, of the spine, of the neck.
 TURN, BEND, NOD = 180, 15, 20
 # First joint: from straight down, positive away from the middle; second: relative to the first.
 BENDS = {'upper_arm': (0, 160), 'forearm': (-90, 110), 'thigh': (-12, 80), 'shin': (-80, 80)}
 
 PADDING = 1.25  # of MMPose's GetBBoxCenterScale: side of the crop over side of the box
-CROP = (0.88, 1.0)  # side of that crop as a fraction of the picture
+CROP = (0.88, 1.0)  # side of that crop as a fraction of the image
 BOX_MARGIN = 0.12  # torsos, from the outermost joints to the box
 ARMS_BEHIND = (0.5, 0.4, 0.1)  # probabilities that 0, 1, 2 arms are behind the trunk
 LOOSE_LIMBS, OCCLUDERS, SECOND_FIGURE = (2, 5), (1, 2), 0.3  # least and most; probability
@@ -38,7 +38,7 @@ Points = dict[str, NDArray[np.float64]]  # joint name -> (x, y)
 
 
 def direction(degrees: float) -> NDArray[np.float64]:
-    """Unit vector: 0 is down, 90 to the right, 180 up in the picture."""
+    """Unit vector: 0 is down, 90 to the right, 180 up in the image."""
     return np.array([math.sin(math.radians(degrees)), math.cos(math.radians(degrees))])
 
 
@@ -67,7 +67,7 @@ def limbs(side: str, chain: str) -> list[tuple[str, str, str]]:
 def place(pose: Points, rng: np.random.Generator, size: int) -> tuple[Points, list[float], float]:
     """Pose in torsos -> joints in pixels, box [x, y, w, h], pixels in a torso.
 
-    MMPose's square crop around the box lies inside the picture, at a random place.
+    MMPose's square crop around the box lies inside the image, at a random place.
     """
     points = np.array(list(pose.values()))
     low, high = points.min(axis=0) - BOX_MARGIN, points.max(axis=0) + BOX_MARGIN
@@ -78,7 +78,7 @@ def place(pose: Points, rng: np.random.Generator, size: int) -> tuple[Points, li
     return {n: torso * p + shift for n, p in pose.items()}, [float(v) for v in box], float(torso)
 
 
-def colour(rng: np.random.Generator, hue: float, saturation: float, value: float) -> Array:
+def color(rng: np.random.Generator, hue: float, saturation: float, value: float) -> Array:
     """BGR of 0 to 255 near a hue (0 to 180), saturation and value (0 to 255)."""
     hsv = np.array([hue, saturation, value]) + rng.normal(0, (3, 12, 12))
     hsv = np.array([hsv[0] % 180, *hsv[1:].clip(0, 255)]).astype(np.uint8)
@@ -88,15 +88,15 @@ def colour(rng: np.random.Generator, hue: float, saturation: float, value: float
 def background(rng: np.random.Generator, size: int) -> Array:
     """(size, size, 3) of 0 to 255: soft hills, a few shapes, grain."""
     hills = rng.normal(0, 14, (5, 5, 3)).astype(np.float32)
-    picture = cv2.resize(hills, (size, size), interpolation=cv2.INTER_CUBIC)
-    picture += (rng.uniform(70, 190) + rng.normal(0, 12, 3)).astype(np.float32)
+    image = cv2.resize(hills, (size, size), interpolation=cv2.INTER_CUBIC)
+    image += (rng.uniform(70, 190) + rng.normal(0, 12, 3)).astype(np.float32)
     for _ in range(rng.integers(2, 7)):
         shade = (rng.uniform(60, 200) + rng.normal(0, 15, 3)).tolist()
         center, axes = rng.integers(0, size, 2).tolist(), rng.integers(4, size // 3, 2).tolist()
-        shape = cv2.ellipse(picture.copy(), center, axes, rng.uniform(0, 180), 0, 360, shade, -1)
-        picture += 0.5 * (shape - picture)
+        shape = cv2.ellipse(image.copy(), center, axes, rng.uniform(0, 180), 0, 360, shade, -1)
+        image += 0.5 * (shape - image)
     grain = 14 * rng.standard_normal((size // 2, size // 2), dtype=np.float32)
-    return picture + cv2.resize(grain, (size, size))[..., None]
+    return image + cv2.resize(grain, (size, size))[..., None]
 
 
 @lru_cache
@@ -109,7 +109,7 @@ def folds(height: int, width: int, pattern: str) -> tuple[Array, Array]:
 
 
 def cloth(rng: np.random.Generator, height: int, width: int, tint: Array, pattern: str) -> Array:
-    """(height, width, 3): a colour with weave, a pattern and shading."""
+    """(height, width, 3): a color with weave, a pattern and shading."""
     marks, shade = folds(height, width, pattern)
     weave = 0.06 * rng.standard_normal((height, width), dtype=np.float32)
     return tint * ((marks + weave) * shade)[..., None]
@@ -141,9 +141,9 @@ def head_sprite(rng: np.random.Generator, skin: Array, hair: Array) -> Array:
 
 def wardrobe(rng: np.random.Generator) -> dict[str, Array]:
     """The looks of one figure: a sprite for each kind of part, the same for both sides."""
-    skin, hair = colour(rng, 11, 105, rng.uniform(150, 235)), colour(rng, 12, 130, 60)
-    shirt = colour(rng, rng.uniform(0, 180), 150, 180)
-    trousers, shoes = colour(rng, rng.uniform(100, 125), 150, 110), colour(rng, 8, 150, 90)
+    skin, hair = color(rng, 11, 105, rng.uniform(150, 235)), color(rng, 12, 130, 60)
+    shirt = color(rng, rng.uniform(0, 180), 150, 180)
+    trousers, shoes = color(rng, rng.uniform(100, 125), 150, 110), color(rng, 8, 150, 90)
     return {
         'upper_arm': limb_sprite(rng, shirt, 'rings', shirt),
         'forearm': limb_sprite(rng, skin, 'plain', 0.75 * skin),
@@ -163,24 +163,24 @@ def bar(a: NDArray, b: NDArray, width: float, extend: float) -> NDArray[np.float
 
 
 class Scene:
-    """A picture (size, size, 3) in the making, and the number of the top part at each pixel."""
+    """An image (size, size, 3) in the making, and the number of the top part at each pixel."""
 
     def __init__(self, rng: np.random.Generator, size: int) -> None:
-        self.rng, self.picture = rng, background(rng, size)
+        self.rng, self.image = rng, background(rng, size)
         self.top, self.parts = np.zeros((size, size), int), 0
 
-    def paste(self, image: Array, corners: NDArray[np.float64]) -> int:
+    def paste(self, sprite: Array, corners: NDArray[np.float64]) -> int:
         """Draw a sprite, its top left corner first, clockwise; returns the part's number."""
         self.parts += 1
         low, high = corners.min(axis=0), corners.max(axis=0) + 1
         low, high = (np.clip(v, 0, len(self.top)).astype(int) for v in (low, np.ceil(high)))
         if (high > low).all():
-            h, w = image.shape[0] - 1, image.shape[1] - 1
+            h, w = sprite.shape[0] - 1, sprite.shape[1] - 1
             texels = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
             warp = cv2.getPerspectiveTransform(texels, (corners - low).astype(np.float32))
-            drawn = cv2.warpPerspective(image, warp, (high - low).tolist())
+            drawn = cv2.warpPerspective(sprite, warp, (high - low).tolist())
             window = np.s_[low[1] : high[1], low[0] : high[0]]
-            self.picture[window] += drawn[..., :3] - self.picture[window] * drawn[..., 3:]
+            self.image[window] += drawn[..., :3] - self.image[window] * drawn[..., 3:]
             self.top[window][drawn[..., 3] > 0.5] = self.parts
         return self.parts
 
@@ -223,13 +223,13 @@ class Scene:
         width, length = torso * self.rng.uniform(0.3, 0.45), torso * self.rng.uniform(0.3, 0.6)
         center = near + self.rng.normal(0, 0.15 * torso, 2)
         reach = length / 2 * direction(self.rng.uniform(0, 360))
-        tint = colour(self.rng, self.rng.uniform(40, 90), 70, self.rng.uniform(100, 210))
+        tint = color(self.rng, self.rng.uniform(40, 90), 70, self.rng.uniform(100, 210))
         image = cut(cloth(self.rng, 16, 24, tint, 'checks'), np.ones((16, 24), np.float32))
         self.paste(image, bar(center - reach, center + reach, width, 0))
 
 
 def draw(seed: tuple[int, ...], size: int) -> tuple[NDArray[np.uint8], dict]:
-    """A picture (size, size, 3), BGR, and its COCO annotation but for the ids."""
+    """An image (size, size, 3), BGR, and its COCO annotation but for the ids."""
     rng = np.random.default_rng(seed)
     joints, box, torso = place(sample_pose(rng), rng, size)
     looks, scene = wardrobe(rng), Scene(rng, size)
@@ -249,4 +249,4 @@ def draw(seed: tuple[int, ...], size: int) -> tuple[NDArray[np.uint8], dict]:
     box = [round(v, 2) for v in box]
     annotation = {'category_id': 1, 'iscrowd': 0, 'bbox': box, 'area': round(box[2] * box[3], 2)}
     annotation |= {'keypoints': keypoints, 'num_keypoints': len(LSP.names)}
-    return scene.picture.clip(0, 255).astype(np.uint8), annotation
+    return scene.image.clip(0, 255).astype(np.uint8), annotation

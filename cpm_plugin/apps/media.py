@@ -1,4 +1,4 @@
-"""Pictures and videos of users: read, written, and those that are read never written over."""
+"""Images and videos of users: read, written, and those that are read never written over."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 
 import mmcv
 
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
 
 
 def inputs_of(path: Path) -> list[Path]:
-    """A picture or a video by itself; of a folder its pictures and videos, by name.
+    """An image or a video by itself; of a folder its images and videos, by name.
 
     Raises:
         ValueError: naming the path, if it is neither or there are none in it.
     """
-    kinds = (*PICTURES, *VIDEOS)
+    kinds = (*IMAGES, *VIDEOS)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds)
         if not found:
-            raise ValueError(f'no pictures or videos in {path}; kinds are {", ".join(kinds)}')
+            raise ValueError(f'no images or videos in {path}; kinds are {", ".join(kinds)}')
         return found
     if not path.is_file():
         raise ValueError(f'{path}: no such file or folder')
     if path.suffix.lower() not in kinds:
-        raise ValueError(f'{path} is no picture or video by its name; kinds: {", ".join(kinds)}')
+        raise ValueError(f'{path} is no image or video by its name; kinds: {", ".join(kinds)}')
     return [path]
 
 
@@ -70,30 +70,30 @@ def check_outputs(
 
 
 def drawing_name(path: Path) -> str:
-    """The file that a picture's or video's drawing is written to."""
+    """The file that an image's or video's drawing is written to."""
     return f'{path.stem}.mp4' if path.suffix.lower() in VIDEOS else path.name
 
 
 def stages_name(path: Path, number: int, count: int) -> str:
-    """The file of the stages of a picture's person, 1 to count."""
+    """The file of the stages of an image's person, 1 to count."""
     return f'{path.stem}_stages.png' if count == 1 else f'{path.stem}_stages_{number}.png'
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) BGR. Raises ValueError, naming the file, if it cannot be read."""
     try:
-        picture = mmcv.imread(path)
+        image = mmcv.imread(path)
     except Exception as error:
-        raise ValueError(f'{path} cannot be read as a picture: {error}') from error
-    if picture is None:
-        raise ValueError(f'{path} cannot be read as a picture: it is broken or something else')
-    return picture
+        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    if image is None:
+        raise ValueError(f'{path} cannot be read as an image: it is broken or something else')
+    return image
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Raises ValueError, naming the file, if it cannot be written."""
     try:
-        done = cv2.imwrite(str(path), picture)
+        done = cv2.imwrite(str(path), image)
     except cv2.error as error:
         raise ValueError(f'{path} cannot be written: {error}') from error
     if not done:

@@ -93,7 +93,7 @@ def render_table(models: Iterable[Mapping[str, Any]]) -> str:
     """The models of a metafile as a Markdown table, a row each, figures as in the metafile."""
     models = list(models)
     metrics = list(dict.fromkeys(name for model in models for name in _metrics(model)))
-    rows = [['Config', 'Name', 'Input', 'Parameters', *metrics, 'Weights', 'Trained', 'Licence']]
+    rows = [['Config', 'Name', 'Input', 'Parameters', *metrics, 'Weights', 'Trained', 'License']]
     for model in models:
         about = model['Metadata']
         rows.append(
@@ -105,7 +105,7 @@ def render_table(models: Iterable[Mapping[str, Any]]) -> str:
                 *(str(_metrics(model).get(name, '')) for name in metrics),
                 f'{model["Weights"]}, sha256 {about["SHA256"][:8]}',
                 f'{about["Training"]}; tested on {model["Results"][0]["Dataset"]}',
-                about['Licence'],
+                about['License'],
             ]
         )
     lines = [table_row(row) for row in rows]

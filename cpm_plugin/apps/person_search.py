@@ -1,6 +1,6 @@
-"""Where the one person of a picture is, by the pose machine alone.
+"""Where the one person of an image is, by the model alone.
 
-A top-down model wants a box, and a detector is another network. Where there is none, the machine
+A top-down model wants a box, and a detector is another network. Where there is none, the model
 looks at windows of several sizes, takes the one in which it believes most in its joints, and then
 looks again at the box of the joints that it found. It finds one person; with several it may mix
 them.
@@ -15,8 +15,8 @@ import numpy as np
 
 from ..mmpose.datasets import box_of_joints
 
-# Sides of the windows, in parts of the longer side of the picture; and from one to the next, in
-# parts of the window. Chosen by eye, on a few pictures.
+# Sides of the windows, in parts of the longer side of the image; and from one to the next, in
+# parts of the window. Chosen by eye, on a few images.
 _SIDES = (1.0, 0.7, 0.5, 0.35)
 _STEP = 0.5
 # Of the box of the joints, to each side: as of LspDataset's boxes in training.
@@ -24,9 +24,9 @@ _MARGIN = 0.1
 
 
 def windows(width: int, height: int) -> np.ndarray:
-    """Square windows over a picture of that many pixels, (N, 4): x1, y1, x2, y2.
+    """Square windows over an image of that many pixels, (N, 4): x1, y1, x2, y2.
 
-    The first is the whole picture's; none goes over its border where it need not.
+    The first is the whole image's; none goes over its border where it need not.
     """
     longer = max(width, height)
     found = []
@@ -65,7 +65,7 @@ def find_person(
 
     Args:
         predict: boxes (N, 4) -> ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
-        width, height: of the picture.
+        width, height: of the image.
         looks: how often to look again at the box of the joints.
     """
     boxes = windows(width, height)

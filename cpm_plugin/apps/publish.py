@@ -36,7 +36,7 @@ class Publication:
         dataset: what the results are of.
         training_data: what it was trained on.
         training: seed, epochs, time, hardware, in a line.
-        licence: who may use the weights, for what.
+        license: who may use the weights, for what.
         url: where the file will be downloaded from, without its name; None: nowhere.
     """
 
@@ -47,7 +47,7 @@ class Publication:
     dataset: str
     training_data: str
     training: str
-    licence: str
+    license: str
     url: str | None = None
 
 
@@ -102,7 +102,7 @@ def publish(
 
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / 'weights.pth'
-        write_checkpoint(part, state, {'config': config_name, 'licence': what.licence})
+        write_checkpoint(part, state, {'config': config_name, 'license': what.license})
         model = init_model(config, str(part), device='cpu')  # raises if they do not fit
         decoder = getattr(model.head, 'decoder', None)
         if decoder is None:
@@ -118,7 +118,7 @@ def publish(
         file=target.name,
         sha256=sha256,
         config=config_name,
-        licence=what.licence,
+        license=what.license,
         url=None if what.url is None else f'{what.url.rstrip("/")}/{target.name}',
     )
     entry = {
@@ -132,7 +132,7 @@ def publish(
             'Input Size': '{}x{}'.format(*decoder.input_size),
             'Parameters': sum(p.numel() for p in model.parameters()),
             'Training': what.training,
-            'Licence': what.licence,
+            'License': what.license,
             'SHA256': sha256,
         },
         'Results': [{'Task': 'Body 2D Keypoint', 'Dataset': what.dataset, 'Metrics': metrics}],
@@ -188,9 +188,9 @@ def _write_new(target: Path, content: bytes) -> None:
 def _agree(name: str, weights: Path, model: nn.Module, input_size: tuple[int, int]) -> None:
     """Raise ValueError unless ``create_model`` makes the same function of the weights."""
     width, height = input_size
-    picture = torch.rand(1, 3, height, width) - 0.5
-    expected = model.head(model.backbone(picture))
-    found = create_model(name, checkpoint=weights).eval()(picture)
+    image = torch.rand(1, 3, height, width) - 0.5
+    expected = model.head(model.backbone(image))
+    found = create_model(name, checkpoint=weights).eval()(image)
     largest = max(float(beliefs.abs().max()) for beliefs in expected)
     if len(found) != len(expected) or not all(
         float((one - other).abs().max()) <= 1e-4 * largest for one, other in zip(found, expected)
@@ -202,7 +202,7 @@ def _agree(name: str, weights: Path, model: nn.Module, input_size: tuple[int, in
 
 
 def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tensor]:
-    """The weights of a checkpoint, read safely, without optimiser and the like.
+    """The weights of a checkpoint, read safely, without optimizer and the like.
 
     Raises:
         ValueError: naming the file, if it cannot be read, there is no average in it to be left

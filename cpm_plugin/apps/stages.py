@@ -19,33 +19,33 @@ from ..mmpose.stage_panels import crop_of, stage_beliefs
 
 @dataclass(frozen=True)
 class StagePredictions:
-    """Predictions of T stages on N people, in pixels of the pictures.
+    """Predictions of T stages on N people, in pixels of the images.
 
-    keypoints (T, N, K, 2); truth (N, K, 2); labelled (N, K).
+    keypoints (T, N, K, 2); truth (N, K, 2); labeled (N, K).
     """
 
     keypoints: np.ndarray
     truth: np.ndarray
-    labelled: np.ndarray
+    labeled: np.ndarray
 
     def pck(self, joints: JointSet, threshold: float = 0.2) -> dict[str, TorsoPCK]:
         """PCK of every stage by name, ``stage 1`` first."""
         return {
             f'stage {stage}': torso_pck(
-                keypoints, self.truth, self.labelled, joints, threshold=threshold
+                keypoints, self.truth, self.labeled, joints, threshold=threshold
             )
             for stage, keypoints in enumerate(self.keypoints, start=1)
         }
 
     def most_helped(self, joints: JointSet, threshold: float = 0.2) -> int:
         """Number of the person for whom most joints are wrong at stage 1 and right at the last."""
-        torso = torso_lengths(self.truth, self.labelled, joints)
+        torso = torso_lengths(self.truth, self.labeled, joints)
         with np.errstate(invalid='ignore'):
             right = [
                 np.linalg.norm(stage - self.truth, axis=2) <= threshold * torso[:, None]
                 for stage in (self.keypoints[0], self.keypoints[-1])
             ]
-        gained = (right[1].astype(int) - right[0]) * (self.labelled > 0)
+        gained = (right[1].astype(int) - right[0]) * (self.labeled > 0)
         return int(gained.sum(axis=1).argmax())
 
 
@@ -53,23 +53,23 @@ class StagePredictions:
 def predict_stages(model: nn.Module, batches: Iterable[dict[str, Any]]) -> StagePredictions:
     """Decode every stage on all batches of a test data loader."""
     model.eval()
-    keypoints, truth, labelled = [], [], []
+    keypoints, truth, labeled = [], [], []
     for batch in batches:
         beliefs, samples = stage_beliefs(model, batch)
         per_stage = []
         for maps in beliefs:
             found = [model.head.for_dataset(instance) for instance in model.head.decode(maps)]
-            # moves the positions from the crop to the picture, in place
+            # moves the positions from the crop to the image, in place
             decoded = model.add_pred_to_datasample(found, None, samples)
             per_stage.append(np.concatenate([s.pred_instances.keypoints for s in decoded]))
         keypoints.append(np.stack(per_stage))
         truth += [sample.gt_instances.keypoints for sample in samples]
-        labelled += [sample.gt_instances.keypoints_visible for sample in samples]
+        labeled += [sample.gt_instances.keypoints_visible for sample in samples]
     people = np.concatenate(truth)[..., :2]
     return StagePredictions(
         np.concatenate(keypoints, axis=1)[..., :2],
         people,
-        np.concatenate(labelled).reshape(people.shape[:2]) > 0,
+        np.concatenate(labeled).reshape(people.shape[:2]) > 0,
     )
 
 
@@ -79,7 +79,7 @@ def person_figure(model: nn.Module, batch: dict[str, Any], meta: Mapping[str, An
 
     Args:
         model: see ``stage_beliefs``.
-        meta: the data set's; joints and colours are taken of it, unless the head has joints of
+        meta: the dataset's; joints and colors are taken of it, unless the head has joints of
             its own.
     """
     beliefs, _ = stage_beliefs(model, batch)

@@ -40,7 +40,7 @@ def config_file(name: str, zoo: str | Path | None = None) -> Path:
 def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
     """A published model as arguments of stock ``MMPoseInferencer``.
 
-    For example, without a detector, for pictures of one person::
+    For example, without a detector, for images of one person::
 
         MMPoseInferencer(**pose2d('cpm_lite0_3s'), det_model='whole_image', device='cpu')
 

@@ -15,7 +15,7 @@ compat.apply()
 
 from .backbone import CPMBackbone  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
-from .crops import GetPersonCenterScale, GetPictureCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
+from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
 from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
@@ -25,10 +25,10 @@ from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
-from .transforms import AddNeighbours, SelectJoints  # noqa: E402
+from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 
 __all__ = [
-    'AddNeighbours',
+    'AddNeighbors',
     'BeliefMapHook',
     'Bfloat16OptimWrapper',
     'CPMBackbone',
@@ -39,9 +39,9 @@ __all__ = [
     'FastInferenceHook',
     'FiguresDataset',
     'FlicDataset',
+    'GetImageCenterScale',
     'GetOctaveCenterScale',
     'GetPersonCenterScale',
-    'GetPictureCenterScale',
     'IntermediateSupervisionLoss',
     'LspConcatDataset',
     'LspDataset',

@@ -2,12 +2,12 @@
 
 SCRIPT is a path inside the installed MMPose or cpm_plugin, or else a file, for example:
 
-    python -m cpm_plugin.mmpose demo/image_demo.py PICTURE CONFIG CHECKPOINT --device cpu ...
-    python -m cpm_plugin.mmpose demo/inferencer_demo.py PICTURE --pose2d CONFIG --device cpu ...
+    python -m cpm_plugin.mmpose demo/image_demo.py IMAGE CONFIG CHECKPOINT --device cpu ...
+    python -m cpm_plugin.mmpose demo/inferencer_demo.py IMAGE --pose2d CONFIG --device cpu ...
     python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --input-shape 256 192
     python -m cpm_plugin.mmpose tools/train.py CONFIG
 
-So do our own programs where there is no clone: python -m cpm_plugin.mmpose tools/demo.py PICTURE
+So do our own programs where there is no clone: python -m cpm_plugin.mmpose tools/demo.py IMAGE
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from mmpose.registry import MODELS
 
 
 def norm_layer_of(norm_cfg: dict | None) -> NormLayer | None:
-    """MMCV's ``norm_cfg`` as the core's factory of normalisation layers."""
+    """MMCV's ``norm_cfg`` as the core's factory of normalization layers."""
     if norm_cfg is None:
         return None
     return lambda channels: build_norm_layer(norm_cfg, channels)[1]

@@ -1,4 +1,4 @@
-"""``CPMHeatmap``: ideal belief maps as MMPose targets, and peaks as key points."""
+"""``CPMHeatmap``: ideal belief maps as MMPose targets, and peaks as keypoints."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmpose.utils.tensor_utils import to_numpy
 class CPMHeatmap(BaseKeypointCodec):
     """The authors' belief maps (``cpm_plugin.core.maps.belief_maps``).
 
-    Cells are centred at stride * g + stride / 2 - 0.5 pixels, so a mirrored picture has
+    Cells are centered at stride * g + stride / 2 - 0.5 pixels, so a mirrored image has
     exactly the mirrored map: configs with this codec need
     ``test_cfg=dict(shift_heatmap=False)``, where MSRAHeatmap needs True.
 
@@ -31,10 +31,10 @@ class CPMHeatmap(BaseKeypointCodec):
 
     - ``heatmaps`` (K[+1], H, W), the background last;
     - ``heatmaps_all``, the same with the joints of everybody in the crop, with
-      ``all_people`` (put ``AddNeighbours`` after ``TopdownAffine``);
+      ``all_people`` (put ``AddNeighbors`` after ``TopdownAffine``);
     - ``keypoint_weights`` (1, K): 0 where a joint is masked in the loss;
     - ``background_weights`` (1, 1), with ``background``: 0 where a joint is masked because
-      it is not labelled: then nobody knows what is background.
+      it is not labeled: then nobody knows what is background.
 
     Args:
         input_size: (width, height) of the network input in pixels.
@@ -42,7 +42,7 @@ class CPMHeatmap(BaseKeypointCodec):
         sigma: of the Gaussians in input pixels; the authors' is 7 at 368 x 368.
         background: adds the background channel.
         all_people: adds ``heatmaps_all``.
-        mask_unlabelled: joints that are not labelled count nothing in the loss. False, the
+        mask_unlabeled: joints that are not labeled count nothing in the loss. False, the
             authors' way: their ideal map is empty, as if they were not there.
         mask_outside: nor do joints that leave no trace in the map, as in MMPose's codecs.
             False, the authors' way: their ideal map is empty.
@@ -50,7 +50,7 @@ class CPMHeatmap(BaseKeypointCodec):
         subpixel: refine peaks between cells when decoding.
     """
 
-    auxiliary_encode_keys = {'neighbour_keypoints', 'neighbour_keypoints_visible'}  # noqa: RUF012
+    auxiliary_encode_keys = {'neighbor_keypoints', 'neighbor_keypoints_visible'}  # noqa: RUF012
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class CPMHeatmap(BaseKeypointCodec):
         sigma: float = 7.0,
         background: bool = False,
         all_people: bool = False,
-        mask_unlabelled: bool = True,
+        mask_unlabeled: bool = True,
         mask_outside: bool = True,
         truncation: float = TRUNCATION,
         subpixel: bool = True,
@@ -79,7 +79,7 @@ class CPMHeatmap(BaseKeypointCodec):
         self.sigma = sigma
         self.background = background
         self.all_people = all_people
-        self.mask_unlabelled = mask_unlabelled
+        self.mask_unlabeled = mask_unlabeled
         self.mask_outside = mask_outside
         self.truncation = truncation
         self.subpixel = subpixel
@@ -94,45 +94,45 @@ class CPMHeatmap(BaseKeypointCodec):
         self,
         keypoints: np.ndarray,
         keypoints_visible: np.ndarray | None = None,
-        neighbour_keypoints: np.ndarray | None = None,
-        neighbour_keypoints_visible: np.ndarray | None = None,
+        neighbor_keypoints: np.ndarray | None = None,
+        neighbor_keypoints_visible: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """(1, K, 2) key points in input pixels, (1, K) visible -> see the class.
+        """(1, K, 2) keypoints in input pixels, (1, K) visible -> see the class.
 
-        Neighbours are (M, K, 2) and (M, K), M >= 0.
+        Neighbors are (M, K, 2) and (M, K), M >= 0.
         """
         if len(keypoints) != 1:
             raise ValueError(f'{len(keypoints)} people in a top-down sample; expected one')
         if keypoints_visible is None:
             keypoints_visible = np.ones(keypoints.shape[:2], dtype=np.float32)
         keypoints = keypoints[..., :2]
-        labelled = keypoints_visible >= 0.5
-        known = labelled if self.mask_unlabelled else np.ones_like(labelled)
+        labeled = keypoints_visible >= 0.5
+        known = labeled if self.mask_unlabeled else np.ones_like(labeled)
         inside = position_in_map(keypoints, self.heatmap_size, stride=self.stride, sigma=self.sigma)
-        # where a joint that is not labelled lies means nothing
-        counts = known & (inside | ~labelled) if self.mask_outside else known
+        # where a joint that is not labeled lies means nothing
+        counts = known & (inside | ~labeled) if self.mask_outside else known
         encoded = dict(
-            heatmaps=self._maps(keypoints, labelled),
+            heatmaps=self._maps(keypoints, labeled),
             keypoint_weights=counts.astype(np.float32),
         )
         if self.background:
             encoded['background_weights'] = known.all(axis=1, keepdims=True).astype(np.float32)
         if self.all_people:
-            if neighbour_keypoints is None or neighbour_keypoints_visible is None:
+            if neighbor_keypoints is None or neighbor_keypoints_visible is None:
                 raise ValueError(
-                    'CPMHeatmap(all_people=True) needs the other people of the picture; put '
-                    "dict(type='AddNeighbours') after TopdownAffine in the pipeline"
+                    'CPMHeatmap(all_people=True) needs the other people of the image; put '
+                    "dict(type='AddNeighbors') after TopdownAffine in the pipeline"
                 )
             encoded['heatmaps_all'] = self._maps(
-                np.concatenate([keypoints, neighbour_keypoints[..., :2]]),
-                np.concatenate([labelled, neighbour_keypoints_visible >= 0.5]),
+                np.concatenate([keypoints, neighbor_keypoints[..., :2]]),
+                np.concatenate([labeled, neighbor_keypoints_visible >= 0.5]),
             )
         return encoded
 
-    def _maps(self, keypoints: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    def _maps(self, keypoints: np.ndarray, labeled: np.ndarray) -> np.ndarray:
         maps = ideal_belief_maps(
             keypoints,
-            labelled,
+            labeled,
             self.heatmap_size,
             stride=self.stride,
             sigma=self.sigma,
@@ -141,12 +141,12 @@ class CPMHeatmap(BaseKeypointCodec):
         return np.concatenate([maps, background_map(maps)]) if self.background else maps
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Beliefs (K, H, W) without background -> key points (1, K, 2) and scores (1, K)."""
+        """Beliefs (K, H, W) without background -> keypoints (1, K, 2) and scores (1, K)."""
         keypoints, scores = decode_peaks(encoded, stride=self.stride, subpixel=self.subpixel)
         return keypoints[None].astype(np.float32), scores[None].astype(np.float32)
 
     def batch_decode(self, batch_encoded: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Beliefs (N, K, H, W) -> N key points (1, K, 2) and N scores (1, K)."""
+        """Beliefs (N, K, H, W) -> N keypoints (1, K, 2) and N scores (1, K)."""
         keypoints, scores = decode_peaks(
             to_numpy(batch_encoded), stride=self.stride, subpixel=self.subpixel
         )

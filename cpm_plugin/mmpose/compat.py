@@ -10,7 +10,7 @@ Each fix acts only where something is missing, and does nothing otherwise:
 ``fix_safe_loading``  torch >= 2.6 loads with ``weights_only=True``, which refuses
                           what MMEngine keeps in its checkpoints
 ``fix_drawing``       numpy >= 2.4 refuses ``int(array of one element)``, which
-                          MMPose's visualiser does
+                          MMPose's visualizer does
 ========================  ===========================================================
 
 ``import cpm_plugin.mmpose`` applies them all. Scripts that import mmpose before they
@@ -141,7 +141,7 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
 
 
 def fix_drawing() -> bool:
-    """Let MMPose's visualiser take the radius it computes, an array of one element."""
+    """Let MMPose's visualizer take the radius it computes, an array of one element."""
     if np.lib.NumpyVersion(np.__version__) < '2.4.0':
         return False
     from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer

@@ -1,4 +1,4 @@
-"""How a person is cut out of the picture in the authors' way: transforms in place of MMPose's
+"""How a person is cut out of the image in the authors' way: transforms in place of MMPose's
 ``GetBBoxCenterScale``, ``RandomBBoxTransform`` and ``TopdownAffine``."""
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from mmpose.structures.bbox import bbox_xyxy2cs, get_warp_matrix
 _INTERPOLATIONS = {
     'linear': cv2.INTER_LINEAR,
     'cubic': cv2.INTER_CUBIC,
-    'area': cv2.INTER_LINEAR,  # of a picture that was averaged
+    'area': cv2.INTER_LINEAR,  # of an image that was averaged
 }
 
 
 @TRANSFORMS.register_module()
 class GetPersonCenterScale(Transform):
-    """The authors' crop: ``box_size`` pixels of the picture resized by target_dist / scale.
+    """The authors' crop: ``box_size`` pixels of the image resized by target_dist / scale.
 
-    That is 368 x 35 / 41 = 314 scale pixels of the picture, where MMPose cuts out 250
+    That is 368 x 35 / 41 = 314 scale pixels of the image, where MMPose cuts out 250
     scale. Scale is MPII's, 1 for a person of 200 pixels: the dataset's, where it gives
     ``bbox_center`` and ``bbox_scale`` (MPII, FLIC, ``LspDataset(center_scale='authors')``),
     else the longer side of ``bbox`` / 200 around the middle of the box.
@@ -40,7 +40,7 @@ class GetPersonCenterScale(Transform):
     center map even if a later step moves the crop.
 
     Args:
-        target_dist: 41 / 35 for all of the authors' data sets.
+        target_dist: 41 / 35 for all of the authors' datasets.
         box_size: side of the network input, 368.
         moved_down: what the dataset has added to the center's y, in pixels at scale 1;
             MMPose's ``MpiiDataset`` adds 15, the authors nothing.
@@ -73,10 +73,11 @@ class GetPersonCenterScale(Transform):
         return results
 
 
-@TRANSFORMS.register_module()
-class GetPictureCenterScale(Transform):
+# GetPictureCenterScale: its name in configs of before 0.1.0
+@TRANSFORMS.register_module(name=['GetImageCenterScale', 'GetPictureCenterScale'])
+class GetImageCenterScale(Transform):
     """The authors' crop for testing on LSP, which knows nothing of the person: the middle of
-    the picture, scale = its height / 368 (``run_benchmark.m``), so height / target_dist pixels.
+    the image, scale = its height / 368 (``run_benchmark.m``), so height / target_dist pixels.
 
     A sample without ``keypoints``, as inference on a given box makes, gets
     ``GetPersonCenterScale`` of its box.
@@ -141,13 +142,13 @@ class PersonCrop(Transform):
     keypoints and person_center.
     Added keys: input_size, input_center, input_scale, transformed_keypoints, as
     ``TopdownAffine`` does; with ``scales`` also ``crop_scales`` (S, 2), the width and
-    height of each crop in pixels of the picture, and img is a list of S crops.
+    height of each crop in pixels of the image, and img is a list of S crops.
 
     Args:
         input_size: (width, height) of the network input.
-        border: value of pixels outside the picture; authors: 128.
+        border: value of pixels outside the image; authors: 128.
         interpolation: ``'cubic'`` (authors), ``'linear'`` (stock), or ``'area'``: linear, but
-            where the person becomes n >= 2 times smaller, of the picture averaged over squares
+            where the person becomes n >= 2 times smaller, of the image averaged over squares
             of int(n) pixels. Linear looks at the two pixels beside a point, and from 2 on
             skips some, which large photographs suffer from.
         center_map_sigma: adds the center map, (H, W) in [0, 1], as a fourth channel; in
@@ -214,32 +215,32 @@ class PersonCrop(Transform):
     def _crop(self, results: dict[str, Any], scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(height, width, 3 or 4) of uint8, or of float32 with a center map; and its matrix."""
         matrix = self._matrix(results, scale)
-        picture, to_input = results['img'], matrix
+        image, to_input = results['img'], matrix
         if self.interpolation == 'area' and scale[0] >= 2 * self.input_size[0]:
-            picture, to_input = _shrunk(picture, matrix, int(scale[0] / self.input_size[0]))
-        image = cv2.warpAffine(
-            picture,
+            image, to_input = _shrunk(image, matrix, int(scale[0] / self.input_size[0]))
+        crop = cv2.warpAffine(
+            image,
             to_input,
             self.input_size,
             flags=_INTERPOLATIONS[self.interpolation],
             borderValue=(self.border,) * 3,
         )
         if self.center_map_sigma is None:
-            return image, matrix
+            return crop, matrix
         person = results.get('person_center', results['bbox_center'])[None].astype(np.float64)
         x, y = cv2.transform(person, matrix)[0, 0]
         heat = center_map(self.input_size, (x, y), sigma=self.center_map_sigma)
-        return np.dstack([image.astype(np.float32), heat]), matrix
+        return np.dstack([crop.astype(np.float32), heat]), matrix
 
 
-def _shrunk(picture: np.ndarray, matrix: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (H, W, 3) made smaller by ``factor``, and a (2, 3) matrix that does the rest."""
-    height, width = picture.shape[:2]
+def _shrunk(image: np.ndarray, matrix: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image (H, W, 3) made smaller by ``factor``, and a (2, 3) matrix that does the rest."""
+    height, width = image.shape[:2]
     size = max(1, round(width / factor)), max(1, round(height / factor))
     x, y = width / size[0], height / size[1]
     # from centers of pixels to centers of pixels
     enlarge = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), matrix @ enlarge
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), matrix @ enlarge
 
 
 def _positive(**values: float) -> None:

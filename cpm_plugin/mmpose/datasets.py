@@ -17,7 +17,7 @@ from ..core.maps.joints import LSP, JointSet
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-# Colours by side, as in MMPose's own datasets: right orange, left green, middle blue.
+# Colors by side, as in MMPose's own datasets: right orange, left green, middle blue.
 _COLORS = {'right': [255, 128, 0], 'left': [0, 255, 0], 'middle': [51, 153, 255]}
 
 
@@ -54,11 +54,11 @@ def dataset_info(joints: JointSet, **info: Any) -> dict[str, Any]:
 
 
 class LspJoints(NamedTuple):
-    """``joints.mat``: keypoints (N, 14, 2) in pixels; labelled and visible (N, 14), 0 or 1,
+    """``joints.mat``: keypoints (N, 14, 2) in pixels; labeled and visible (N, 14), 0 or 1,
     which differ in LSP alone; and whether it is LSP Extended."""
 
     keypoints: np.ndarray
-    labelled: np.ndarray
+    labeled: np.ndarray
     visible: np.ndarray
     extended: bool
 
@@ -66,9 +66,9 @@ class LspJoints(NamedTuple):
 def read_joints(path: str | Path) -> LspJoints:
     """``joints.mat`` of LSP or LSP Extended.
 
-    LSP Extended keeps (14, 3, N) with a third row that says *labelled*: 0 has no usable
+    LSP Extended keeps (14, 3, N) with a third row that says *labeled*: 0 has no usable
     position. LSP keeps (3, 14, N) with a third row that says *occluded*: the position of
-    an occluded joint is labelled all the same.
+    an occluded joint is labeled all the same.
 
     Raises:
         ValueError: naming the file, if it is missing or not such a file.
@@ -82,23 +82,23 @@ def read_joints(path: str | Path) -> LspJoints:
         joints = np.asarray(loadmat(path)['joints'], dtype=np.float32)
     except Exception as error:  # loadmat raises many kinds on a broken file
         raise ValueError(
-            f"{path}: not a MATLAB file with a matrix 'joints' ({error}); unpack the data set anew"
+            f"{path}: not a MATLAB file with a matrix 'joints' ({error}); unpack the dataset anew"
         ) from error
     extended = joints.shape[:2] == (14, 3)
     if joints.ndim == 3 and extended and joints.shape[2]:
         joints = joints.transpose(2, 0, 1)
-        labelled = visible = joints[..., 2] > 0
+        labeled = visible = joints[..., 2] > 0
     elif joints.ndim == 3 and joints.shape[:2] == (3, 14) and joints.shape[2]:
         joints = joints.transpose(2, 1, 0)
         visible = joints[..., 2] == 0
-        labelled = np.ones_like(visible)
+        labeled = np.ones_like(visible)
     else:
         raise ValueError(
             f"{path}: 'joints' has shape {joints.shape}; expected (14, 3, N) (LSP Extended) or "
             '(3, 14, N) (LSP)'
         )
-    labelled, visible = labelled.astype(np.float32), visible.astype(np.float32)
-    return LspJoints(joints[..., :2], labelled, visible, extended)
+    labeled, visible = labeled.astype(np.float32), visible.astype(np.float32)
+    return LspJoints(joints[..., :2], labeled, visible, extended)
 
 
 def _limb_ratios(paths: Sequence[str]) -> np.ndarray:
@@ -112,28 +112,28 @@ def _limb_ratios(paths: Sequence[str]) -> np.ndarray:
     )
 
 
-def picture_middle(path: str | Path) -> tuple[float, float]:
-    """Middle (x, y) of a picture as the authors have it: half its size in MATLAB's pixels,
+def image_middle(path: str | Path) -> tuple[float, float]:
+    """Middle (x, y) of an image as the authors have it: half its size in MATLAB's pixels,
     which begin with 1. Reads the file's header alone.
 
     Raises:
-        ValueError: naming the file, if it is missing or not a picture.
+        ValueError: naming the file, if it is missing or not an image.
     """
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with Image.open(path) as image:
+            width, height = image.size
     except OSError as error:
         raise ValueError(
-            f'{path}: not a picture that can be read ({error}); center_scale="authors" needs the '
-            'size of every picture of LSP: unpack the data set anew'
+            f'{path}: not an image that can be read ({error}); center_scale="authors" needs the '
+            'size of every image of LSP: unpack the dataset anew'
         ) from error
     return width / 2 - 1, height / 2 - 1
 
 
-def box_of_joints(keypoints: np.ndarray, labelled: np.ndarray, margin: float) -> np.ndarray:
-    """Box (x1, y1, x2, y2) of the labelled joints, ``margin`` x its longer side larger on
-    every side. Keypoints (K, 2), labelled (K,) with at least one joint."""
-    points = keypoints[labelled > 0]
+def box_of_joints(keypoints: np.ndarray, labeled: np.ndarray, margin: float) -> np.ndarray:
+    """Box (x1, y1, x2, y2) of the labeled joints, ``margin`` x its longer side larger on
+    every side. Keypoints (K, 2), labeled (K,) with at least one joint."""
+    points = keypoints[labeled > 0]
     low, high = points.min(axis=0), points.max(axis=0)
     border = margin * (high - low).max()
     return np.concatenate([low - border, high + border]).astype(np.float32)
@@ -144,26 +144,26 @@ class LspDataset(BaseCocoStyleDataset):
     """Leeds Sports Pose (``im0001.jpg``) or LSP Extended (``im00001.jpg``), from
     ``data_root/joints.mat`` and ``data_root/images/``.
 
-    The data sets have no person boxes. The box is made from the ground-truth joints, in
+    The datasets have no person boxes. The box is made from the ground-truth joints, in
     training and in testing: results are those of a perfect detector.
 
     Args:
         image_range: first and last image number, both included, counted from 1 as the
             files are. None: all.
-        box_margin: the box is the labelled joints' and this times its longer side on
+        box_margin: the box is the labeled joints' and this times its longer side on
             every side: 0.1 covers the outline of head, hands and feet. MMPose's
             ``GetBBoxCenterScale`` enlarges it once more by 1.25.
         center_scale: ``'authors'`` adds ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2), MPII's
             scale x 200 pixels, as in the authors' training data (``genJSON.m``): for
-            LSP Extended the middle of the labelled joints, for LSP the middle of the
-            picture; and the scale by ``mpii_like_scales``
+            LSP Extended the middle of the labeled joints, for LSP the middle of the
+            image; and the scale by ``mpii_like_scales``
             of the joints that are not occluded. The scale comes from the ground truth;
-            the authors test on LSP with ``GetPictureCenterScale``. Their limb ratios are
-            those of both data sets together, ours of one ``joints.mat``, whatever
+            the authors test on LSP with ``GetImageCenterScale``. Their limb ratios are
+            those of both datasets together, ours of one ``joints.mat``, whatever
             ``image_range`` is: that makes the scales of LSP 8 % smaller than theirs, and those
             of LSP Extended 1 % larger, in the median. ``'box'`` adds nothing.
 
-    Images without a labelled joint are left out.
+    Images without a labeled joint are left out.
 
     Raises:
         ValueError: naming the file or value, for a missing or broken file or range.
@@ -203,7 +203,7 @@ class LspDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         joints = read_joints(self.ann_file)
-        keypoints, labelled = joints.keypoints, joints.labelled
+        keypoints, labeled = joints.keypoints, joints.labeled
         first, last = self.image_range or (1, len(keypoints))
         if not 1 <= first <= last <= len(keypoints):
             raise ValueError(
@@ -216,7 +216,7 @@ class LspDataset(BaseCocoStyleDataset):
             scales = mpii_like_scales(keypoints, joints.visible, LSP, ratios)
         instances, images = [], []
         for number in range(first, last + 1):
-            known = labelled[number - 1]
+            known = labeled[number - 1]
             if not known.any():
                 continue
             path = str(folder / name.format(number))
@@ -231,7 +231,7 @@ class LspDataset(BaseCocoStyleDataset):
                     iscrowd=0,
                     bbox=np.array([[x1, y1, x2, y2]], dtype=np.float32),
                     bbox_score=np.ones(1, dtype=np.float32),
-                    # positions of joints that are not labelled mean nothing
+                    # positions of joints that are not labeled mean nothing
                     keypoints=np.where(known[:, None] > 0, keypoints[number - 1], 0)[None],
                     keypoints_visible=known[None],
                     num_keypoints=int(known.sum()),
@@ -240,7 +240,7 @@ class LspDataset(BaseCocoStyleDataset):
             )
             if self.center_scale == 'authors':
                 # the box reaches as far beyond the joints on every side: the same middle
-                middle = ((x1 + x2) / 2, (y1 + y2) / 2) if joints.extended else picture_middle(path)
+                middle = ((x1 + x2) / 2, (y1 + y2) / 2) if joints.extended else image_middle(path)
                 side = PIXELS_OF_SCALE_1 * scales[number - 1]
                 instances[-1]['bbox_center'] = np.array([middle], dtype=np.float32)
                 instances[-1]['bbox_scale'] = np.full((1, 2), side, dtype=np.float32)
@@ -267,7 +267,7 @@ class LspConcatDataset(ConcatDataset):
 
 @DATASETS.register_module()
 class FiguresDataset(BaseCocoStyleDataset):
-    """Pictures of ``tools/make_figures.py``: COCO key points with the joints of LSP.
+    """Images of ``tools/make_figures.py``: COCO keypoints with the joints of LSP.
 
     Raises:
         ValueError: naming the file, if the annotations are missing or broken.
@@ -283,6 +283,6 @@ class FiguresDataset(BaseCocoStyleDataset):
             return instances, images
         except (AssertionError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f'{self.ann_file}: missing or broken ({error}); make the pictures with '
+                f'{self.ann_file}: missing or broken ({error}); make the images with '
                 f'python tools/make_figures.py {self.data_root}'
             ) from error

@@ -25,7 +25,7 @@ _SCALE_OF_TORSO = 0.0110
 
 
 class FlicExample(NamedTuple):
-    """An entry of ``examples.mat``: the picture's name, key points (9, 2) and center (2,) in
+    """An entry of ``examples.mat``: the image's name, keypoints (9, 2) and center (2,) in
     pixels from 0, scale in MPII's unit, and whether it belongs to the test set."""
 
     filepath: str
@@ -36,7 +36,7 @@ class FlicExample(NamedTuple):
 
 
 def observer_centric(keypoints: np.ndarray) -> np.ndarray:
-    """Key points (9, 2) with left and right exchanged where the right shoulder is right of the
+    """Keypoints (9, 2) with left and right exchanged where the right shoulder is right of the
     left one: left is always the one with the larger x."""
     left, right = FLIC.index('left_shoulder'), FLIC.index('right_shoulder')
     return (
@@ -105,13 +105,13 @@ class FlicDataset(BaseCocoStyleDataset):
     ``data_root/images/``, as the authors read it (``genJSON.m``, ``run_benchmark.m``).
 
     Left and right are the observer's: left is the side with the larger x, that of a person
-    who faces the camera. The head is FLIC's nose; all 9 joints of all people are labelled.
+    who faces the camera. The head is FLIC's nose; all 9 joints of all people are labeled.
 
     Every sample has ``bbox_center`` (1, 2), in the upper part of FLIC's torso box, and
     ``bbox_scale`` (1, 2), MPII's scale x 200 pixels, from the height of that box; ``bbox`` is
-    the square they describe. ``img_id`` is the same for all people of a picture, who
-    stand together in the list, so that ``AddNeighbours`` finds them, though only
-    those of the same split; the authors' data have people of the test set as neighbours, too.
+    the square they describe. ``img_id`` is the same for all people of an image, who
+    stand together in the list, so that ``AddNeighbors`` finds them, though only
+    those of the same split; the authors' data have people of the test set as neighbors, too.
 
     To evaluate: ``TorsoPCKAccuracy``, whose ``torso/PCK_elbow`` and ``torso/PCK_wrist`` at
     0.2 of the torso, left shoulder to right hip, are the figures of the paper. It takes the
@@ -156,12 +156,12 @@ class FlicDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         examples = read_examples(self.ann_file)
-        pictures: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         instances = []
         for number, example in enumerate(examples, start=1):
             if example.istest != (self.split == 'test'):
                 continue
-            img_id = pictures.setdefault(example.filepath, len(pictures) + 1)
+            img_id = numbers.setdefault(example.filepath, len(numbers) + 1)
             instances.append(self._instance(number, img_id, example))
         if not instances:
             raise ValueError(
@@ -169,7 +169,7 @@ class FlicDataset(BaseCocoStyleDataset):
             )
         instances.sort(key=lambda instance: instance['img_id'])
         images = [
-            dict(img_id=img_id, img_path=self._path(name)) for name, img_id in pictures.items()
+            dict(img_id=img_id, img_path=self._path(name)) for name, img_id in numbers.items()
         ]
         return instances, images
 

@@ -1,4 +1,4 @@
-"""``CPMStageHead``: the stages of a pose machine as an MMPose head."""
+"""``CPMStageHead``: the stages of a CPM as an MMPose head."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ class CPMStageHead(BaseHead):
         self, feats: Any, data_samples: Sequence[Any], test_cfg: dict | None = None
     ) -> list[Tensor]:
         """As ``forward``, without background and, under ``flip_test``, averaged with the
-        beliefs of the mirrored picture.
+        beliefs of the mirrored image.
 
         Args:
-            feats: features; under ``test_cfg['flip_test']`` a list of two, of the picture
+            feats: features; under ``test_cfg['flip_test']`` a list of two, of the image
                 and of the mirrored one.
             data_samples: of the batch; the first one's ``flip_indices`` are used, unless the
                 head has joints of its own.
@@ -155,7 +155,7 @@ class CPMStageHead(BaseHead):
 
         Where the samples have ``crop_scales`` (``scale_search``), the features are of S
         crops of each of the N people, one person after the other; positions are then whole
-        pixels of the picture, expressed in input pixels of the crop of scale 1.
+        pixels of the image, expressed in input pixels of the crop of scale 1.
 
         Returns:
             A list of ``InstanceData``; with ``test_cfg['output_heatmaps']`` also a list of
@@ -190,8 +190,8 @@ class CPMStageHead(BaseHead):
     def loss(self, feats: Any, batch_data_samples: Sequence[Any], train_cfg: dict = {}) -> dict:  # noqa: B006
         """Loss and accuracy of every stage: ``loss_stage1``, ``acc_stage1``, ...
 
-        MMEngine sums what has "loss" in its name into the loss of the machine. Accuracy is
-        MMPose's ``pose_pck_accuracy``: how many labelled joints have their peak within 5 % of
+        MMEngine sums what has "loss" in its name into the loss of the network. Accuracy is
+        MMPose's ``pose_pck_accuracy``: how many labeled joints have their peak within 5 % of
         the map, averaged over the kinds of joints; joints with an empty map are not counted.
         """
         beliefs = self.forward(feats)
@@ -240,6 +240,6 @@ def _field(sample: Any, name: str) -> Tensor:
     if name not in sample.gt_fields:
         raise ValueError(
             f'no target {name!r} in the sample, there are {list(sample.gt_fields.keys())}; '
-            "'heatmaps_all' needs CPMHeatmap(all_people=True) and AddNeighbours in the pipeline"
+            "'heatmaps_all' needs CPMHeatmap(all_people=True) and AddNeighbors in the pipeline"
         )
     return getattr(sample.gt_fields, name)

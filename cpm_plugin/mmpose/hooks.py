@@ -1,5 +1,5 @@
 """Hooks that make training and testing faster and change no value but by rounding, and one that
-shows beliefs while they are learnt."""
+shows beliefs while they are learned."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FastInferenceHook(Hook):
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         optimize_for_inference(model, inplace=True)
-        runner.logger.info('FastInferenceHook: the model is optimised for inference')
+        runner.logger.info('FastInferenceHook: the model is optimized for inference')
 
 
 @HOOKS.register_module()
@@ -97,8 +97,8 @@ class BeliefMapHook(Hook):
         joints = model.head.stages.num_keypoints
         targets = [sample.gt_fields.heatmaps[:joints] for sample in samples]
         columns = [torch.stack(targets), *beliefs]
-        picture = draw_belief_rows(
+        panels = draw_belief_rows(
             [crop_of(image) for image in few['inputs']],
             [column.float().cpu().numpy() for column in columns],
         )
-        runner.visualizer.add_image('beliefs', picture, step=runner.iter + 1)
+        runner.visualizer.add_image('beliefs', panels, step=runner.iter + 1)

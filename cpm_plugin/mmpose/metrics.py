@@ -29,8 +29,8 @@ class TorsoPCKAccuracy(BaseMetric):
     """PCK at a fraction of the torso, the metric of LSP (``cpm_plugin.core.evaluation.pck``).
 
     Torso: left shoulder to right hip of the ground truth; where one of them is not
-    labelled, right shoulder to left hip; where that fails too, the image is left out.
-    Labelled joints only. Works with every dataset that has shoulders and hips.
+    labeled, right shoulder to left hip; where that fails too, the image is left out.
+    Labeled joints only. Works with every dataset that has shoulders and hips.
     (MMPose's ``PCKAccuracy(norm_item='torso')`` takes joints 4 and 5 of JHMDB's order
     and averages over joint types.)
 
@@ -63,14 +63,14 @@ class TorsoPCKAccuracy(BaseMetric):
                 dict(
                     predicted=np.asarray(sample['pred_instances']['keypoints'])[..., :2],
                     keypoints=np.asarray(truth['keypoints'])[..., :2],
-                    labelled=visible > 0,
+                    labeled=visible > 0,
                 )
             )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         arrays = {
             key: np.concatenate([result[key] for result in results])
-            for key in ('predicted', 'keypoints', 'labelled')
+            for key in ('predicted', 'keypoints', 'labeled')
         }
         pck = torso_pck(**arrays, joints=joints_of(self.dataset_meta), threshold=self.thr)
         MMLogger.get_current_instance().info('\n' + format_table({'': pck}, self.thr))

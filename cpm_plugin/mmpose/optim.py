@@ -18,7 +18,7 @@ class Bfloat16OptimWrapper(OptimWrapper):
     """Forward passes of training under autocast to bfloat16, weights and updates in float32.
 
     MMEngine's ``AmpOptimWrapper`` refuses a CPU. Processors with bfloat16 instructions train a
-    slim machine in about half the time; those without AVX-512, of which it warns, in ten times as
+    slim network in about half the time; those without AVX-512, of which it warns, in ten times as
     much.
     No loss scaling: bfloat16 has float32's range::
 

@@ -1,4 +1,4 @@
-"""``CPMDataPreprocessor``: MMPose's, for pictures with the center map as a fourth channel."""
+"""``CPMDataPreprocessor``: MMPose's, for images with the center map as a fourth channel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mmpose.registry import MODELS
 class CPMDataPreprocessor(PoseDataPreprocessor):
     """``PoseDataPreprocessor`` on the first three channels; the rest arrives as it is.
 
-    Stock's normalises a fourth channel, drops it with ``bgr_to_rgb``, or refuses it.
-    Where pictures are padded the center map gets 0.
+    Stock's normalizes a fourth channel, drops it with ``bgr_to_rgb``, or refuses it.
+    Where images are padded the center map gets 0.
 
     Args:
         kwargs: see ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` are
-            refused, because they would move the picture and not its center map.
+            refused, because they would move the image and not its center map.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         if kwargs.get('batch_augments'):
             raise ValueError(
-                'batch_augments would move the pictures and not their center maps; leave them out'
+                'batch_augments would move the images and not their center maps; leave them out'
             )
         super().__init__(**kwargs)
 
@@ -36,8 +36,8 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
         counts = {len(heat) for heat in center_maps}
         if len(counts) > 1:
             raise ValueError(
-                'some pictures of the batch have a center map and some have none; give '
-                'center_map_sigma to PersonCrop in the pipelines of all data sets, or of none'
+                'some images of the batch have a center map and some have none; give '
+                'center_map_sigma to PersonCrop in the pipelines of all datasets, or of none'
             )
         data = super().forward({**data, 'inputs': images}, training)
         if counts == {0}:

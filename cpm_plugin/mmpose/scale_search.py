@@ -4,7 +4,7 @@
         default_hooks.scale_search.type=ScaleSearchHook
 
 is their protocol for MPII and FLIC, and with
-``default_hooks.scale_search.center_scale.type=GetPictureCenterScale`` that for LSP, with
+``default_hooks.scale_search.center_scale.type=GetImageCenterScale`` that for LSP, with
 ``...=GetOctaveCenterScale`` that of their demo. ``PersonCrop`` makes the crops,
 ``collate_crops`` a batch of them, and ``CPMStageHead`` takes the peaks from all of them
 by ``search_scales``; the computation is ``cpm_plugin.core.evaluation.scale_search``.
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..core.evaluation.scale_search import BENCHMARK_SCALES, full_resolution_peaks, octave_scales
 from .codec import CPMHeatmap
-from .crops import GetPersonCenterScale, GetPictureCenterScale, PersonCrop
+from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop
 from .transforms import Transform
 
 from mmpose.codecs import MSRAHeatmap
@@ -40,7 +40,7 @@ class GetOctaveCenterScale(Transform):
 
     The largest crop, the one of scale 1, has sides of 1.2 x end_scale x the height of the
     box, around its middle; ``scales`` go from there to end_scale / start_scale. The box
-    is cut off at the picture's edges first.
+    is cut off at the image's edges first.
 
     Required keys: bbox, img_shape. Added keys: bbox_center, bbox_scale.
 
@@ -60,7 +60,7 @@ class GetOctaveCenterScale(Transform):
         side = 1.2 * self.end_scale * (box[:, 3] - box[:, 1])
         if not (side > 0).all():
             raise ValueError(
-                f'box {np.ravel(results["bbox"]).tolist()} has no height inside the picture of '
+                f'box {np.ravel(results["bbox"]).tolist()} has no height inside the image of '
                 f'{height} x {width} pixels; mend or leave out this box'
             )
         results['bbox_center'] = (box[:, :2] + box[:, 2:]) / 2
@@ -73,7 +73,7 @@ CENTER_SCALES = (
     GetBBoxCenterScale,
     GetOctaveCenterScale,
     GetPersonCenterScale,
-    GetPictureCenterScale,
+    GetImageCenterScale,
 )
 
 
@@ -86,7 +86,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
         decoder: the head's codec, which says where cells lie.
 
     Returns:
-        N with ``keypoints`` (1, K, 2), which are whole pixels of the picture, given in
+        N with ``keypoints`` (1, K, 2), which are whole pixels of the image, given in
         network-input pixels of the crop of scale 1; and ``keypoint_scores`` (1, K), the
         mean belief there.
 
@@ -98,7 +98,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
     num_scales = len(samples[0].metainfo['crop_scales'])
     if len(beliefs) != len(samples) * num_scales:
         raise ValueError(
-            f'{len(beliefs)} pictures for {len(samples)} people at {num_scales} scales; take '
+            f'{len(beliefs)} images for {len(samples)} people at {num_scales} scales; take '
             'ScaleSearchHook, which sets the pipeline and the collate function together'
         )
     instances = []
@@ -112,7 +112,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
             maps,
             center,
             meta['crop_scales'],
-            picture_size=meta['ori_shape'][1::-1],
+            image_size=meta['ori_shape'][1::-1],
             input_size=meta['input_size'],
             stride=stride,
             first_cell=first_cell,
@@ -140,11 +140,11 @@ def _cell_grid(decoder: Any) -> tuple[int, float | None]:
 
 
 def collate_crops(samples: Sequence[dict]) -> dict:
-    """N samples of S crops (S, C, H, W) -> a batch of N x S pictures and N data samples."""
+    """N samples of S crops (S, C, H, W) -> a batch of N x S images and N data samples."""
     batch = pseudo_collate(samples)
     if any(crops.ndim != 4 for crops in batch['inputs']):
         raise ValueError(
-            'a data set in the test gives one crop a person; scale search needs PersonCrop or '
+            'a dataset in the test gives one crop a person; scale search needs PersonCrop or '
             'TopdownAffine in the pipeline of each'
         )
     return {**batch, 'inputs': [crop for crops in batch['inputs'] for crop in crops]}
@@ -167,7 +167,7 @@ class ScaleSearchHook(Hook):
 
     Raises:
         ValueError: for scales that are not positive; and before the test for a model
-            whose head is not a ``CPMStageHead``, a data set without one of these steps, or
+            whose head is not a ``CPMStageHead``, a dataset without one of these steps, or
             ``TopdownAffine(use_udp=True)``.
     """
 
@@ -246,7 +246,7 @@ class ScaleSearchHook(Hook):
 
 
 def _pipelines(dataset: Any) -> Iterator[list[Any]]:
-    """The lists of transforms of a data set and of those inside it."""
+    """The lists of transforms of a dataset and of those inside it."""
     if hasattr(dataset, 'pipeline'):
         yield dataset.pipeline.transforms
     for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):

@@ -30,24 +30,24 @@ def stage_beliefs(model: nn.Module, batch: dict[str, Any]) -> tuple[list[torch.T
 
 
 def crop_of(inputs: torch.Tensor) -> np.ndarray:
-    """The picture in a network's input, before the preprocessor: (H, W, 3) RGB, 0 to 255.
+    """The image in a network's input, before the preprocessor: (H, W, 3) RGB, 0 to 255.
 
     Args:
         inputs: (3 or more, H, W) BGR, as pipelines pack it.
     """
-    picture: np.ndarray = inputs[:3].byte().cpu().numpy().transpose(1, 2, 0)[..., ::-1]
-    return picture
+    image: np.ndarray = inputs[:3].byte().cpu().numpy().transpose(1, 2, 0)[..., ::-1]
+    return image
 
 
 def draw_belief_rows(
     crops: Sequence[np.ndarray], columns: Sequence[np.ndarray], side: int = 128
 ) -> np.ndarray:
-    """A picture with a row a person: the crop, then each column's maps over it.
+    """An image with a row a person: the crop, then each column's maps over it.
 
     Args:
         crops: N arrays (H, W, 3) RGB, 0 to 255.
         columns: arrays (N, K, h, w), of a target or of a stage; the largest of the K values is
-            drawn, 0 as the crop in grey, 1 as white.
+            drawn, 0 as the crop in gray, 1 as white.
         side: width of a column in pixels.
 
     Returns:
@@ -57,13 +57,13 @@ def draw_belief_rows(
     for number, crop in enumerate(crops):
         height = round(side * crop.shape[0] / crop.shape[1])
         small = cv2.resize(crop, (side, height), interpolation=cv2.INTER_AREA)
-        grey = np.repeat(small.mean(axis=2, keepdims=True), 3, axis=2) * 0.5
+        gray = np.repeat(small.mean(axis=2, keepdims=True), 3, axis=2) * 0.5
         tiles = [small]
         for maps in columns:
             heat = maps[number].max(axis=0).clip(0, 1)
             heat = cv2.resize(heat, (side, height), interpolation=cv2.INTER_LINEAR)
             color = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_HOT)[..., ::-1]
             weight = np.sqrt(heat)[..., None]
-            tiles.append((grey * (1 - weight) + color * weight).round().astype(np.uint8))
+            tiles.append((gray * (1 - weight) + color * weight).round().astype(np.uint8))
         rows.append(np.concatenate(tiles, axis=1))
     return np.concatenate(rows)

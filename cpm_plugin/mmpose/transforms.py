@@ -1,4 +1,4 @@
-"""Transforms of joints: ``SelectJoints`` of a data set that a model has, and ``AddNeighbours``,
+"""Transforms of joints: ``SelectJoints`` of a dataset that a model has, and ``AddNeighbors``,
 the joints of the other people in a top-down crop."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Transform(BaseTransform):
 
 @dataclass(frozen=True)
 class _Selection:
-    """What ``SelectJoints`` does to the key points of anybody in the picture."""
+    """What ``SelectJoints`` does to the keypoints of anybody in the image."""
 
     sources: tuple[tuple[int, ...], ...]
     first_pixel: int
@@ -37,7 +37,7 @@ class _Selection:
     def __call__(
         self, keypoints: np.ndarray, visible: np.ndarray, shape: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(P, K, 2) and (P, K) in a picture (height, width) -> the same of the model's joints."""
+        """(P, K, 2) and (P, K) in an image (height, width) -> the same of the model's joints."""
         channels = [list(parts) for parts in self.sources]
         points = np.stack([keypoints[:, part].mean(axis=1) for part in channels], axis=1)
         known = np.stack([visible[:, part].min(axis=1) for part in channels], axis=1)
@@ -48,26 +48,26 @@ class _Selection:
 
 @TRANSFORMS.register_module()
 class SelectJoints(Transform):
-    """The data set's joints as the authors' training reads them: MPII's 16 as their 14.
+    """The dataset's joints as the authors' training reads them: MPII's 16 as their 14.
 
-    Joints outside the picture count as not labelled (``ReadMetaData`` of their
+    Joints outside the image count as not labeled (``ReadMetaData`` of their
     ``data_transformer.cpp``). Stands before ``RandomFlip``, in training alone; for testing
-    there is ``CPMStageHead(output_joints=...)``, which gives the data set its own joints
+    there is ``CPMStageHead(output_joints=...)``, which gives the dataset its own joints
     back.
 
     Required keys: keypoints (1, K, 2), keypoints_visible (1, K), flip_indices,
     dataset_keypoint_weights (K,), ori_shape. All but the last are changed;
-    ``joint_selection`` is added, for ``AddNeighbours``.
+    ``joint_selection`` is added, for ``AddNeighbors``.
 
     Args:
-        source: the data set's joints, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
+        source: the dataset's joints, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
         target: the model's.
-        first_pixel: number of the first pixel in the joints that the data set gives. It
+        first_pixel: number of the first pixel in the joints that the dataset gives. It
             is 1 for stock ``MpiiDataset``, which counts centers from 0 and joints, as
             MPII does, from 1.
 
     Raises:
-        ValueError: for an unknown name, a model's joint that the data set has not, or
+        ValueError: for an unknown name, a model's joint that the dataset has not, or
             samples with another number of joints than ``source``.
     """
 
@@ -80,7 +80,7 @@ class SelectJoints(Transform):
         if count != len(self.source.names):
             raise ValueError(
                 f'the sample has {count} joints, {len(self.source.names)} were expected: '
-                f'{", ".join(self.source.names)}; give SelectJoints the source of the data set'
+                f'{", ".join(self.source.names)}; give SelectJoints the source of the dataset'
             )
         results['keypoints'], results['keypoints_visible'] = self.selection(
             results['keypoints'], results['keypoints_visible'], results['ori_shape']
@@ -94,18 +94,19 @@ class SelectJoints(Transform):
         return results
 
 
-@TRANSFORMS.register_module()
-class AddNeighbours(Transform):
-    """Add the key points of the other people in the picture, in crop coordinates.
+# AddNeighbours: its name in configs of before 0.1.0
+@TRANSFORMS.register_module(name=['AddNeighbors', 'AddNeighbours'])
+class AddNeighbors(Transform):
+    """Add the keypoints of the other people in the image, in crop coordinates.
 
     Stands after ``TopdownAffine`` or ``PersonCrop`` and repeats its flip and warp, and
-    ``SelectJoints`` where that was applied. Neighbours are the
+    ``SelectJoints`` where that was applied. Neighbors are the
     entries of the same ``img_id`` next to this one in the dataset's list, where MMPose's
-    COCO-style datasets and MPII keep all people of a picture together.
+    COCO-style datasets and MPII keep all people of an image together.
 
     Required keys: dataset, sample_idx, img_id, input_center, input_scale, input_size,
     ori_shape, and flip, flip_direction, bbox_rotation where they were applied.
-    Added keys: ``neighbour_keypoints`` (M, K, 2), ``neighbour_keypoints_visible`` (M, K).
+    Added keys: ``neighbor_keypoints`` (M, K, 2), ``neighbor_keypoints_visible`` (M, K).
 
     Raises:
         ValueError: in MMPose's ``CombinedDataset``, which hides the sample's number.
@@ -120,10 +121,10 @@ class AddNeighbours(Transform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         if isinstance(results['dataset'], CombinedDataset):
             raise ValueError(
-                'AddNeighbours cannot find neighbours in a CombinedDataset, which does not tell '
+                'AddNeighbors cannot find neighbors in a CombinedDataset, which does not tell '
                 'the number of the sample; use a ConcatDataset'
             )
-        people = list(_neighbours(results['dataset'], results['sample_idx'], results['img_id']))
+        people = list(_neighbors(results['dataset'], results['sample_idx'], results['img_id']))
         if select := results.get('joint_selection'):
             people = [select(*person, results['ori_shape']) for person in people]
         num_joints = results['keypoints'].shape[1]
@@ -147,13 +148,13 @@ class AddNeighbours(Transform):
                 output_size=results['input_size'],
             )
             keypoints = cv2.transform(keypoints, matrix)
-        results['neighbour_keypoints'] = keypoints
-        results['neighbour_keypoints_visible'] = visible
+        results['neighbor_keypoints'] = keypoints
+        results['neighbor_keypoints_visible'] = visible
         return results
 
 
-def _neighbours(dataset: Any, index: int, img_id: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Key points (1, K, 2) and visible (1, K) of the entries around ``index`` of one picture."""
+def _neighbors(dataset: Any, index: int, img_id: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Keypoints (1, K, 2) and visible (1, K) of the entries around ``index`` of one image."""
     for step in (-1, 1):
         other = index + step
         while 0 <= other < len(dataset):

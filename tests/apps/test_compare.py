@@ -11,8 +11,8 @@ from cpm_plugin.apps import compare as comparison
 from mmpose.registry import MODELS
 
 ROWS = {
-    'ours': {'PCK@0.2': 60.0, 'M parameters': 2.0, 'pictures/s': 30.0, 'peak MB': 700.0},
-    'stock': {'PCK@0.2': 50.5, 'M parameters': 1.5, 'pictures/s': 10.0},
+    'ours': {'PCK@0.2': 60.0, 'M parameters': 2.0, 'images/s': 30.0, 'peak MB': 700.0},
+    'stock': {'PCK@0.2': 50.5, 'M parameters': 1.5, 'images/s': 10.0},
 }
 
 
@@ -49,13 +49,13 @@ def test_speed_is_of_whole_batches_the_median_after_a_warm_up(monkeypatch):
     clock = iter([0, 9, 10, 11, 20, 22, 30, 36])
     monkeypatch.setattr(comparison.time, 'perf_counter', lambda: next(clock))
     model = Counts()
-    assert comparison.pictures_per_second(model, torch.rand(1, 3, 8, 8), 4, 3) == 4 / 2
+    assert comparison.images_per_second(model, torch.rand(1, 3, 8, 8), 4, 3) == 4 / 2
     assert model.shapes == ((4, 3, 8, 8),) * 4
 
 
 def test_tables():
     assert comparison.as_markdown(ROWS).splitlines() == [
-        '| model | PCK@0.2 | M parameters | G multiply-adds | pictures/s | peak MB |',
+        '| model | PCK@0.2 | M parameters | G multiply-adds | images/s | peak MB |',
         '| --- | --- | --- | --- | --- | --- |',
         '| ours | **60** | 2 |  | **30** | **700** |',
         '| stock | 50.5 | **1.5** |  | 10 |  |',

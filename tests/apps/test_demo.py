@@ -1,4 +1,4 @@
-"""The demo's parts: boxes, poses in the picture's pixels, drawings, videos."""
+"""The demo's parts: boxes, poses in the image's pixels, drawings, videos."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def model(tmp_path_factory):
     return model
 
 
-def test_joints_are_given_in_pixels_of_the_picture(model):
+def test_joints_are_given_in_pixels_of_the_image(model):
     boxes = np.array([[10, 20, 50, 100], [0, 0, 200, 120]], np.float32)
     people = demo.predict(model, np.zeros((120, 200, 3), np.uint8), boxes, batch_size=1)
     # the middle of the crop is the middle of the box
@@ -52,13 +52,13 @@ def test_joints_are_given_in_pixels_of_the_picture(model):
 
 
 def test_joints_below_the_threshold_are_not_drawn(model):
-    picture = np.full((120, 200, 3), 9, np.uint8)
-    people = demo.predict(model, picture, np.array([[0, 0, 200, 120]], np.float32))
-    assert (demo.draw_poses(picture, people, model.dataset_meta, 0.76) == 9).all()
-    drawn = demo.draw_poses(picture, people, model.dataset_meta, 0.74)
+    image = np.full((120, 200, 3), 9, np.uint8)
+    people = demo.predict(model, image, np.array([[0, 0, 200, 120]], np.float32))
+    assert (demo.draw_poses(image, people, model.dataset_meta, 0.76) == 9).all()
+    drawn = demo.draw_poses(image, people, model.dataset_meta, 0.74)
     changed = np.argwhere((drawn != 9).any(axis=2))
     assert np.abs(changed.mean(axis=0) - (59.5, 99.5)).max() < 5
-    assert (picture == 9).all()
+    assert (image == 9).all()
 
 
 def test_a_figure_has_a_row_a_stage(model):

@@ -1,4 +1,4 @@
-"""Pictures and videos of users: read, written, and never written over."""
+"""Images and videos of users: read, written, and never written over."""
 
 import cv2
 import numpy as np
@@ -13,16 +13,16 @@ def test_inputs_of_folders_and_files(tmp_path):
     assert [path.name for path in media.inputs_of(tmp_path)] == ['a.mp4', 'b.JPG']
     assert media.inputs_of(tmp_path / 'a.mp4') == [tmp_path / 'a.mp4']
     for path, message in (
-        (tmp_path / 'notes.txt', 'is no picture or video by its name'),
+        (tmp_path / 'notes.txt', 'is no image or video by its name'),
         (tmp_path / 'c.jpg', 'no such file'),
     ):
         with pytest.raises(ValueError, match=message):
             media.inputs_of(path)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match='no pictures or videos in'):
+    with pytest.raises(ValueError, match='no images or videos in'):
         media.inputs_of(tmp_path / 'empty')
-    with pytest.raises(ValueError, match=r'b\.JPG cannot be read as a picture'):
-        media.read_picture(tmp_path / 'b.JPG')
+    with pytest.raises(ValueError, match=r'b\.JPG cannot be read as an image'):
+        media.read_image(tmp_path / 'b.JPG')
     with pytest.raises(ValueError, match=r'a\.mp4 cannot be read as a video'):
         media.Video(tmp_path / 'a.mp4')
 
@@ -96,7 +96,7 @@ def test_outputs_never_meet_inputs_or_each_other(tmp_path):
         media.check_outputs([tmp_path / 'x' / 'boxes.jpg'], tmp_path, paths('boxes.json'))
 
 
-def test_a_picture_that_cannot_be_written_is_named(tmp_path):
+def test_a_image_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'a.png').mkdir()
     with pytest.raises(ValueError, match=r'a\.png cannot be written'):
-        media.write_picture(tmp_path / 'a.png', np.zeros((4, 4, 3), np.uint8))
+        media.write_image(tmp_path / 'a.png', np.zeros((4, 4, 3), np.uint8))

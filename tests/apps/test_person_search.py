@@ -1,4 +1,4 @@
-"""Windows over a picture, the box of joints, and the search with a known believer."""
+"""Windows over an image, the box of joints, and the search with a known believer."""
 
 from types import SimpleNamespace
 
@@ -7,12 +7,12 @@ import numpy as np
 from cpm_plugin.apps.person_search import box_around, find_person, windows
 
 
-def test_windows_cover_the_picture_evenly():
+def test_windows_cover_the_image_evenly():
     found = windows(200, 100)
     assert found[0].tolist() == [0, -50, 200, 150]  # all of it, in the middle
     side = found[:, 2] - found[:, 0]
     assert np.allclose(side, found[:, 3] - found[:, 1])
-    half = found[np.isclose(side, 100)]  # 0.5: as high as the picture
+    half = found[np.isclose(side, 100)]  # 0.5: as high as the image
     assert half[:, 0].tolist() == [0, 50, 100] and (half[:, 1] == 0).all()
     least = found[np.isclose(side, 70)]  # 0.35: steps of at most half
     assert sorted(set(least[:, 1].tolist())) == [0, 30]

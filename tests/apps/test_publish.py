@@ -28,7 +28,7 @@ IMAGE = (1, 3, 64, 64)
 
 @pytest.fixture
 def training(tmp_path):
-    """What a training leaves: weights, an average, the optimiser, MMEngine's meta."""
+    """What a training leaves: weights, an average, the optimizer, MMEngine's meta."""
     torch.manual_seed(3)
     from mmpose.apis import init_model
 
@@ -53,7 +53,7 @@ def training(tmp_path):
         dataset='LSP Extended 8001-9000',
         training_data='LSP Extended 1-7500',
         training='seed 3',
-        licence='academic use only',
+        license='academic use only',
     ), last
 
 
@@ -79,9 +79,9 @@ def test_publish_delete_load_by_name_gives_the_same_to_the_bit(training, tmp_pat
         saved = torch.load(path, weights_only=True)
     finally:
         torch.serialization.add_safe_globals(allowed)
-    # no optimiser, no path of the machine
+    # no optimizer, no path of this computer
     assert set(saved) == {'state_dict', 'meta'}
-    assert saved['meta'] == {'config': f'{FOLDER}/{SLIM.name}', 'licence': what.licence}
+    assert saved['meta'] == {'config': f'{FOLDER}/{SLIM.name}', 'license': what.license}
     for key, value in last.items():
         published = saved['state_dict'][key]
         if not value.is_floating_point():
@@ -339,5 +339,5 @@ def test_metafiles_have_the_facts_of_the_index():
     for name, entry in index.items():
         model, about = models[name], models[name]['Metadata']
         assert (model['Config'], model['Weights']) == (entry.config, entry.url or entry.file)
-        assert (about['SHA256'], about['Licence']) == (entry.sha256, entry.licence)
+        assert (about['SHA256'], about['License']) == (entry.sha256, entry.license)
         assert about['Parameters'] == sum(p.numel() for p in create_model(name).parameters())

@@ -15,25 +15,25 @@ def predictions():
 
 
 def test_pck_is_that_of_each_stage():
-    stages, truth, labelled = predictions()
+    stages, truth, labeled = predictions()
     stages[0, :, :7] += 30  # beyond 0.2 of the torso
     stages[1, 0, 0] += 30
-    pck = StagePredictions(stages, truth, labelled).pck(LSP)
+    pck = StagePredictions(stages, truth, labeled).pck(LSP)
     assert list(pck) == ['stage 1', 'stage 2', 'stage 3']
     assert [p.mean for p in pck.values()] == pytest.approx([50, 100 * 27 / 28, 100])
 
 
 def test_most_helped_person_has_most_joints_corrected_from_first_to_last_stage():
-    stages, truth, labelled = predictions()
+    stages, truth, labeled = predictions()
     stages[0, 0, :3] += 30  # three corrected
     stages[0, 1, :6] += 30  # six wrong, four of them stay wrong
     stages[2, 1, :4] += 30
-    assert StagePredictions(stages, truth, labelled).most_helped(LSP) == 0
-    labelled[0, :2] = 0  # what is not labelled does not count: one against two
-    assert StagePredictions(stages, truth, labelled).most_helped(LSP) == 1
+    assert StagePredictions(stages, truth, labeled).most_helped(LSP) == 0
+    labeled[0, :2] = 0  # what is not labeled does not count: one against two
+    assert StagePredictions(stages, truth, labeled).most_helped(LSP) == 1
 
 
-def test_picture_has_a_row_a_stage_and_marks_the_decoded_joints():
+def test_image_has_a_row_a_stage_and_marks_the_decoded_joints():
     generator = np.random.default_rng(0)
     crop = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
     maps = [generator.random((14, 4, 6)) for _ in range(2)]

@@ -12,11 +12,11 @@ from cpm_plugin.mmpose.backbone import norm_layer_of
 
 from mmpose.registry import MODELS
 
-PICTURE = (64, 48)  # width, height
+IMAGE = (64, 48)  # width, height
 
 
-def picture(count=2, channels=3):
-    return torch.rand(count, channels, PICTURE[1], PICTURE[0]) - 0.5
+def random_image(count=2, channels=3):
+    return torch.rand(count, channels, IMAGE[1], IMAGE[0]) - 0.5
 
 
 def test_outputs_equal_those_of_the_core_with_the_same_weights():
@@ -35,7 +35,7 @@ def test_outputs_equal_those_of_the_core_with_the_same_weights():
         norm_layer=nn.BatchNorm2d,
     )
     core.load_state_dict(backbone.trunks.state_dict())
-    image = picture(channels=4)
+    image = random_image(channels=4)
     for ours, theirs in zip(backbone(image), core(image), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -50,14 +50,14 @@ def test_outputs_equal_those_of_the_core_with_the_same_weights():
     ids=['two trunks', 'center map', 'one trunk'],
 )
 def test_shapes_of_the_outputs(arguments, shapes):
-    outputs = CPMBackbone(channels=4, kernel_size=3, **arguments)(picture())
+    outputs = CPMBackbone(channels=4, kernel_size=3, **arguments)(random_image())
     assert isinstance(outputs, tuple)
     assert [tuple(output.shape) for output in outputs] == shapes
 
 
 def test_center_map_is_the_mean_of_a_gaussian_in_the_middle():
     sigma = 9.0
-    _, _, center = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=sigma)(picture())
+    _, _, center = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=sigma)(random_image())
     x, y = np.arange(64), np.arange(48)
     gaussian = np.exp(-((x[None] - 31.5) ** 2 + (y[:, None] - 23.5) ** 2) / (2 * sigma**2))
     # 9x9 windows 8 pixels apart, clipped at the border
@@ -83,7 +83,7 @@ def test_norm_cfg_puts_its_layer_after_each_convolution(norm_cfg, kind, has_bias
     assert len(convs) == 6
     assert all((conv.bias is not None) == has_bias for conv in convs)
     assert [type(norm) for norm in norms] == ([kind] * 6 if kind else [])
-    backbone(picture())  # channels of the layers fit
+    backbone(random_image())  # channels of the layers fit
 
 
 def test_norm_cfg_arguments_arrive():
@@ -92,7 +92,7 @@ def test_norm_cfg_arguments_arrive():
     assert not layer.weight.requires_grad
 
 
-def test_init_weights_keeps_the_initialisation_of_the_core():
+def test_init_weights_keeps_the_initialization_of_the_core():
     backbone = CPMBackbone(channels=8, kernel_size=5)
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     backbone.init_weights()
@@ -118,7 +118,7 @@ def test_center_map_without_shared_trunk_is_refused():
 
 
 def with_center(heat):
-    return torch.cat([picture(), heat], dim=1)
+    return torch.cat([random_image(), heat], dim=1)
 
 
 @pytest.mark.parametrize('vgg_tail', [None, (3, 2)], ids=['paper', 'vgg'])
@@ -143,22 +143,22 @@ def test_map_of_the_middle_as_a_channel_is_the_default():
         torch.testing.assert_close(ours, default)
 
 
-def test_gray_picture_with_a_center_map():
+def test_gray_image_with_a_center_map():
     backbone = CPMBackbone(in_channels=1, channels=2, kernel_size=3, center_map_sigma=9.0)
     heat = torch.rand(2, 1, 48, 64)
-    center = backbone(torch.cat([picture(channels=1), heat], dim=1))[2]
+    center = backbone(torch.cat([random_image(channels=1), heat], dim=1))[2]
     assert center[0, 0, 0, 0].item() == pytest.approx(heat[0, 0, :9, :9].mean().item(), rel=1e-5)
 
 
 def test_center_map_for_a_backbone_without_is_refused():
     with pytest.raises(ValueError, match='takes no center map; build it with center_map_sigma'):
-        CPMBackbone(channels=2, kernel_size=3)(picture(channels=4))
+        CPMBackbone(channels=2, kernel_size=3)(random_image(channels=4))
 
 
 def test_five_channels_are_refused():
     backbone = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=9.0)
     with pytest.raises(ValueError, match=r'\(2, 5, 48, 64\): this network takes \(N, 3, H, W\)'):
-        backbone(picture(channels=5))
+        backbone(random_image(channels=5))
 
 
 # -- other trunks
@@ -170,7 +170,7 @@ def test_vgg_backbone_equals_the_core_and_serves_all_stages_alike():
     )
     core = VggTrunk(TrunkSettings(vgg_tail=(5, 3), center_map_sigma=9.0), norm_layer=nn.BatchNorm2d)
     core.load_state_dict(backbone.trunks.state_dict())
-    image = picture()
+    image = random_image()
     outputs = backbone(image)
     for ours, theirs in zip(outputs, core(image), strict=True):
         assert torch.equal(ours, theirs)

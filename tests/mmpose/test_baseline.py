@@ -69,7 +69,7 @@ def test_every_layer_is_narrow_and_otherwise_like_stock(norm_cfg):
     assert [tuple(output.shape) for output in outputs] == [(1, 5, 4, 4)] * 3
 
 
-def test_stock_initialisation_reaches_the_new_layers():
+def test_stock_initialization_reaches_the_new_layers():
     ours = NarrowStockCPM(in_channels=3, out_channels=5, num_stages=2, channels=8)
     ours.init_weights()
     for conv in convolutions(ours):

@@ -27,7 +27,7 @@ def points(*xy):
 
 
 def test_gaussian_of_a_joint_on_a_cell_by_hand():
-    # cell (2, 3) is centred at 8 g + 3.5; sigma is 7 pixels
+    # cell (2, 3) is centered at 8 g + 3.5; sigma is 7 pixels
     (heatmap,) = codec().encode(points((19.5, 27.5)))['heatmaps']
     assert heatmap.dtype == np.float32 and heatmap.shape == (6, 8)
     one, two, diagonal = np.exp(-64 / 98), np.exp(-256 / 98), np.exp(-128 / 98)
@@ -63,7 +63,7 @@ def test_another_stride():
     np.testing.assert_allclose(found, [[[21.5, 9.5]]], atol=1e-4)
 
 
-def test_weights_of_unlabelled_and_outside_joints():
+def test_weights_of_unlabeled_and_outside_joints():
     # the map reaches from 3.5 to 59.5; 3 sigma are 21 pixels
     keypoints = points((19.5, 27.5), (19.5, 27.5), (-17, 20), (-18, 20), (80, 20), (81, 20))
     encoded = codec().encode(keypoints, np.array([[1, 0, 1, 1, 1, 1]], np.float32))
@@ -73,36 +73,36 @@ def test_weights_of_unlabelled_and_outside_joints():
     assert 'background_weights' not in encoded
 
 
-def test_without_visible_every_joint_is_labelled():
+def test_without_visible_every_joint_is_labeled():
     assert codec().encode(points((1, 1), (9, 9)))['keypoint_weights'].tolist() == [[1, 1]]
 
 
 @pytest.mark.parametrize(('visible', 'expected'), [([1, 1], 1), ([1, 0], 0), ([0, 0], 0)], ids=str)
-def test_background_weight_needs_every_joint_labelled(visible, expected):
+def test_background_weight_needs_every_joint_labeled(visible, expected):
     keypoints = points((19.5, 27.5), (300, 300))  # outside, but known to be
     encoded = codec(background=True).encode(keypoints, np.array([visible], np.float32))
     assert encoded['background_weights'].tolist() == [[expected]]
     assert encoded['background_weights'].dtype == np.float32
 
 
-# labelled; not labelled; labelled and outside; not labelled and outside
+# labeled; not labeled; labeled and outside; not labeled and outside
 FOUR = points((19.5, 27.5), (19.5, 27.5), (200, 20), (200, 20))
 SEEN = np.array([[1, 0, 1, 0]], np.float32)
 
 
 @pytest.mark.parametrize(
-    ('mask_unlabelled', 'mask_outside', 'weights', 'background'),
+    ('mask_unlabeled', 'mask_outside', 'weights', 'background'),
     [
         (True, True, [1, 0, 0, 0], 0),
         (True, False, [1, 0, 1, 0], 0),
         (False, True, [1, 1, 0, 1], 1),
         (False, False, [1, 1, 1, 1], 1),
     ],
-    ids=['default', 'outside counts', 'unlabelled counts', "the authors'"],
+    ids=['default', 'outside counts', 'unlabeled counts', "the authors'"],
 )
-def test_what_counts_in_the_loss(mask_unlabelled, mask_outside, weights, background):
+def test_what_counts_in_the_loss(mask_unlabeled, mask_outside, weights, background):
     """The maps are the same in all cases: empty but for the first joint's."""
-    masks = dict(mask_unlabelled=mask_unlabelled, mask_outside=mask_outside)
+    masks = dict(mask_unlabeled=mask_unlabeled, mask_outside=mask_outside)
     encoded = codec(background=True, **masks).encode(FOUR, SEEN)
     assert encoded['keypoint_weights'].tolist() == [weights]
     assert encoded['background_weights'].tolist() == [[background]]
@@ -114,11 +114,11 @@ def test_what_counts_in_the_loss(mask_unlabelled, mask_outside, weights, backgro
     np.testing.assert_array_equal(encoded['heatmaps'][4], 1 - one[0])
 
 
-def test_unlabelled_nan_counts_as_an_empty_map():
+def test_unlabeled_nan_counts_as_an_empty_map():
     """Of the authors' way, too: no position is looked at where there is none."""
     nowhere = points((19.5, 27.5), (np.nan, np.nan))
     for mask_outside in (False, True):
-        encoder = codec(background=True, mask_unlabelled=False, mask_outside=mask_outside)
+        encoder = codec(background=True, mask_unlabeled=False, mask_outside=mask_outside)
         encoded = encoder.encode(nowhere, np.array([[1, 0]], np.float32))
         assert encoded['keypoint_weights'].tolist() == [[1, 1]]
         assert np.isfinite(encoded['heatmaps']).all() and not encoded['heatmaps'][1].any()
@@ -134,7 +134,7 @@ def test_background_is_one_minus_the_largest_belief():
     assert encoded['keypoint_weights'].shape == (1, 2)
 
 
-def test_unlabelled_nan_leaves_no_trace():
+def test_unlabeled_nan_leaves_no_trace():
     encoded = codec(background=True).encode(
         points((19.5, 27.5), (np.nan, np.nan)), np.array([[1, 0]], np.float32)
     )
@@ -162,24 +162,24 @@ def test_everybodys_map_is_the_sum_of_the_single_ones_cut_at_one():
     np.testing.assert_allclose(encoded['heatmaps_all'][2], 1 - expected.max(axis=0), atol=1e-6)
     np.testing.assert_array_equal(encoded['heatmaps'][:2], singles[0])  # the person alone
     assert encoded['heatmaps_all'][0, 3, 5] == 1
-    # neighbours have no say in the weights
+    # neighbors have no say in the weights
     assert encoded['keypoint_weights'].tolist() == [[1, 1]]
     assert encoded['background_weights'].tolist() == [[1]]
 
 
-def test_without_neighbours_both_maps_are_equal():
+def test_without_neighbors_both_maps_are_equal():
     encoded = codec(all_people=True).encode(
         points((19.5, 27.5)), None, np.zeros((0, 1, 2)), np.zeros((0, 1))
     )
     np.testing.assert_array_equal(encoded['heatmaps_all'], encoded['heatmaps'])
 
 
-def test_missing_neighbours_name_the_transform():
-    with pytest.raises(ValueError, match='AddNeighbours'):
+def test_missing_neighbors_name_the_transform():
+    with pytest.raises(ValueError, match='AddNeighbors'):
         codec(all_people=True).encode(points((19.5, 27.5)))
 
 
-def test_neighbours_are_ignored_unless_asked_for():
+def test_neighbors_are_ignored_unless_asked_for():
     encoded = codec().encode(points((19.5, 27.5)), None, points((40, 20)), np.ones((1, 1)))
     assert 'heatmaps_all' not in encoded
 
@@ -223,10 +223,10 @@ def pack(encoder, people, visible):
     results = dict(
         img=np.full((48, 64, 3), 200, np.uint8),
         transformed_keypoints=people[:1],
-        keypoints=people[:1] * 9,  # those of the picture; not to be encoded
+        keypoints=people[:1] * 9,  # those of the image; not to be encoded
         keypoints_visible=visible[:1],
-        neighbour_keypoints=people[1:],
-        neighbour_keypoints_visible=visible[1:],
+        neighbor_keypoints=people[1:],
+        neighbor_keypoints_visible=visible[1:],
         dataset_keypoint_weights=np.ones(people.shape[1]),
     )
     return PackPoseInputs(meta_keys=())(GenerateTarget(encoder=encoder)(results))
@@ -263,10 +263,10 @@ def test_targets_pass_through_stock_pipeline_and_preprocessor():
     assert [label.background_weights.tolist() for label in labels] == [[[1]], [[0]]]
 
 
-def test_pipeline_without_add_neighbours_is_told_so():
+def test_pipeline_without_add_neighbors_is_told_so():
     encoder = dict(type='CPMHeatmap', input_size=(64, 48), heatmap_size=(8, 6), all_people=True)
     results = dict(keypoints=points((9, 9)), keypoints_visible=np.ones((1, 1)))
-    with pytest.raises(ValueError, match="dict\\(type='AddNeighbours'\\) after TopdownAffine"):
+    with pytest.raises(ValueError, match="dict\\(type='AddNeighbors'\\) after TopdownAffine"):
         GenerateTarget(encoder=encoder)(results)
 
 
@@ -274,7 +274,7 @@ def test_pipeline_without_add_neighbours_is_told_so():
 
 MPI_TO_OURS = [9, 8, 12, 11, 10, 13, 14, 15, 2, 1, 0, 3, 4, 5]
 RIGHT, LEFT = [3, 4, 5, 9, 10, 11], [6, 7, 8, 12, 13, 14]  # swapLeftRight, from 1 on
-UNLABELLED = {0: [2, 10, 13], 1: [8]}  # MPII's joints of the two people
+UNLABELED = {0: [2, 10, 13], 1: [8]}  # MPII's joints of the two people
 
 
 def put_gaussian_maps(entry, center, stride, sigma):
@@ -289,15 +289,15 @@ def put_gaussian_maps(entry, center, stride, sigma):
             entry[g_y, g_x] = min(entry[g_y, g_x] + math.exp(-exponent), 1)
 
 
-def generate_label_map(joints, labelled, others, others_labelled):
+def generate_label_map(joints, labeled, others, others_labeled):
     """generateLabelMap of the same file: (person, everybody), np + 1 maps each."""
     count = len(joints)
     label = np.zeros((2, count + 1, 46, 46))
     for i in range(count):
-        if labelled[i]:
+        if labeled[i]:
             put_gaussian_maps(label[0, i], joints[i], 8, 7)
             put_gaussian_maps(label[1, i], joints[i], 8, 7)
-        for other, seen in zip(others, others_labelled, strict=True):
+        for other, seen in zip(others, others_labeled, strict=True):
             if seen[i]:
                 put_gaussian_maps(label[1, i], other[i], 8, 7)
     label[:, count] = np.maximum(1 - label[:, :count].max(axis=1), 0)
@@ -306,15 +306,15 @@ def generate_label_map(joints, labelled, others, others_labelled):
 
 @pytest.fixture(scope='module')
 def mpii_people(tmp_path_factory):
-    """Two people in one picture; MPII counts pixels from 1, and center and scale are its own."""
+    """Two people in one image; MPII counts pixels from 1, and center and scale are its own."""
     root = tmp_path_factory.mktemp('mpii')
     generator = np.random.default_rng(3)
     people = []
     for number, center in enumerate([(150, 150), (215, 155)]):
         joints = np.array(center) + generator.uniform((-45, -80), (45, 80), (16, 2))
         visible = np.ones(16, int)
-        visible[UNLABELLED[number]] = 0
-        joints[UNLABELLED[number]] = -1
+        visible[UNLABELED[number]] = 0
+        joints[UNLABELED[number]] = -1
         people.append(
             dict(
                 image='1.png',
@@ -325,11 +325,11 @@ def mpii_people(tmp_path_factory):
             )
         )
     (root / 'people.json').write_text(json.dumps(people))
-    picture = np.full((240, 300, 3), (10, 40, 60), np.uint8)
+    image = np.full((240, 300, 3), (10, 40, 60), np.uint8)
     for person in people:
         x, y = (value - 1 for value in person['center'])
-        cv2.circle(picture, (x, y), 4, (255, 255, 255), -1)
-    cv2.imwrite(str(root / '1.png'), picture)
+        cv2.circle(image, (x, y), 4, (255, 255, 255), -1)
+    cv2.imwrite(str(root / '1.png'), image)
     return root, people
 
 
@@ -339,7 +339,7 @@ def recipe(repo):
 
 
 def mapped(points, results, center, scale):
-    """Points of the picture in the crop that was drawn, by the authors' arithmetic."""
+    """Points of the image in the crop that was drawn, by the authors' arithmetic."""
     points = np.asarray(points, float)
     if results['flip']:
         points, center = points * [-1, 1] + [299, 0], (299 - center[0], center[1])
@@ -375,15 +375,15 @@ def test_recipe_gives_the_authors_targets(repo, mpii_people, person, flip):
         for right, left in zip(RIGHT, LEFT, strict=True):
             ours[right - 1], ours[left - 1] = ours[left - 1], ours[right - 1]
     everybody = [me, people[1 - person]]
-    # the authors take 1 from center and joints, and leave out joints outside the picture
+    # the authors take 1 from center and joints, and leave out joints outside the image
     places = [np.array(one['joints'])[:, :2] - 1.0 for one in everybody]
     joints = [mapped(place, results, center, me['scale'])[ours] for place in places]
     inside = [((place >= 0) & (place < (300, 240))).all(axis=1) for place in places]
-    labelled = [
+    labeled = [
         (np.array(one['joints_vis']) * there)[ours]
         for one, there in zip(everybody, inside, strict=True)
     ]
-    expected = generate_label_map(joints[0], labelled[0], joints[1:], labelled[1:])
+    expected = generate_label_map(joints[0], labeled[0], joints[1:], labeled[1:])
     packed = pack(results)
     fields, labels = packed['data_samples'].gt_fields, packed['data_samples'].gt_instance_labels
     assert fields.heatmaps.shape == fields.heatmaps_all.shape == (15, 46, 46)
@@ -391,26 +391,26 @@ def test_recipe_gives_the_authors_targets(repo, mpii_people, person, flip):
     np.testing.assert_allclose(fields.heatmaps_all, expected[1], atol=2e-4)
     assert np.abs(expected[1] - expected[0])[:14].max() > 0.9  # the other person is in the crop
 
-    missing = [ours.index(joint) for joint in UNLABELLED[person]]
+    missing = [ours.index(joint) for joint in UNLABELED[person]]
     assert not fields.heatmaps[missing].any()
     assert (fields.heatmaps[:14].amax(dim=(1, 2)) > 0).sum() == 14 - len(missing)
     assert fields.heatmaps_all[missing].amax(dim=(1, 2)).min() > 0.5
     assert labels.keypoint_weights.tolist() == [[1] * 14]
     assert labels.background_weights.tolist() == [[1]]
 
-    # the picture, and what the network sees of it
+    # the image, and what the network sees of it
     preprocessor = MODELS.build(cfg.model.data_preprocessor)
     (image,) = preprocessor(pseudo_collate([packed]), training=True)['inputs']
     assert tuple(image.shape) == (4, 368, 368)
     for one in everybody:
         x, y = mapped(np.array(one['center']) - 1.0, results, center, me['scale']).round()
         assert torch.equal(image[:3, int(y), int(x)], torch.full((3,), 127 / 256))
-    inside = results['img'][184 - 60, 184 - 60]  # blue, green and red of the picture, in its order
+    inside = results['img'][184 - 60, 184 - 60]  # blue, green and red of the image, in its order
     np.testing.assert_allclose(inside[:3], (10, 40, 60), atol=1)
     np.testing.assert_allclose(image[:3, 124, 124] * 256 + 128, inside[:3], atol=1e-4)
     assert image[3, 184, 184] == 1
     assert image[3, 184, 184 + 21].item() == pytest.approx(math.exp(-0.5), rel=1e-5)
-    # below the picture there is 128, 0 for the network
+    # below the image there is 128, 0 for the network
     x, y = mapped((center[0], 245), results, center, me['scale']).round().astype(int)
     assert not image[:3, y, x].any()
 

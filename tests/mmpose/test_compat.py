@@ -307,10 +307,10 @@ def circle(radius, backend='opencv'):
     return visualizer.get_image()
 
 
-def check_circle(picture):
-    assert picture[10, 12].tolist() == picture[10, 15].tolist() == [255, 128, 0]
-    assert picture[13, 12].tolist() == [255, 128, 0]
-    assert not picture[10, 16:].any() and not picture[14:].any() and not picture[:7].any()
+def check_circle(image):
+    assert image[10, 12].tolist() == image[10, 15].tolist() == [255, 128, 0]
+    assert image[13, 12].tolist() == [255, 128, 0]
+    assert not image[10, 16:].any() and not image[14:].any() and not image[:7].any()
 
 
 @pytest.mark.parametrize('radius', [np.array([3]), np.array([3.0]), 3], ids=repr)

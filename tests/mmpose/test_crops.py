@@ -1,7 +1,7 @@
 """The authors' crop: side, augmentation, border, center map, several scales.
 
 Positions are compared with numbers worked out by hand and with ``authors_crop``, their
-C++ transcribed; pictures are lit at single points.
+C++ transcribed; images are lit at single points.
 """
 
 import json
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cpm_plugin.mmpose import (
+    GetImageCenterScale,
     GetPersonCenterScale,
-    GetPictureCenterScale,
     PersonCrop,
     RandomScaleRotate,
 )
@@ -25,11 +25,11 @@ from mmpose.datasets.transforms import (
 )
 from mmpose.registry import DATASETS, TRANSFORMS
 
-SIDE = 368 * 35 / 41  # 314.146..., pixels of the picture for a person of scale 1
+SIDE = 368 * 35 / 41  # 314.146..., pixels of the image for a person of scale 1
 
 
 def sample(center=(150.0, 110.0), side=SIDE, size=(300, 220), **more):
-    """A black picture of ``size`` (width, height) and a square crop."""
+    """A black image of ``size`` (width, height) and a square crop."""
     width, height = size
     return dict(
         img=np.zeros((height, width, 3), np.uint8),
@@ -109,25 +109,25 @@ def test_sizes_that_are_not_positive_are_named(name, value):
         GetPersonCenterScale(**{name: value})
 
 
-# -- GetPictureCenterScale
+# -- GetImageCenterScale
 
 
-def test_crop_of_a_picture_whose_people_are_not_known():
-    """run_benchmark.m on LSP: the picture is resized by 0.8 / (height / 368)."""
+def test_crop_of_a_image_whose_people_are_not_known():
+    """run_benchmark.m on LSP: the image is resized by 0.8 / (height / 368)."""
     annotated = dict(keypoints=np.zeros((1, 14, 2)))
-    results = GetPictureCenterScale()({**sample(size=(320, 240)), **annotated})
-    # [320 240] / 2 in MATLAB's pixels; 368 / (0.8 / (240 / 368)) pixels of the picture
+    results = GetImageCenterScale()({**sample(size=(320, 240)), **annotated})
+    # [320 240] / 2 in MATLAB's pixels; 368 / (0.8 / (240 / 368)) pixels of the image
     assert results['bbox_center'].tolist() == [[159, 119]]
     np.testing.assert_allclose(results['bbox_scale'], [[300, 300]], rtol=1e-6)
-    results = GetPictureCenterScale(target_dist=0.5)({**sample(size=(100, 240)), **annotated})
+    results = GetImageCenterScale(target_dist=0.5)({**sample(size=(100, 240)), **annotated})
     np.testing.assert_allclose(results['bbox_scale'], [[480, 480]], rtol=1e-6)
     with pytest.raises(ValueError, match='target_dist=0 must be positive'):
-        GetPictureCenterScale(target_dist=0)
+        GetImageCenterScale(target_dist=0)
 
 
 def test_box_counts_where_nothing_is_annotated():
     box = dict(bbox=np.array([[10.0, 20.0, 90.0, 180.0]]), img_shape=(240, 320))
-    results = GetPictureCenterScale()(dict(box))
+    results = GetImageCenterScale()(dict(box))
     assert results['bbox_center'].tolist() == [[50, 100]]
     np.testing.assert_allclose(results['bbox_scale'], [[160 / 200 * 368 * 35 / 41] * 2], rtol=1e-6)
 
@@ -200,7 +200,7 @@ def test_scales_that_are_no_range_are_refused(scale):
 def authors_crop(points, objpos, scale_self, multiplier, degree, size):
     """augmentation_scale, _rotate and _croppad of data_transformer.cpp, for positions.
 
-    (n, 2) points of a picture of size (width, height) -> points of the 368 x 368 crop.
+    (n, 2) points of an image of size (width, height) -> points of the 368 x 368 crop.
     """
     scale = 41 / 35 / scale_self * multiplier
     points, objpos = points * scale, np.array(objpos) * scale
@@ -231,18 +231,18 @@ def test_key_points_are_where_the_authors_have_them(degree, multiplier):
     np.testing.assert_allclose(offset, np.broadcast_to(offset[:1], offset.shape), atol=0.01)
 
 
-# -- PersonCrop: the picture
+# -- PersonCrop: the image
 
 
-def test_outside_of_the_picture_is_the_border_and_the_center_is_half_of_the_size():
-    """At one pixel to a pixel the crop is the picture moved by whole pixels."""
-    picture = noise((30, 20))
+def test_outside_of_the_image_is_the_border_and_the_center_is_half_of_the_size():
+    """At one pixel to a pixel the crop is the image moved by whole pixels."""
+    image = noise((30, 20))
     for border, arguments in ((128, {}), (7, dict(border=7))):
         results = sample((10.0, 6.0), 64.0)
-        results['img'] = picture
+        results['img'] = image
         results = PersonCrop(input_size=(64, 64), **arguments)(results)
         expected = np.full((64, 64, 3), border, np.uint8)
-        expected[26:46, 22:52] = picture  # picture pixel (10, 6) is at (32, 32)
+        expected[26:46, 22:52] = image  # image pixel (10, 6) is at (32, 32)
         np.testing.assert_array_equal(results['img'], expected)
         assert results['img'].dtype == np.uint8
 
@@ -253,10 +253,10 @@ def test_outside_of_the_picture_is_the_border_and_the_center_is_half_of_the_size
 )
 def test_interpolation_half_way_between_pixels(interpolation, expected):
     """Cubic at a half: -0.09375, 0.59375, 0.59375, -0.09375 of the pixels around."""
-    picture = np.full((16, 16, 3), 100, np.uint8)
-    picture[:, 8:] = 200
+    image = np.full((16, 16, 3), 100, np.uint8)
+    image[:, 8:] = 200
     results = sample((7.5, 8.0), 16.0, (16, 16))  # the crop's pixel 8 is between 7 and 8
-    results['img'] = picture
+    results['img'] = image
     crop = PersonCrop(input_size=(16, 16), interpolation=interpolation)(results)['img']
     assert crop[8, 7:10, 0].tolist() == expected
 
@@ -287,7 +287,7 @@ def test_black_border_and_linear_is_stocks_crop(size):
     assert ours['input_size'] == stock['input_size'] == size
     for key in ('img', 'bbox_scale', 'transformed_keypoints', 'input_center', 'input_scale'):
         np.testing.assert_array_equal(ours[key], stock[key], err_msg=key)
-    assert ours['keypoints'].tolist() == [[[3, 5], [70, 60]]]  # those of the picture, kept
+    assert ours['keypoints'].tolist() == [[[3, 5], [70, 60]]]  # those of the image, kept
 
 
 @pytest.mark.parametrize(('side', 'same'), [(191.0, True), (193.0, False)])
@@ -301,7 +301,7 @@ def test_pixels_are_averaged_from_two_times_smaller_on(side, same):
     assert np.array_equal(linear, area) is same
 
 
-def test_fine_stripes_become_grey_when_averaged_and_something_else_when_not():
+def test_fine_stripes_become_gray_when_averaged_and_something_else_when_not():
     """Stripes of 2 pixels, 4 times smaller: the mean of black and white everywhere."""
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[:, ::2] = 255
@@ -320,12 +320,12 @@ def test_averaging_moves_nothing(size):
     """On a slope averages are what is in the middle; also where the factor does not divide."""
     width, height = size
     slope = np.add.outer(0.3 * np.arange(height), 0.25 * np.arange(width))
-    picture = np.repeat(slope.round().astype(np.uint8)[:, :, None], 3, axis=2)
+    image = np.repeat(slope.round().astype(np.uint8)[:, :, None], 3, axis=2)
     linear, area = (
         PersonCrop(input_size=(40, 50), border=0, interpolation=kind)(
             {
                 **sample((190.0, 210.0), 140.0),
-                'img': picture.copy(),
+                'img': image.copy(),
                 'bbox_rotation': np.array([25.0]),
             }
         )['img'].astype(int)
@@ -373,8 +373,8 @@ def spot(image, threshold):
 
 @pytest.mark.parametrize('flip', [0.0, 1.0], ids=['plain', 'flipped'])
 @pytest.mark.parametrize('degree', [-35.0, 20.0])
-def test_picture_and_key_points_go_the_same_way(flip, degree):
-    """A dot in the picture is found where its key point is said to be; scaled down and up."""
+def test_image_and_key_points_go_the_same_way(flip, degree):
+    """A dot in the image is found where its keypoint is said to be; scaled down and up."""
     for side, joint in ((200.0, (120, 80)), (70.0, (163, 118)), (200.0, (190, 150))):
         results = sample(
             side=side,
@@ -411,7 +411,7 @@ def test_center_map_is_the_fourth_channel_and_is_not_cut_off():
     assert 0 < heat[0, 0] < 0.01
 
 
-def test_picture_is_the_same_with_and_without_a_center_map():
+def test_image_is_the_same_with_and_without_a_center_map():
     without, with_map = (
         PersonCrop(input_size=(64, 64), center_map_sigma=sigma)(
             {**sample(side=90.0), 'img': noise((300, 220))}
@@ -424,7 +424,7 @@ def test_picture_is_the_same_with_and_without_a_center_map():
 
 
 def test_center_map_follows_the_person_when_the_crop_is_shifted():
-    """The crop is 12 pixels of the picture, 24 of the input, to the right of the person."""
+    """The crop is 12 pixels of the image, 24 of the input, to the right of the person."""
     heat = cropped((150.0, 110.0), person=(138.0, 114.0), side=48.0)[..., 3]
     assert np.unravel_index(heat.argmax(), heat.shape) == (48 + 8, 48 - 24)
     assert heat[56, 24] == 1
@@ -442,8 +442,8 @@ def test_stocks_shift_moves_the_person_out_of_the_middle_and_the_map_with_it():
         PersonCrop(input_size=(96, 96), border=0, center_map_sigma=5.0),
     ):
         results = step(results)
-    picture, heat = results['img'][..., :3], results['img'][..., 3:]
-    np.testing.assert_allclose(spot(heat, 0.01), spot(picture, 60), atol=0.2)
+    image, heat = results['img'][..., :3], results['img'][..., 3:]
+    np.testing.assert_allclose(spot(heat, 0.01), spot(image, 60), atol=0.2)
     assert np.abs(spot(heat, 0.01) - 48).max() > 3
     assert abs(heat.max() - 1) < 0.03
 
@@ -477,7 +477,7 @@ def test_person_without_size_is_refused_by_name():
         GetPersonCenterScale()(results)
 
 
-def test_flipped_picture_has_the_mirrored_crop_and_center_map():
+def test_flipped_image_has_the_mirrored_crop_and_center_map():
     """All four channels, mirrored at pixel 48, where the crop's center is."""
     plain, flipped = sample(side=96.0), sample(side=96.0)
     for results in (plain, flipped):
@@ -556,5 +556,5 @@ def test_scales_of_a_search_must_be_positive(scales):
 
 
 def test_all_are_registered():
-    for kind in (GetPersonCenterScale, GetPictureCenterScale, RandomScaleRotate, PersonCrop):
+    for kind in (GetPersonCenterScale, GetImageCenterScale, RandomScaleRotate, PersonCrop):
         assert TRANSFORMS.get(kind.__name__) is kind

@@ -12,7 +12,7 @@ from scipy.io import savemat
 from cpm_plugin.core.evaluation.person_scale import limb_ratios, mpii_like_scales
 from cpm_plugin.core.maps.joints import LSP, JointSet
 from cpm_plugin.mmpose import LspDataset
-from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info, picture_middle, read_joints
+from cpm_plugin.mmpose.datasets import box_of_joints, dataset_info, image_middle, read_joints
 
 from mmpose.registry import DATASETS
 
@@ -25,18 +25,18 @@ def positions():
     return np.stack([10 * n + k, 100 + 20 * n + 2 * k], axis=-1).astype(float)
 
 
-def write(root, third_row, layout='lspet', pictures=range(1, COUNT + 1), points=None):
-    """joints.mat and pictures; third_row is (images, 14)."""
+def write(root, third_row, layout='lspet', images=range(1, COUNT + 1), points=None):
+    """joints.mat and images; third_row is (images, 14)."""
     points = positions() if points is None else points
     joints = np.concatenate([points, np.asarray(third_row, float)[..., None]], axis=-1)
     joints = joints.transpose(1, 2, 0) if layout == 'lspet' else joints.transpose(2, 1, 0)
     savemat(root / 'joints.mat', {'joints': joints})
     (root / 'images').mkdir()
     name = 'im{:05d}.jpg' if layout == 'lspet' else 'im{:04d}.jpg'
-    for number in pictures:
-        # gray, 30 x number: tells the pictures apart
-        picture = np.full((24, 32, 3), 30 * number, np.uint8)
-        assert cv2.imwrite(str(root / 'images' / name.format(number)), picture)
+    for number in images:
+        # gray, 30 x number: tells the images apart
+        image = np.full((24, 32, 3), 30 * number, np.uint8)
+        assert cv2.imwrite(str(root / 'images' / name.format(number)), image)
     return root
 
 
@@ -56,9 +56,9 @@ def marks():
 # -- layouts
 
 
-def test_lspet_third_row_says_labelled(tmp_path, marks):
+def test_lspet_third_row_says_labeled(tmp_path, marks):
     people = build(write(tmp_path, marks))
-    assert len(people) == 4  # image 4 has no labelled joint
+    assert len(people) == 4  # image 4 has no labeled joint
     infos = [people.get_data_info(index) for index in range(4)]
     assert [info['img_id'] for info in infos] == [1, 2, 3, 5]
     assert [info['id'] for info in infos] == [1, 2, 3, 5]
@@ -67,13 +67,13 @@ def test_lspet_third_row_says_labelled(tmp_path, marks):
     np.testing.assert_array_equal(infos[3]['keypoints'][0], positions()[4])
     np.testing.assert_array_equal(infos[1]['keypoints_visible'], marks[[1]])
     assert infos[1]['num_keypoints'] == 12
-    # positions of joints that are not labelled mean nothing
+    # positions of joints that are not labeled mean nothing
     expected = positions()[1]
     expected[[3, 4]] = 0
     np.testing.assert_array_equal(infos[1]['keypoints'][0], expected)
 
 
-def test_lsp_third_row_says_occluded_and_occluded_joints_are_labelled(tmp_path, marks):
+def test_lsp_third_row_says_occluded_and_occluded_joints_are_labeled(tmp_path, marks):
     people = build(write(tmp_path, marks, layout='lsp'))
     assert len(people) == COUNT
     for index in range(COUNT):
@@ -85,7 +85,7 @@ def test_lsp_third_row_says_occluded_and_occluded_joints_are_labelled(tmp_path, 
 @pytest.mark.parametrize(
     ('layout', 'name'), [('lspet', 'im00003.jpg'), ('lsp', 'im0003.jpg')], ids=str
 )
-def test_pictures_belong_to_their_joints(tmp_path, layout, name):
+def test_images_belong_to_their_joints(tmp_path, layout, name):
     root = write(tmp_path, np.ones((COUNT, 14)), layout)
     people = build(root, pipeline=[dict(type='LoadImage')])
     sample = people[2]
@@ -95,7 +95,7 @@ def test_pictures_belong_to_their_joints(tmp_path, layout, name):
     np.testing.assert_array_equal(sample['keypoints'][0], positions()[2])
 
 
-def test_nan_positions_of_unlabelled_joints_are_harmless(tmp_path):
+def test_nan_positions_of_unlabeled_joints_are_harmless(tmp_path):
     marks, points = np.ones((COUNT, 14)), positions()
     marks[0, 5] = 0
     points[0, 5] = np.nan
@@ -115,7 +115,7 @@ def test_box_has_a_margin_of_its_longer_side():
     assert lying.tolist() == [0, -10, 80, 50]
 
 
-def test_dataset_makes_boxes_of_labelled_joints(tmp_path):
+def test_dataset_makes_boxes_of_labeled_joints(tmp_path):
     marks = np.ones((COUNT, 14))
     marks[0, 10:] = 0
     root = write(tmp_path, marks)
@@ -141,9 +141,7 @@ def test_visible_is_the_third_row_of_lsp_extended_and_not_occluded_in_lsp(tmp_pa
         (tmp_path / layout).mkdir()
         joints = read_joints(write(tmp_path / layout, marks, layout) / 'joints.mat')
         np.testing.assert_array_equal(joints.visible, visible)
-        np.testing.assert_array_equal(
-            joints.labelled, marks if layout == 'lspet' else marks * 0 + 1
-        )
+        np.testing.assert_array_equal(joints.labeled, marks if layout == 'lspet' else marks * 0 + 1)
         np.testing.assert_array_equal(joints.keypoints, positions())
         assert joints.extended == (layout == 'lspet')
 
@@ -157,7 +155,7 @@ def authors(root, **arguments):
     return [people.get_data_info(index) for index in range(len(people))]
 
 
-def test_center_of_lsp_extended_is_in_the_middle_of_the_labelled_joints(tmp_path, marks):
+def test_center_of_lsp_extended_is_in_the_middle_of_the_labeled_joints(tmp_path, marks):
     points = crowd()
     root = write(tmp_path, marks, points=points)
     infos = authors(root)
@@ -172,13 +170,13 @@ def test_center_of_lsp_extended_is_in_the_middle_of_the_labelled_joints(tmp_path
         assert info['bbox_center'].dtype == info['bbox_scale'].dtype == np.float32
 
 
-def test_center_of_lsp_is_in_the_middle_of_the_picture_and_occluded_joints_do_not_count(tmp_path):
+def test_center_of_lsp_is_in_the_middle_of_the_image_and_occluded_joints_do_not_count(tmp_path):
     points, occluded = crowd(), np.zeros((COUNT, 14))
     occluded[2, :5] = 1
     infos = authors(write(tmp_path, occluded, 'lsp', points=points))
     scales = mpii_like_scales(points, 1 - occluded, LSP)
     for info, scale in zip(infos, scales, strict=True):
-        # pictures of 32 x 24: MATLAB's 16, 12, counted from 0
+        # images of 32 x 24: MATLAB's 16, 12, counted from 0
         assert info['bbox_center'].tolist() == [[15, 11]]
         np.testing.assert_allclose(info['bbox_scale'], [[200 * scale] * 2], rtol=1e-6)
     all_joints = mpii_like_scales(points, np.ones((COUNT, 14)), LSP)
@@ -249,20 +247,20 @@ def test_unknown_center_scale_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('content', [None, b'', b'<html>'], ids=['missing', 'empty', 'text'])
-def test_picture_without_a_size_is_named(tmp_path, content):
+def test_image_without_a_size_is_named(tmp_path, content):
     root = write(tmp_path, np.zeros((COUNT, 14)), 'lsp', points=crowd())
     broken = root / 'images' / 'im0003.jpg'
     broken.unlink()
     if content is not None:
         broken.write_bytes(content)
-    with pytest.raises(ValueError, match=rf'{re.escape(str(broken))}: not a picture'):
+    with pytest.raises(ValueError, match=rf'{re.escape(str(broken))}: not an image'):
         authors(root)
-    assert len(build(root)) == COUNT  # the default reads no picture
+    assert len(build(root)) == COUNT  # the default reads no image
 
 
-def test_size_is_that_of_the_picture_as_it_is_loaded(tmp_path):
+def test_size_is_that_of_the_image_as_it_is_loaded(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((31, 50, 3), np.uint8))
-    assert picture_middle(tmp_path / 'a.png') == (24, 14.5)
+    assert image_middle(tmp_path / 'a.png') == (24, 14.5)
 
 
 # -- range
@@ -290,8 +288,8 @@ def test_range_out_of_bounds_says_what_there_is(tmp_path, image_range):
         build(root, image_range=image_range)
 
 
-def test_pictures_outside_of_the_range_need_not_be_there(tmp_path):
-    root = write(tmp_path, np.ones((COUNT, 14)), pictures=[4, 5])
+def test_images_outside_of_the_range_need_not_be_there(tmp_path):
+    root = write(tmp_path, np.ones((COUNT, 14)), images=[4, 5])
     assert len(build(root, image_range=(4, 5))) == 2
 
 
@@ -313,15 +311,15 @@ def test_meta_information_is_that_of_the_joint_set():
     assert meta['sigmas'].shape == (14,)
 
 
-def test_colours_follow_the_side():
+def test_colors_follow_the_side():
     info = dataset_info(
         JointSet(
             ('left_hip', 'right_hip', 'neck'), (('left_hip', 'right_hip'), ('neck', 'left_hip'))
         ),
         dataset_name='x',
     )
-    colours = [info['keypoint_info'][channel]['color'] for channel in range(3)]
-    assert colours == [[0, 255, 0], [255, 128, 0], [51, 153, 255]]
+    colors = [info['keypoint_info'][channel]['color'] for channel in range(3)]
+    assert colors == [[0, 255, 0], [255, 128, 0], [51, 153, 255]]
     assert [info['skeleton_info'][link]['color'] for link in (0, 1)] == [
         [51, 153, 255],  # between the sides
         [0, 255, 0],
@@ -388,17 +386,17 @@ def test_matrix_of_another_kind_names_the_file(tmp_path):
         build(tmp_path)
 
 
-def test_missing_pictures_name_the_folder_and_both_patterns(tmp_path):
-    root = write(tmp_path, np.ones((COUNT, 14)), pictures=[])
+def test_missing_images_name_the_folder_and_both_patterns(tmp_path):
+    root = write(tmp_path, np.ones((COUNT, 14)), images=[])
     message = rf'{re.escape(str(root / "images"))}.*im00002\.jpg .*im0002\.jpg '
     with pytest.raises(ValueError, match=message):
         build(root, image_range=(2, 3))
 
 
-def test_unreadable_picture_is_named_when_it_is_loaded(tmp_path):
+def test_unreadable_image_is_named_when_it_is_loaded(tmp_path):
     root = write(tmp_path, np.ones((COUNT, 14)))
     broken = root / 'images' / 'im00002.jpg'
-    broken.write_text('not a picture')
+    broken.write_text('not an image')
     people = build(root, pipeline=[dict(type='LoadImage')])
     people[0]
     with pytest.raises(Exception, match=re.escape(str(broken))):

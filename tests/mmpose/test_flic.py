@@ -27,7 +27,7 @@ FACING = np.array(
     ],
     dtype=float,
 )  # fmt: skip
-SIZE = (320, 240)  # of the pictures
+SIZE = (320, 240)  # of the images
 
 
 def coords(joints, columns=29):
@@ -66,8 +66,8 @@ def write(root, examples, row=False):
     save(root / 'examples.mat', examples, row)
     (root / 'images').mkdir(exist_ok=True)
     for entry in examples:
-        picture = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
-        assert cv2.imwrite(str(root / 'images' / entry['filepath']), picture)
+        image = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
+        assert cv2.imwrite(str(root / 'images' / entry['filepath']), image)
     return root
 
 
@@ -81,7 +81,7 @@ def infos(root, **arguments):
 
 
 def people():
-    """Two pictures with several people, of both sets."""
+    """Two images with several people, of both sets."""
     return [
         example('b.jpg'),
         example('a.jpg', FACING + 1),
@@ -147,10 +147,10 @@ def test_file_is_read_in_its_order_with_the_marks(tmp_path):
     assert [item.istest for item in examples] == [False, False, True, True, False, False, False]
 
 
-# -- splits, people of one picture
+# -- splits, people of one image
 
 
-def test_train_is_all_that_is_not_test_and_people_of_a_picture_stand_together(tmp_path):
+def test_train_is_all_that_is_not_test_and_people_of_a_image_stand_together(tmp_path):
     found = infos(write(tmp_path, people()))
     assert [info['id'] for info in found] == [1, 5, 2, 6, 7]
     assert [info['img_path'][-5] for info in found] == list('bbaad')
@@ -172,28 +172,28 @@ def test_training_examples_can_be_tested(tmp_path):
     assert len(build(write(tmp_path, people()), split='train', test_mode=True)) == 5
 
 
-def test_neighbours_are_found_and_moved_as_the_person_is(tmp_path):
+def test_neighbors_are_found_and_moved_as_the_person_is(tmp_path):
     """Person 5 is person 1 moved: in every crop the two differ by that, times a factor."""
     pipeline = [
         dict(type='LoadImage'),
         dict(type='GetBBoxCenterScale', padding=1.25),
         dict(type='TopdownAffine', input_size=(110, 110)),
-        dict(type='AddNeighbours'),
+        dict(type='AddNeighbors'),
     ]
     samples = build(write(tmp_path, people()), pipeline=pipeline)
     first, second = samples[0], samples[1]
-    assert [samples[i]['neighbour_keypoints'].shape for i in range(5)] == [
+    assert [samples[i]['neighbor_keypoints'].shape for i in range(5)] == [
         *[(1, 9, 2)] * 4,
         (0, 9, 2),
     ]
-    # the crop is 275 pixels of the picture in 110: a factor of 0.4
+    # the crop is 275 pixels of the image in 110: a factor of 0.4
     np.testing.assert_allclose(
-        first['neighbour_keypoints'], first['transformed_keypoints'] + 0.4 * 4, atol=1e-3
+        first['neighbor_keypoints'], first['transformed_keypoints'] + 0.4 * 4, atol=1e-3
     )
     np.testing.assert_allclose(
-        second['neighbour_keypoints'], second['transformed_keypoints'] - 0.4 * 4, atol=1e-3
+        second['neighbor_keypoints'], second['transformed_keypoints'] - 0.4 * 4, atol=1e-3
     )
-    assert first['neighbour_keypoints_visible'].tolist() == [[1] * 9]
+    assert first['neighbor_keypoints_visible'].tolist() == [[1] * 9]
     # the center of the crop is that of the dataset: (110, 130) -> (55, 55)
     shoulder = (np.array([139, 100]) - (110, 130)) * 0.4 + 55
     np.testing.assert_allclose(first['transformed_keypoints'][0, 0], shoulder, atol=1e-3)

@@ -17,7 +17,7 @@ from mmpose.models.losses import KeypointMSELoss
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 
-SIZE = (64, 48)  # of the picture, width and height
+SIZE = (64, 48)  # of the image, width and height
 CELLS = (8, 6)
 FLIP = [1, 0, 2]  # left, right, middle
 
@@ -202,7 +202,7 @@ def test_pyramid_of_feature_maps_is_refused():
         slim_head()([torch.rand(1, 4, 6, 8)] * 4)
 
 
-def test_init_weights_keeps_the_initialisation_of_the_core():
+def test_init_weights_keeps_the_initialization_of_the_core():
     head = slim_head()
     before = {key: value.clone() for key, value in head.state_dict().items()}
     head.init_weights()
@@ -250,7 +250,7 @@ def test_refinement_stage_equals_that_of_stock_cpm():
 
 
 def test_loss_and_accuracy_of_every_stage_by_hand(monkeypatch):
-    # 3 joints; the third is not labelled, so neither its error nor its peak may count
+    # 3 joints; the third is not labeled, so neither its error nor its peak may count
     target = peak_at((2, 1), (5, 4), (3, 3))
     weights = [[1, 1, 0]]
     stage1 = peak_at((2, 1), (6, 4), (0, 0)) * 0.5  # right, one cell off (of 8: more than 5 %)
@@ -313,10 +313,10 @@ def test_loss_config_is_used(monkeypatch):
     assert log['loss_stage2'].item() == 3 * 3 * 48 / 2
 
 
-def test_background_counts_only_where_all_joints_are_labelled(monkeypatch):
+def test_background_counts_only_where_all_joints_are_labeled(monkeypatch):
     head = gives(slim_head(background=True), [torch.zeros(2, 4, 6, 8)] * 2, monkeypatch)
     target = torch.zeros(2, 4, 6, 8)
-    target[0, 3] = 2  # background of a picture with all joints
+    target[0, 3] = 2  # background of an image with all joints
     target[1, 3] = 7  # of one without
     batch = samples([[1, 1, 1], [1, 1, 0]], background=[1.0, 0.0], heatmaps=target)
     log = head.loss(None, batch)
@@ -379,7 +379,7 @@ def test_missing_target_names_what_there_is_and_what_makes_it(monkeypatch):
         [torch.zeros(1, 3, 6, 8)] * 2,
         monkeypatch,
     )
-    with pytest.raises(ValueError, match=r"'heatmaps_all'.*\['heatmaps'\].*AddNeighbours"):
+    with pytest.raises(ValueError, match=r"'heatmaps_all'.*\['heatmaps'\].*AddNeighbors"):
         head.loss(None, samples([[1, 1, 1]], heatmaps=torch.zeros(1, 3, 6, 8)))
 
 
@@ -533,7 +533,7 @@ def estimator(**test_cfg):
 
 
 @pytest.mark.parametrize('flip_test', [False, True])
-def test_stock_estimator_returns_positions_in_the_picture(monkeypatch, flip_test):
+def test_stock_estimator_returns_positions_in_the_image(monkeypatch, flip_test):
     model = estimator(flip_test=flip_test, shift_heatmap=False, output_heatmaps=True)
     codec = KEYPOINT_CODECS.build(dict(CPM_CODEC, background=True))
     straight, mirror = encoded(codec, ANYWHERE), encoded(codec, mirrored(ANYWHERE))
@@ -541,14 +541,14 @@ def test_stock_estimator_returns_positions_in_the_picture(monkeypatch, flip_test
     monkeypatch.setattr(model.head, 'forward', lambda feats: [next(given)] * 2)
     with torch.no_grad():
         (result,) = model(torch.rand(1, 3, 48, 64), samples([[1, 1, 1]]), mode='predict')
-    # the crop is 128 x 96 pixels around (100, 80) of the picture, the input half that
+    # the crop is 128 x 96 pixels around (100, 80) of the image, the input half that
     np.testing.assert_allclose(result.pred_instances.keypoints, ANYWHERE * 2 + [36, 32], atol=2e-3)
     assert tuple(result.pred_fields.heatmaps.shape) == (3, 6, 8)
     torch.testing.assert_close(result.pred_fields.heatmaps, straight[0, :3], atol=1e-6, rtol=0)
 
 
-def test_stock_estimator_flips_the_picture_for_the_flip_test():
-    """A network of real weights: flip-test beliefs of a picture and of its mirror image are
+def test_stock_estimator_flips_the_image_for_the_flip_test():
+    """A network of real weights: flip-test beliefs of an image and of its mirror image are
     mirror images, which they are not without flip test."""
     maps = {}
     for flip_test in (False, True):
@@ -559,8 +559,8 @@ def test_stock_estimator_flips_the_picture_for_the_flip_test():
         image = torch.rand(1, 3, 48, 64)
         with torch.no_grad():
             one, other = (
-                model(picture, samples([[1, 1, 1]]), mode='predict')[0].pred_fields.heatmaps
-                for picture in (image, image.flip(-1))
+                model(view, samples([[1, 1, 1]]), mode='predict')[0].pred_fields.heatmaps
+                for view in (image, image.flip(-1))
             )
         maps[flip_test] = (one, other.flip(-1)[FLIP])
     torch.testing.assert_close(*maps[True], atol=1e-4, rtol=1e-4)
@@ -609,7 +609,7 @@ def test_backbone_of_one_trunk_feeds_a_head_of_one_stage():
     assert tuple(beliefs.shape) == (1, 3, 6, 8)
 
 
-# -- joints of the head and of the data set
+# -- joints of the head and of the dataset
 
 # Of MPII's 16: the channel of the authors' 14 that it is, or the two that it lies between
 MPII_OF_CPM = [
@@ -662,7 +662,7 @@ def test_same_joints_in_another_order(monkeypatch):
 
 
 def test_flip_test_swaps_the_heads_own_joints(monkeypatch):
-    """The samples carry the data set's 16 flip indices, which would not fit."""
+    """The samples carry the dataset's 16 flip indices, which would not fit."""
     head = mpii_head(background=True)
     monkeypatch.setattr(head, 'forward', lambda feats: [feats])
     one, other = torch.rand(2, 1, 15, 6, 8)
@@ -699,7 +699,7 @@ def test_joints_that_do_not_fit_are_refused(arguments, message):
 
 
 def test_empty_maps_count_in_the_loss_and_not_in_the_accuracy(monkeypatch):
-    """Joints that are not labelled, or outside, are to have a belief of 0 everywhere."""
+    """Joints that are not labeled, or outside, are to have a belief of 0 everywhere."""
     target = peak_at((2, 1), (5, 4), (3, 3))
     target[0, 2] = 0
     belief = peak_at((2, 1), (7, 5), (0, 0)) * 0.5  # right; two cells off; nowhere to be
@@ -715,7 +715,7 @@ def test_empty_maps_count_in_the_loss_and_not_in_the_accuracy(monkeypatch):
 
 
 def test_accuracy_of_a_stage_is_that_of_its_own_target(monkeypatch):
-    """A joint that only a neighbour has is counted in stage 1 and in no other."""
+    """A joint that only a neighbor has is counted in stage 1 and in no other."""
     person = peak_at((2, 1), (5, 4), (3, 3))
     everybody = person.clone()
     person[0, 2] = 0

@@ -142,11 +142,11 @@ def test_beliefs_are_drawn_every_so_often(tmp_path):
     assert model.training
     (path,) = tmp_path.rglob('*.png')
     assert path.name == 'beliefs_2.png'
-    picture = cv2.imread(str(path))
-    assert picture.shape == (2 * 128, 4 * 128, 3)  # two people: crop, target, two stages
-    assert (picture[:128, :128] == 100).all()
-    assert picture[8, 2 * 128 - 8].tolist() == [255, 255, 255]  # the peak of the target
-    assert picture[120, 136].tolist() == [50, 50, 50]  # where it is 0, the crop in grey
+    image = cv2.imread(str(path))
+    assert image.shape == (2 * 128, 4 * 128, 3)  # two people: crop, target, two stages
+    assert (image[:128, :128] == 100).all()
+    assert image[8, 2 * 128 - 8].tolist() == [255, 255, 255]  # the peak of the target
+    assert image[120, 136].tolist() == [50, 50, 50]  # where it is 0, the crop in gray
 
     with pytest.raises(ValueError, match='interval=0'):
         HOOKS.build(dict(type='BeliefMapHook', interval=0))

@@ -13,7 +13,7 @@ from mmpose.apis.inferencers import Pose2DInferencer
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'body_2d_keypoint' / 'topdown_heatmap'
 JOINTS = dict(coco=17, flic=9, lsp=14, lspet=14, mpii=16)
 BOXES = np.array([[20.0, 30, 100, 190], [90, 10, 150, 110]])
-PICTURE = np.random.default_rng(0).integers(0, 256, (200, 240, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (200, 240, 3), dtype=np.uint8)
 
 
 @pytest.fixture(params=JOINTS)
@@ -36,7 +36,7 @@ def test_every_box_has_a_crop_of_its_own(config, dataset):
     torch.manual_seed(0)
     model = init_model(config, device='cpu')
     assert model.dataset_meta['num_keypoints'] == JOINTS[dataset]
-    samples = inference_topdown(model, PICTURE, BOXES)
+    samples = inference_topdown(model, IMAGE, BOXES)
     for sample, (left, top, right, bottom) in zip(samples, BOXES, strict=True):
         assert sample.pred_instances.keypoints.shape == (1, JOINTS[dataset], 2)
         middle = [(left + right) / 2, (top + bottom) / 2]
@@ -53,7 +53,7 @@ def test_stock_inferencer_runs(config, dataset, tmp_path):
     inferencer = Pose2DInferencer(
         config, str(tmp_path / 'weights.pth'), device='cpu', det_model='whole_image'
     )
-    (result,) = inferencer(PICTURE, return_vis=True)
+    (result,) = inferencer(IMAGE, return_vis=True)
     ((person,),) = result['predictions']
     assert np.shape(person['keypoints']) == (JOINTS[dataset], 2)
-    assert result['visualization'][0].shape == PICTURE.shape
+    assert result['visualization'][0].shape == IMAGE.shape

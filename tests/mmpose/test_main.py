@@ -130,7 +130,7 @@ def test_image_demo_runs_as_a_module():
     assert 'usage: image_demo.py' in done.stdout and '--draw-heatmap' in done.stdout
 
 
-def test_flops_of_a_machine_with_a_center_map_are_counted():
+def test_flops_of_a_network_with_a_center_map_are_counted():
     (config,) = REPO.glob('configs/body_2d_keypoint/topdown_heatmap/lspet/td-hm_cpm-slim*-12e_*.py')
     script = 'tools/analysis_tools/get_flops.py'
     done = python('-m', 'cpm_plugin.mmpose', script, str(config), '--input-shape', '128', '128')

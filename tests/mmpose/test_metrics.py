@@ -38,7 +38,7 @@ def evaluate(meta, samples, batch=2, **arguments):
 
 
 def figure(meta, length=100.0, diagonal=('left_shoulder', 'right_hip')):
-    """A person with a torso of that length; other joints far away, the rest unlabelled."""
+    """A person with a torso of that length; other joints far away, the rest unlabeled."""
     ids = meta['keypoint_name2id']
     keypoints = np.arange(2 * meta['num_keypoints'], dtype=float).reshape(-1, 2) * 7
     visible = np.zeros(meta['num_keypoints'], np.float32)
@@ -59,7 +59,7 @@ def test_exact_result_on_every_joint_set(name, form):
     predicted = keypoints.copy()
     predicted[ids['left_knee']] += (12, 16)
     predicted[ids['right_knee']] += (12, 16.01)
-    predicted[ids['left_ankle']] += 1000  # not labelled
+    predicted[ids['left_ankle']] += 1000  # not labeled
     first = (predicted, keypoints, visible)
     # the other diagonal, torso 50: 10 pixels; all wrong but one
     keypoints, visible = figure(meta, 50.0, ('right_shoulder', 'left_hip'))
@@ -128,7 +128,7 @@ def test_scores_beside_the_positions_are_ignored():
 def test_nobody_with_a_torso_is_an_error_not_a_figure():
     meta = META['lsp']()
     keypoints, visible = figure(meta)
-    with pytest.raises(ValueError, match='none of 1 people has a labelled torso'):
+    with pytest.raises(ValueError, match='none of 1 people has a labeled torso'):
         evaluate(meta, [sample(keypoints, keypoints, visible * 0)])
 
 

@@ -41,9 +41,9 @@ PLACES = dict(
 
 
 class SeesDiscs(nn.Module):
-    """Picture -> how much of each cell has the color of each joint, in the authors' order.
+    """Image -> how much of each cell has the color of each joint, in the authors' order.
 
-    In a mirrored picture colors stay and sides change: it looks which shoulder is further left.
+    In a mirrored image colors stay and sides change: it looks which shoulder is further left.
     """
 
     def __init__(self):
@@ -101,12 +101,12 @@ def root(tmp_path_factory):
     for number, (scale, center) in enumerate(
         [(0.8, (150, 140)), (1.0, (210, 118)), (1.3, (200, 60))]
     ):
-        picture = np.zeros((260, 340, 3), np.uint8)
+        image = np.zeros((260, 340, 3), np.uint8)
         joints = np.array([PLACES[name] for name in MPII.names]) * scale + center
         for color, name in zip(COLORS.tolist(), CPM.names, strict=True):
             middle = np.round(joints[MPII.index(name)]).astype(int).tolist()
-            cv2.circle(picture, middle, round(5 * scale), color, -1)
-        cv2.imwrite(str(root / 'images' / f'{number}.png'), picture)
+            cv2.circle(image, middle, round(5 * scale), color, -1)
+        cv2.imwrite(str(root / 'images' / f'{number}.png'), image)
         inside = ((joints >= 0) & (joints < (340, 260))).all(axis=1)
         people.append(
             dict(
@@ -149,7 +149,7 @@ def test_all_joints_are_found(root, tmp_path, search, flip):
 @pytest.mark.full
 def test_converted_weights_through_the_stock_script(tmp_path, repo, shared_data):
     """Random weights of the authors' network on MMPose's five samples of MPII: it runs, and the
-    search over scales gives other positions, whole pixels of the picture."""
+    search over scales gives other positions, whole pixels of the image."""
     samples = shared_data / 'mmpose_samples' / 'mpii'
     if not samples.is_dir():
         pytest.skip(f'{samples} is not here')

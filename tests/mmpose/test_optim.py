@@ -92,7 +92,7 @@ def test_gradients_that_accumulate_are_not_exchanged_before_the_last():
     assert model.seen == [(False, True), (True, True)]
 
 
-def test_a_machine_trains_in_it():
+def test_a_network_trains_in_it():
     torch.manual_seed(0)
     kinds = dict(channels=8, norm_cfg=dict(type='BN'))
     model = nn.Sequential(

@@ -14,8 +14,8 @@ def preprocessor(**arguments):
     return MODELS.build(dict(type='CPMDataPreprocessor', **arguments))
 
 
-def pictures(*sizes, channels=4):
-    """Whole numbers as in a picture, and a center map of arbitrary floats."""
+def random_images(*sizes, channels=4):
+    """Whole numbers as in an image, and a center map of arbitrary floats."""
     generator = torch.Generator().manual_seed(0)
     images = []
     for height, width in sizes:
@@ -35,8 +35,8 @@ def given(images):
 
 @pytest.mark.parametrize('training', [False, True])
 @pytest.mark.parametrize('stacked', [False, True], ids=['list', 'stacked'])
-def test_authors_normalisation_and_the_center_map_to_the_bit(stacked, training):
-    images = torch.stack(pictures((8, 6), (8, 6)))
+def test_authors_normalization_and_the_center_map_to_the_bit(stacked, training):
+    images = torch.stack(random_images((8, 6), (8, 6)))
     before = images.clone()
     data = given(images if stacked else list(images))
     result = preprocessor(**AUTHORS)(data, training=training)
@@ -51,7 +51,7 @@ def test_authors_normalisation_and_the_center_map_to_the_bit(stacked, training):
 
 @pytest.mark.parametrize('swap', ['bgr_to_rgb', 'rgb_to_bgr'])
 def test_colors_are_swapped_and_the_center_map_is_not(swap):
-    (image,) = pictures((4, 5))
+    (image,) = random_images((4, 5))
     mean, std = [10.0, 20.0, 30.0], [2.0, 4.0, 8.0]  # in the order after the swap, as stock's
     (result,) = preprocessor(mean=mean, std=std, **{swap: True})(given([image]))['inputs']
     for channel in range(3):
@@ -61,14 +61,14 @@ def test_colors_are_swapped_and_the_center_map_is_not(swap):
 
 
 @pytest.mark.parametrize('channels', [3, 4])
-def test_without_normalisation_nothing_changes(channels):
-    images = pictures((4, 5), (4, 5), channels=channels)
+def test_without_normalization_nothing_changes(channels):
+    images = random_images((4, 5), (4, 5), channels=channels)
     assert torch.equal(preprocessor()(given(images))['inputs'], torch.stack(images))
 
 
 @pytest.mark.parametrize('kind', [torch.uint8, torch.float32], ids=str)
 def test_three_channels_are_stocks(kind):
-    images = [image.to(kind) for image in pictures((8, 6), (6, 8), channels=3)]
+    images = [image.to(kind) for image in random_images((8, 6), (6, 8), channels=3)]
     arguments = dict(**AUTHORS, bgr_to_rgb=True, pad_size_divisor=4, pad_value=9)
     ours = preprocessor(**arguments)(given(images))['inputs']
     stock = PoseDataPreprocessor(**arguments)(given(images))['inputs']
@@ -76,7 +76,7 @@ def test_three_channels_are_stocks(kind):
 
 
 def test_padding_is_zero_in_the_center_map_at_the_right_and_below():
-    images = pictures((5, 7), (8, 6))
+    images = random_images((5, 7), (8, 6))
     data = given(images)
     result = preprocessor(**AUTHORS, pad_size_divisor=4, pad_value=0.25)(data)
     inputs = result['inputs']
@@ -96,21 +96,21 @@ def test_what_comes_out_fits_the_backbone(center):
     backbone = MODELS.build(
         dict(type='CPMBackbone', channels=2, kernel_size=3, center_map_sigma=21.0)
     )
-    images = pictures((32, 24), channels=4 if center else 3)
+    images = random_images((32, 24), channels=4 if center else 3)
     features = backbone(preprocessor(**AUTHORS)(given(images))['inputs'])
     assert [tuple(one.shape) for one in features] == [(1, 2, 4, 3), (1, 2, 4, 3), (1, 1, 4, 3)]
 
 
 def test_batch_augmentations_are_refused():
     augmentations = [dict(type='BatchSyncRandomResize', random_size_range=(1, 2))]
-    with pytest.raises(ValueError, match='batch_augments would move the pictures and not their'):
+    with pytest.raises(ValueError, match='batch_augments would move the images and not their'):
         preprocessor(batch_augments=augmentations)
     assert preprocessor(batch_augments=None).batch_augments is None
 
 
 def test_why_stocks_preprocessor_does_not_do():
-    """Of a fourth channel it refuses, drops or normalises, each with another of its settings."""
-    images = pictures((8, 6), (8, 6))
+    """Of a fourth channel it refuses, drops or normalizes, each with another of its settings."""
+    images = random_images((8, 6), (8, 6))
     with pytest.raises(AssertionError, match='the input tensor should in shape of'):
         PoseDataPreprocessor(**AUTHORS)(given(images))
     with pytest.raises(RuntimeError, match='must match the size'):
@@ -122,7 +122,7 @@ def test_why_stocks_preprocessor_does_not_do():
 
 
 def test_batch_with_and_without_center_maps_is_refused():
-    pictures = [torch.zeros(4, 8, 8), torch.zeros(3, 8, 8)]
-    for inputs in (pictures, pictures[::-1]):
-        with pytest.raises(ValueError, match='some pictures of the batch have a center map and'):
+    images = [torch.zeros(4, 8, 8), torch.zeros(3, 8, 8)]
+    for inputs in (images, images[::-1]):
+        with pytest.raises(ValueError, match='some images of the batch have a center map and'):
             MODELS.build(dict(type='CPMDataPreprocessor'))(dict(inputs=inputs, data_samples=[]))

@@ -1,6 +1,6 @@
 """ScaleSearchHook: a test over several scales, by a switch, in MMEngine's own runner.
 
-Most tests run a model that reads joints off the picture: each is a soft blob in a color of
+Most tests run a model that reads joints off the image: each is a soft blob in a color of
 its own, so a mistake anywhere from the crop to the result moves it.
 """
 
@@ -42,7 +42,7 @@ METAINFO = dict(
     joint_weights=[1.0] * 3,
     sigmas=[0.1] * 3,
 )
-# of each picture: size, box, and the three joints
+# of each image: size, box, and the three joints
 PEOPLE = (
     ((200, 150), (50, 30, 150, 130), [(80, 60), (121, 64), (102, 101)]),
     ((120, 190), (60, 80, 118, 186), [(77, 95), (106, 103), (95, 171)]),
@@ -51,7 +51,7 @@ PEOPLE = (
 CROP = dict(type='PersonCrop', input_size=(128, 128), border=0, center_map_sigma=21.0)
 
 
-# -- a data set and a model that cannot be wrong
+# -- a dataset and a model that cannot be wrong
 
 
 @pytest.fixture(scope='module')
@@ -62,8 +62,8 @@ def data(tmp_path_factory):
     for number, ((width, height), box, joints) in enumerate(PEOPLE, start=1):
         x, y = np.arange(width), np.arange(height)[:, None]
         blobs = [np.exp(-((x - a) ** 2 + (y - b) ** 2) / 2 / 7.0**2) for a, b in joints]
-        picture = (250 * np.stack(blobs, axis=2)).round().astype(np.uint8)
-        assert cv2.imwrite(str(folder / f'{number}.png'), picture)
+        image = (250 * np.stack(blobs, axis=2)).round().astype(np.uint8)
+        assert cv2.imwrite(str(folder / f'{number}.png'), image)
         images.append(dict(id=number, file_name=f'{number}.png', width=width, height=height))
         left, top, right, bottom = box
         annotations.append(
@@ -80,9 +80,9 @@ def data(tmp_path_factory):
 
 
 class SeesBlobs(nn.Module):
-    """Picture -> its color channels in cells of 8 pixels, as a codec has them.
+    """Image -> its color channels in cells of 8 pixels, as a codec has them.
 
-    Eyes change sides in a mirrored picture, the colors do not: it looks which is further left.
+    Eyes change sides in a mirrored image, the colors do not: it looks which is further left.
     """
 
     def __init__(self, first_cell):
@@ -105,7 +105,7 @@ class BlobHead(CPMStageHead):
 
 
 class KeepErrors(BaseMetric):
-    """The largest error in pixels of each picture, and the predictions."""
+    """The largest error in pixels of each image, and the predictions."""
 
     def process(self, data_batch, data_samples):
         for sample in data_samples:
@@ -255,13 +255,13 @@ def test_scales_are_those_of_the_hook_and_batches_shrink(data, tmp_path):
 
 def test_topdown_affine_keeps_its_pixels(data, tmp_path):
     """At scale 1 the crop is stock's own."""
-    pictures = []
+    images = []
     for hook in (None, dict(scales=1)):
         runner = Runner.from_cfg(config(data, tmp_path, AFFINE, hook=hook))
         runner.test()
-        pictures.append([crop for batch in runner.test_dataloader for crop in batch['inputs']])
-    assert len(pictures[0]) == len(pictures[1]) == 3
-    for stock, ours in zip(*pictures):
+        images.append([crop for batch in runner.test_dataloader for crop in batch['inputs']])
+    assert len(images[0]) == len(images[1]) == 3
+    for stock, ours in zip(*images):
         assert torch.equal(stock, ours)
 
 
@@ -270,7 +270,7 @@ def test_center_and_scale_are_replaced(data, tmp_path):
         data,
         tmp_path,
         AFFINE,
-        hook=dict(scales=[1.2, 1.3, 1.4], center_scale=dict(type='GetPictureCenterScale')),
+        hook=dict(scales=[1.2, 1.3, 1.4], center_scale=dict(type='GetImageCenterScale')),
     )
     for result, ((_, height), _, _) in zip(results, PEOPLE):
         np.testing.assert_allclose(result['input_scale'], height / 0.8, rtol=1e-6)
@@ -365,10 +365,10 @@ def test_every_config_can_be_searched(data, path):
     (found,) = search_scales(torch.rand(7, 5, rows, columns), [packed['data_samples']], codec)
     meta = packed['data_samples'].metainfo
     # as the estimator does
-    in_picture = found.keypoints[0] / (across, down) * meta['input_scale']
-    in_picture += meta['input_center'] - meta['input_scale'] / 2
-    np.testing.assert_allclose(in_picture, in_picture.round(), atol=1e-3)
-    assert (in_picture > -0.5).all() and (in_picture < (width - 0.5, height - 0.5)).all()
+    in_image = found.keypoints[0] / (across, down) * meta['input_scale']
+    in_image += meta['input_center'] - meta['input_scale'] / 2
+    np.testing.assert_allclose(in_image, in_image.round(), atol=1e-3)
+    assert (in_image > -0.5).all() and (in_image < (width - 0.5, height - 0.5)).all()
 
 
 SMALL = """
@@ -439,7 +439,7 @@ def test_stock_test_script_with_the_switch(data, tmp_path, repo, name, options):
 # -- parts
 
 
-def person(input_size, crop_scales, center=(100.4, 71.7), picture=(160, 220, 3)):
+def person(input_size, crop_scales, center=(100.4, 71.7), image=(160, 220, 3)):
     sample = PoseDataSample()
     sample.set_metainfo(
         dict(
@@ -447,7 +447,7 @@ def person(input_size, crop_scales, center=(100.4, 71.7), picture=(160, 220, 3))
             input_center=np.array(center, dtype=np.float32),
             input_scale=np.array([120.0, 120.0 * input_size[1] / input_size[0]], np.float32),
             input_size=input_size,
-            ori_shape=picture,
+            ori_shape=image,
         )
     )
     sample.gt_instances = InstanceData(bboxes=np.zeros((1, 4)), bbox_scores=np.ones(1))
@@ -541,11 +541,9 @@ def test_unfit_configs_are_refused(data, tmp_path, crop, changes, message):
 
 
 def test_a_pipeline_without_a_step_to_replace_is_refused(data, tmp_path):
-    made = config(
-        data, tmp_path, AFFINE, hook=dict(center_scale=dict(type='GetPictureCenterScale'))
-    )
+    made = config(data, tmp_path, AFFINE, hook=dict(center_scale=dict(type='GetImageCenterScale')))
     made.test_dataloader.dataset.pipeline.pop(1)
-    with pytest.raises(ValueError, match='no step for GetPictureCenterScale to replace'):
+    with pytest.raises(ValueError, match='no step for GetImageCenterScale to replace'):
         Runner.from_cfg(made).test()
 
 
@@ -555,7 +553,7 @@ def test_a_batch_of_another_collate_function_is_refused():
              decoder=dict(type='CPMHeatmap', input_size=(64, 64), heatmap_size=(8, 8)))
     ).decoder  # fmt: skip
     sample = person((64, 64), [[64.0, 64.0], [50.0, 50.0]])
-    with pytest.raises(ValueError, match='3 pictures for 1 people at 2 scales'):
+    with pytest.raises(ValueError, match='3 images for 1 people at 2 scales'):
         search_scales(torch.zeros(3, 3, 8, 8), [sample], decoder)
 
 
@@ -564,7 +562,7 @@ def test_center_scale_must_be_one():
         HOOKS.build(dict(type='ScaleSearchHook', center_scale=dict(type='LoadImage')))
 
 
-def test_box_outside_the_picture_is_named():
+def test_box_outside_the_image_is_named():
     sample = dict(bbox=np.array([[5.0, 300, 50, 400]]), img_shape=(200, 200))
     with pytest.raises(ValueError, match=r'box \[5\.0, 300\.0.*no height inside'):
         GetOctaveCenterScale()(sample)

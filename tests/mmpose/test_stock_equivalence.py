@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
 
 
 def configs(name, repo):
-    """Stock's config and ours; 'small' is COCO's with 3 narrow stages and small pictures."""
+    """Stock's config and ours; 'small' is COCO's with 3 narrow stages and small images."""
     folder, stock_name, our_name = PAIRS['coco-256x192' if name == 'small' else name]
     ending = 'coco-256x192' if name == 'small' else name
     stock = get_config(f'mmpose::{TOPDOWN}/{folder}/{stock_name}_{ending}.py')
@@ -86,7 +86,7 @@ def pair(name, repo, own_start=False):
 
 
 def made_up(codec, meta, count):
-    """Samples of noise and random key points, as stock's pipeline packs them."""
+    """Samples of noise and random keypoints, as stock's pipeline packs them."""
     generator = np.random.default_rng(0)
     width, height = codec['input_size']
     joints = meta['num_keypoints']
@@ -155,7 +155,7 @@ def test_the_same_maps_and_key_points_and_back(name, repo):
         apart = max(apart, np.abs(one.keypoints - other.keypoints).max())
         np.testing.assert_allclose(one.keypoint_scores, other.keypoint_scores, rtol=1e-5)
     assert apart < 1e-3
-    print(f'\n{name}: maps differ by {worst:.1e} of a stage, key points by {apart:.1e} pixels')
+    print(f'\n{name}: maps differ by {worst:.1e} of a stage, keypoints by {apart:.1e} pixels')
 
     back = to_stock(ours.state_dict())
     assert back.keys() == stock.state_dict().keys()
@@ -246,7 +246,7 @@ def without_scopes(value):
 
 
 class Training:
-    """A model with the config's optimiser and warm-up, a step at a time."""
+    """A model with the config's optimizer and warm-up, a step at a time."""
 
     def __init__(self, model, config):
         self.model = model.train()
@@ -323,7 +323,7 @@ def test_another_network_trains_otherwise(repo):
 
 @pytest.mark.full
 @pytest.mark.parametrize('own_start', [False, True], ids=['scaled weights', "stock's start"])
-def test_the_same_training_on_real_pictures(own_start, repo, shared_data):
+def test_the_same_training_on_real_images(own_start, repo, shared_data):
     folder = shared_data / 'coco_mini'
     if not folder.is_dir():
         pytest.skip(f'{folder} is not here')

@@ -1,6 +1,6 @@
-"""AddNeighbours: where the other people of a picture are in the crop of one of them.
+"""AddNeighbors: where the other people of an image are in the crop of one of them.
 
-The expected positions do not use the code under test: the whole map from picture to crop,
+The expected positions do not use the code under test: the whole map from image to crop,
 flip included, is fitted to the person's own joints. SelectJoints: at the end.
 """
 
@@ -10,22 +10,22 @@ import cv2
 import numpy as np
 import pytest
 
-from cpm_plugin.mmpose import AddNeighbours, PersonCrop, SelectJoints
+from cpm_plugin.mmpose import AddNeighbors, PersonCrop, SelectJoints
 
 from mmpose.datasets.transforms import RandomFlip
 from mmpose.registry import DATASETS, TRANSFORMS
 
-SIZE = (160, 120)  # of the pictures, width and height
+SIZE = (160, 120)  # of the images, width and height
 NUM_JOINTS = 17
 
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """Picture 1 with 3 people, 2 with one, 3 with two; in COCO's layout."""
+    """Image 1 with 3 people, 2 with one, 3 with two; in COCO's layout."""
     root = tmp_path_factory.mktemp('coco')
     generator = np.random.default_rng(0)
     annotations = []
-    for picture, person in [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (3, 5)]:
+    for image_id, person in [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (3, 5)]:
         center = generator.uniform((60, 50), (100, 70))
         joints = np.concatenate(
             [
@@ -39,7 +39,7 @@ def root(tmp_path_factory):
         annotations.append(
             dict(
                 id=person,
-                image_id=picture,
+                image_id=image_id,
                 category_id=1,
                 iscrowd=0,
                 area=float(np.prod(high - low)),
@@ -59,18 +59,18 @@ def root(tmp_path_factory):
     return root
 
 
-def dataset(root, *, flip=0.0, rotate=False, udp=False, neighbours=True):
+def dataset(root, *, flip=0.0, rotate=False, udp=False, neighbors=True):
     pipeline = [
         dict(type='LoadImage'),
         dict(type='GetBBoxCenterScale'),
         dict(type='RandomFlip', direction='horizontal', prob=flip),
         dict(type='RandomBBoxTransform', rotate_prob=1.0, scale_prob=1.0, shift_prob=1.0),
         dict(type='TopdownAffine', input_size=(96, 128), use_udp=udp),
-        dict(type='AddNeighbours', use_udp=udp),
+        dict(type='AddNeighbors', use_udp=udp),
     ]
     if not rotate:
         del pipeline[3]
-    if not neighbours:
+    if not neighbors:
         del pipeline[-1]
     return DATASETS.build(
         dict(
@@ -106,7 +106,7 @@ CASES = pytest.mark.parametrize(
 
 @CASES
 @pytest.mark.parametrize('person', [0, 1, 2])
-def test_neighbours_are_mapped_as_the_person_is(root, person, flip, rotate, udp):
+def test_neighbors_are_mapped_as_the_person_is(root, person, flip, rotate, udp):
     people = dataset(root, flip=flip, rotate=rotate, udp=udp)
     results = people[person]
     order = results['flip_indices'] if flip else list(range(NUM_JOINTS))
@@ -123,33 +123,33 @@ def test_neighbours_are_mapped_as_the_person_is(root, person, flip, rotate, udp)
         [np.c_[raw[i]['keypoints'][0][order], np.ones(NUM_JOINTS)] @ matrix for i in others]
     )
     visible = np.stack([raw[i]['keypoints_visible'][0][order] for i in others])
-    assert results['neighbour_keypoints'].shape == (2, NUM_JOINTS, 2)
-    np.testing.assert_allclose(results['neighbour_keypoints'], expected, atol=0.01)
-    np.testing.assert_array_equal(results['neighbour_keypoints_visible'], visible)
+    assert results['neighbor_keypoints'].shape == (2, NUM_JOINTS, 2)
+    np.testing.assert_allclose(results['neighbor_keypoints'], expected, atol=0.01)
+    np.testing.assert_array_equal(results['neighbor_keypoints_visible'], visible)
     assert 0 < visible.mean() < 1
 
 
 @pytest.mark.parametrize(('flip', 'channel'), [(0.0, 9), (1.0, 10)], ids=['plain', 'flip'])
-def test_neighbours_joint_is_where_the_picture_shows_it(root, flip, channel):
+def test_neighbors_joint_is_where_the_image_shows_it(root, flip, channel):
     """A dot on the left wrist (9) of person 1 is found in the crop of person 0, as a right
-    wrist (10) if the picture was flipped."""
+    wrist (10) if the image was flipped."""
     people = dataset(root, flip=flip, rotate=True)
     x, y = people.get_data_info(1)['keypoints'][0, 9]
-    picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-    cv2.circle(picture, (round(float(x)), round(float(y))), 3, (255, 255, 255), -1)
+    image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    cv2.circle(image, (round(float(x)), round(float(y))), 3, (255, 255, 255), -1)
     path = root / '1.png'
     blank = path.read_bytes()
-    cv2.imwrite(str(path), picture)
+    cv2.imwrite(str(path), image)
     results = people[0]
     path.write_bytes(blank)
     rows, columns = np.nonzero(results['img'][..., 0] > 127)
     assert len(rows) > 10
-    found = results['neighbour_keypoints'][0, channel]
+    found = results['neighbor_keypoints'][0, channel]
     np.testing.assert_allclose(found, [columns.mean(), rows.mean()], atol=1.0)
 
 
-def test_person_as_a_neighbour_of_another_is_where_its_own_crop_maps_it(root):
-    """With person 1's crop for both, person 0 as a neighbour equals person 0 as the person."""
+def test_person_as_a_neighbor_of_another_is_where_its_own_crop_maps_it(root):
+    """With person 1's crop for both, person 0 as a neighbor equals person 0 as the person."""
     crop = people_info(root, 1)
     results = {}
     for person in (0, 1):
@@ -159,34 +159,34 @@ def test_person_as_a_neighbour_of_another_is_where_its_own_crop_maps_it(root):
             bbox_scale=crop['bbox_scale'].copy(),
             bbox_rotation=np.array([25.0]),
         )
-        for step in (dict(type='TopdownAffine', input_size=(96, 128)), dict(type='AddNeighbours')):
+        for step in (dict(type='TopdownAffine', input_size=(96, 128)), dict(type='AddNeighbors')):
             info = TRANSFORMS.build(step)(info)
         results[person] = info
     np.testing.assert_allclose(
-        results[1]['neighbour_keypoints'][0], results[0]['transformed_keypoints'][0], atol=1e-3
+        results[1]['neighbor_keypoints'][0], results[0]['transformed_keypoints'][0], atol=1e-3
     )
     np.testing.assert_allclose(
-        results[0]['neighbour_keypoints'][0], results[1]['transformed_keypoints'][0], atol=1e-3
+        results[0]['neighbor_keypoints'][0], results[1]['transformed_keypoints'][0], atol=1e-3
     )
 
 
 def people_info(root, index):
-    people = dataset(root, neighbours=False)
+    people = dataset(root, neighbors=False)
     people.pipeline.transforms = people.pipeline.transforms[:2]  # load, center and scale
     return people[index]
 
 
-def test_person_alone_has_no_neighbours(root):
+def test_person_alone_has_no_neighbors(root):
     results = dataset(root, flip=1.0)[3]
-    assert results['neighbour_keypoints'].shape == (0, NUM_JOINTS, 2)
-    assert results['neighbour_keypoints_visible'].shape == (0, NUM_JOINTS)
+    assert results['neighbor_keypoints'].shape == (0, NUM_JOINTS, 2)
+    assert results['neighbor_keypoints_visible'].shape == (0, NUM_JOINTS)
 
 
-def test_last_entry_of_the_dataset_has_the_neighbour_before_it(root):
+def test_last_entry_of_the_dataset_has_the_neighbor_before_it(root):
     people = dataset(root)
     assert len(people) == 6
-    assert people[5]['neighbour_keypoints'].shape == (1, NUM_JOINTS, 2)
-    assert people[4]['neighbour_keypoints'].shape == (1, NUM_JOINTS, 2)
+    assert people[5]['neighbor_keypoints'].shape == (1, NUM_JOINTS, 2)
+    assert people[4]['neighbor_keypoints'].shape == (1, NUM_JOINTS, 2)
 
 
 def test_dataset_is_left_as_it_was(root):
@@ -198,7 +198,7 @@ def test_dataset_is_left_as_it_was(root):
 
 
 @pytest.mark.parametrize('wrapper', ['ConcatDataset', 'RepeatDataset'])
-def test_neighbours_inside_wrapped_datasets(root, wrapper):
+def test_neighbors_inside_wrapped_datasets(root, wrapper):
     config = dict(
         type='CocoDataset',
         data_root=str(root),
@@ -208,14 +208,14 @@ def test_neighbours_inside_wrapped_datasets(root, wrapper):
             dict(type='LoadImage'),
             dict(type='GetBBoxCenterScale'),
             dict(type='TopdownAffine', input_size=(96, 128)),
-            dict(type='AddNeighbours'),
+            dict(type='AddNeighbors'),
         ],
     )
     if wrapper == 'ConcatDataset':
         wrapped = DATASETS.build(dict(type=wrapper, datasets=[config, config]))
     else:
         wrapped = DATASETS.build(dict(type=wrapper, dataset=config, times=2))
-    counts = [len(wrapped[index]['neighbour_keypoints']) for index in range(12)]
+    counts = [len(wrapped[index]['neighbor_keypoints']) for index in range(12)]
     assert counts == [2, 2, 2, 0, 1, 1] * 2
 
 
@@ -237,7 +237,7 @@ def test_combined_dataset_is_refused(root):
                 dict(type='LoadImage'),
                 dict(type='GetBBoxCenterScale'),
                 dict(type='TopdownAffine', input_size=(96, 128)),
-                dict(type='AddNeighbours'),
+                dict(type='AddNeighbors'),
             ],
         )
     )
@@ -245,7 +245,7 @@ def test_combined_dataset_is_refused(root):
         combined[11]
 
 
-def test_neighbours_in_real_pictures(shared_data):
+def test_neighbors_in_real_images(shared_data):
     folder = shared_data / 'mmpose_samples' / 'coco'
     people = DATASETS.build(
         dict(
@@ -257,13 +257,13 @@ def test_neighbours_in_real_pictures(shared_data):
                 dict(type='LoadImage'),
                 dict(type='GetBBoxCenterScale'),
                 dict(type='TopdownAffine', input_size=(96, 128)),
-                dict(type='AddNeighbours'),
+                dict(type='AddNeighbors'),
             ],
         )
     )
-    pictures = [people.get_data_info(index)['img_id'] for index in range(len(people))]
-    found = [len(people[index]['neighbour_keypoints']) for index in range(len(people))]
-    assert found == [pictures.count(picture) - 1 for picture in pictures]
+    images = [people.get_data_info(index)['img_id'] for index in range(len(people))]
+    found = [len(people[index]['neighbor_keypoints']) for index in range(len(people))]
+    assert found == [images.count(image) - 1 for image in images]
     assert max(found) > 1
 
 
@@ -276,12 +276,12 @@ MPII_FLIP = [5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10]
 
 
 def mpii_sample(**more):
-    """Joint k is at (10 k, 200 - 10 k); every third is not labelled."""
+    """Joint k is at (10 k, 200 - 10 k); every third is not labeled."""
     number = np.arange(16.0, dtype=np.float32)
     return dict(
         img=np.zeros((SIZE[1], SIZE[0], 3), np.uint8),
         img_shape=SIZE[::-1],
-        ori_shape=(300, SIZE[0]),  # all joints are in the picture
+        ori_shape=(300, SIZE[0]),  # all joints are in the image
         keypoints=np.stack([10 * number, 200 - 10 * number], axis=1)[None],
         keypoints_visible=(number % 3 != 2).astype(np.float32)[None],
         flip_indices=MPII_FLIP,
@@ -308,7 +308,7 @@ def test_selection_then_flip_is_flip_then_selection():
     flipped = RandomFlip(prob=1.0)(mpii_sample())
     for key in ('keypoints', 'keypoints_visible'):
         np.testing.assert_array_equal(selected[key], flipped[key][:, MPI_TO_OURS])
-    # the right shoulder, MPII's 12, is the left one of the mirrored picture, the authors' 5
+    # the right shoulder, MPII's 12, is the left one of the mirrored image, the authors' 5
     assert selected['keypoints'][0, 5].tolist() == [159 - 120, 200 - 120]
 
 
@@ -319,7 +319,7 @@ def test_joints_between_others_are_visible_where_both_are():
         results[key] = results[key][:, lsp]
     results['dataset_keypoint_weights'] = results['dataset_keypoint_weights'][lsp]
     results = SelectJoints('lsp', 'mpii')(results)
-    # the hips are MPII's 2 and 3, of which 2 is not labelled; the shoulders 12 and 13
+    # the hips are MPII's 2 and 3, of which 2 is not labeled; the shoulders 12 and 13
     assert results['keypoints'][0, 6:8].tolist() == [[25, 175], [125, 75]]
     assert results['keypoints_visible'][0, 6:8].tolist() == [0, 1]
     np.testing.assert_allclose(results['dataset_keypoint_weights'][6:8], [1.02, 1.12])
@@ -329,7 +329,7 @@ def test_joints_between_others_are_visible_where_both_are():
     )
 
 
-def test_joints_outside_the_picture_count_as_not_labelled():
+def test_joints_outside_the_image_count_as_not_labeled():
     """Authors' ReadMetaData: 1 is taken off, then x < 0 or x >= width is outside."""
     results = mpii_sample()
     results['ori_shape'] = (150, 140)  # x 0 ... 150 and y 200 ... 50 of joints 0 ... 15
@@ -341,7 +341,7 @@ def test_joints_outside_the_picture_count_as_not_labelled():
 
 
 def test_transforms_print_with_their_settings():
-    assert repr(AddNeighbours(use_udp=True)) == 'AddNeighbours(use_udp=True)'
+    assert repr(AddNeighbors(use_udp=True)) == 'AddNeighbors(use_udp=True)'
     shown = repr(PersonCrop(input_size=(96, 64), scales=(0.7, 1.3)))
     assert shown.startswith('PersonCrop(input_size=(96, 64), border=128, interpolation=')
     assert 'scales=(0.7, 1.3)' in shown
@@ -356,7 +356,7 @@ def test_data_set_is_not_changed_by_a_selection():
 
 
 class TwoPeople:
-    """All that AddNeighbours asks of a data set; the second person is 7 pixels further on."""
+    """All that AddNeighbors asks of a dataset; the second person is 7 pixels further on."""
 
     def __len__(self):
         return 2
@@ -369,7 +369,7 @@ class TwoPeople:
 
 
 @pytest.mark.parametrize('flip', [0.0, 1.0], ids=['plain', 'flipped'])
-def test_neighbours_after_a_selection_are_the_models_joints(flip):
+def test_neighbors_after_a_selection_are_the_models_joints(flip):
     results = mpii_sample(
         img_id=1, sample_idx=0, dataset=TwoPeople(),
         bbox_center=np.array([[80.0, 60.0]]), bbox_scale=np.array([[64.0, 64.0]]),
@@ -378,7 +378,7 @@ def test_neighbours_after_a_selection_are_the_models_joints(flip):
         SelectJoints('mpii', 'cpm'),
         RandomFlip(prob=flip),
         PersonCrop(input_size=(128, 128)),
-        AddNeighbours(),
+        AddNeighbors(),
     ):
         results = step(results)
     x, y = 10 * np.arange(16.0) + 7, 207 - 10 * np.arange(16.0)
@@ -388,24 +388,24 @@ def test_neighbours_after_a_selection_are_the_models_joints(flip):
         x, center = 159 - x, 159 - 80
         order = np.array(MPII_FLIP)[order]
     expected = np.stack([64 + 2 * (x - center), 64 + 2 * (y - 60)], axis=1)[order]
-    assert results['neighbour_keypoints'].shape == (1, 14, 2)
-    np.testing.assert_allclose(results['neighbour_keypoints'][0], expected, atol=1e-3)
+    assert results['neighbor_keypoints'].shape == (1, 14, 2)
+    np.testing.assert_allclose(results['neighbor_keypoints'][0], expected, atol=1e-3)
     visible = mpii_sample()['keypoints_visible'][0, ::-1][order]
-    np.testing.assert_array_equal(results['neighbour_keypoints_visible'], [visible])
+    np.testing.assert_array_equal(results['neighbor_keypoints_visible'], [visible])
 
 
-def test_neighbours_are_counted_from_0_and_left_out_outside_the_picture_too():
+def test_neighbors_are_counted_from_0_and_left_out_outside_the_image_too():
     results = mpii_sample(
         img_id=1, sample_idx=0, dataset=TwoPeople(), input_size=SIZE,
         input_center=np.array(SIZE) / 2, input_scale=np.array(SIZE, float),
     )  # fmt: skip
     results['ori_shape'] = (300, 150)
-    results = AddNeighbours()(SelectJoints('mpii', 'mpii', first_pixel=1)(results))
+    results = AddNeighbors()(SelectJoints('mpii', 'mpii', first_pixel=1)(results))
     x, y = 10 * np.arange(16.0) + 6, 206 - 10 * np.arange(16.0)
-    np.testing.assert_allclose(results['neighbour_keypoints'][0], np.stack([x, y], 1), atol=1e-4)
+    np.testing.assert_allclose(results['neighbor_keypoints'][0], np.stack([x, y], 1), atol=1e-4)
     visible = mpii_sample()['keypoints_visible'][:, ::-1] * (x < 150)
     assert visible[0, 15] == 0 < mpii_sample()['keypoints_visible'][0, 0]
-    np.testing.assert_array_equal(results['neighbour_keypoints_visible'], visible)
+    np.testing.assert_array_equal(results['neighbor_keypoints_visible'], visible)
 
 
 @pytest.mark.parametrize('names', [('coco', 'cpm'), ('mpii', 'ours')], ids=str)

@@ -34,7 +34,7 @@ def test_both_networks_in_both_tasks_with_the_same_weights(tmp_path):
     found = [(row['task'], row['network']) for row in rows]
     forward = [('forward', 'stock CPM'), ('forward', 'ours')]
     assert found == [*forward, ('train', 'stock CPM'), ('train', 'ours'), *forward]
-    # 64x48 / 368x368 of the 351 GFLOP of a 368x368 picture, as a sum over layers gives
+    # 64x48 / 368x368 of the 351 GFLOP of a 368x368 image, as a sum over layers gives
     assert float(rows[0]['GFLOP']) == pytest.approx(351 * 64 * 48 / 368**2, rel=0.1)
     assert rows[0]['GFLOP'] == rows[1]['GFLOP'] and float(rows[2]['GFLOP']) > 20
     assert 0 < float(rows[1]['difference']) < 1e-4

@@ -70,7 +70,7 @@ def test_there_and_back_with_meta(convert, tmp_path):
     source = checkpoint(tmp_path / 'in.pth', state, meta, optimizer={'lr': 5e-4}, epoch=3)
     code, said, _ = convert(source, tmp_path / 'ours.pth')
     assert code == 0
-    assert '3 stages, 5 joints, batch normalisation' in said
+    assert '3 stages, 5 joints, batch normalization' in said
     assert "num_stages=3, num_keypoints=5, norm_cfg=dict(type='BN')" in said
     assert 'trunks 4, 5x5 convolutions 3, stage 1 6, later stages 4 channels' in said
     ours = torch.load(tmp_path / 'ours.pth', weights_only=False)
@@ -101,7 +101,7 @@ def full_size(num_keypoints, **arguments):
 
 
 def assert_input_is(config, hint):
-    """Colors, mean and deviation of the config; and its codec's key points."""
+    """Colors, mean and deviation of the config; and its codec's keypoints."""
     from mmpose.registry import KEYPOINT_CODECS
 
     preprocessor = config.model.data_preprocessor

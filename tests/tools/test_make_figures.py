@@ -1,4 +1,4 @@
-"""The generated pictures are what their annotations say, and are made whole or not at all."""
+"""The generated images are what their annotations say, and are made whole or not at all."""
 
 import json
 import signal
@@ -55,18 +55,18 @@ def test_layout_is_coco_key_points_with_the_joints_of_lsp(made):
             assert (points[:, :2] > (x, y)).all() and (points[:, :2] < (x + w, y + h)).all()
 
 
-def test_splits_and_seeds_give_different_pictures_and_equal_arguments_equal_ones(made, tmp_path):
+def test_splits_and_seeds_give_different_images_and_equal_arguments_equal_ones(made, tmp_path):
     again, other = tmp_path / 'again', tmp_path / 'other'
     assert run(again, '--train', 6, '--val', 3, '--size', 64).returncode == 0
     assert content(again) == content(made)
     assert run(other, '--train', 6, '--val', 3, '--size', 64, '--seed', 1).returncode == 0
-    pictures = [
+    images = [
         data
         for folder in (made, other)
         for name, data in content(folder).items()
         if name.endswith('.jpg')
     ]
-    assert len(set(pictures)) == 18
+    assert len(set(images)) == 18
 
 
 def test_made_once_and_never_written_over(made):
@@ -110,7 +110,7 @@ def test_interrupt_on_the_way_leaves_nothing(tmp_path):
 
 
 def test_figures_face_us_and_are_turned_every_way(made):
-    """With the head up, the figure's right is on the picture's left."""
+    """With the head up, the figure's right is on the image's left."""
     ups = []
     for split in ('train', 'val'):
         for annotation in json.loads((made / 'annotations' / f'{split}.json').read_text())[

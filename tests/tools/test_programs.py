@@ -80,14 +80,14 @@ def last_row(output):
 
 @pytest.mark.parametrize('name', ['config', 'authors'])
 def test_last_stage_is_what_the_stock_test_script_prints(folder, name):
-    picture = folder / 'a' / f'{name}.png'
+    image = folder / 'a' / f'{name}.png'
     trained = (folder / f'{name}.py', folder / f'{name}.pth')
-    shown = run('show_stages.py', *trained, '--out', picture)
+    shown = run('show_stages.py', *trained, '--out', image)
     assert shown.returncode == 0, shown.stderr[-2000:]
     row = re.compile(r'^\| (stage \d) \|.*?([\d.]+) \| [\d.]+ \| 6 \(0\) \| 84 \|$', re.M)
     rows = row.findall(shown.stdout)
     assert [name for name, _ in rows] == ['stage 1', 'stage 2', 'stage 3']
-    assert picture.read_bytes().startswith(b'\x89PNG')
+    assert image.read_bytes().startswith(b'\x89PNG')
     assert ('PCK@0.35' if name == 'authors' else 'PCK@0.2') in shown.stdout
     tested = run('test.py', *trained, '--work-dir', folder / f'test_{name}')
     assert tested.returncode == 0, tested.stderr[-2000:]
@@ -96,7 +96,7 @@ def test_last_stage_is_what_the_stock_test_script_prints(folder, name):
     fast = ['--cfg-options', 'default_hooks.fast.type=FastInferenceHook']
     tested = run('test.py', *trained, '--work-dir', folder / f'fast_{name}', *fast)
     assert tested.returncode == 0, tested.stderr[-2000:]
-    assert 'the model is optimised for inference' in tested.stdout + tested.stderr
+    assert 'the model is optimized for inference' in tested.stdout + tested.stderr
     fast_figures = json.loads(next((folder / f'fast_{name}').glob('*/*.json')).read_text())
     assert fast_figures['torso/PCK'] == pytest.approx(figures['torso/PCK'], abs=0.005)
 
@@ -126,30 +126,30 @@ def test_person_out_of_range_is_named_and_nothing_is_drawn(folder):
 
 
 @pytest.mark.parametrize('name', ['config', 'authors'])
-def test_demo_draws_writes_and_goes_on_after_a_broken_picture(folder, name):
+def test_demo_draws_writes_and_goes_on_after_a_broken_image(folder, name):
     import cv2
 
-    pictures, out = folder / f'pictures_{name}', folder / f'poses_{name}'
-    pictures.mkdir()
+    images, out = folder / f'images_{name}', folder / f'poses_{name}'
+    images.mkdir()
     source = next((folder / 'figures').rglob('*.jpg'), None) or next(
         (folder / 'figures').rglob('*.png')
     )
-    picture = cv2.imread(str(source))
-    cv2.imwrite(str(pictures / 'a.png'), picture)
-    cv2.imwrite(str(pictures / 'c.png'), picture)
-    (pictures / 'b.png').write_bytes(b'no picture')
-    (pictures / 'boxes.json').write_text('{"c.png": [[0, 0, 50, 90], [40, 10, 90, 90]]}')
+    image = cv2.imread(str(source))
+    cv2.imwrite(str(images / 'a.png'), image)
+    cv2.imwrite(str(images / 'c.png'), image)
+    (images / 'b.png').write_bytes(b'no image')
+    (images / 'boxes.json').write_text('{"c.png": [[0, 0, 50, 90], [40, 10, 90, 90]]}')
     done = run(
-        'demo.py', pictures, '--config', folder / f'{name}.py', '--weights', folder / f'{name}.pth',
-        '--boxes', pictures / 'boxes.json', '--stages', '--json', '--threshold', -1,
+        'demo.py', images, '--config', folder / f'{name}.py', '--weights', folder / f'{name}.pth',
+        '--boxes', images / 'boxes.json', '--stages', '--json', '--threshold', -1,
         '--out-dir', out,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr[-2000:]
-    assert 'b.png cannot be read as a picture' in done.stderr
+    assert 'b.png cannot be read as an image' in done.stderr
     assert {path.name for path in out.iterdir()} == {
         'a.png', 'a_stages.png', 'a.json', 'c.png', 'c_stages_1.png', 'c_stages_2.png', 'c.json',
     }  # fmt: skip
-    assert (cv2.imread(str(out / 'a.png')) != picture).any()
+    assert (cv2.imread(str(out / 'a.png')) != image).any()
     assert [len(json.loads((out / f'{kind}.json').read_text())) for kind in 'ac'] == [1, 2]
 
 
@@ -180,7 +180,7 @@ def test_published_and_compared(folder, monkeypatch, capsys):
     publish = [
         'publish_model.py', folder / 'config.py', folder / 'config.pth', '--name', 'figures',
         '--results', results, '--dataset', 'figures', '--training-data', 'none',
-        '--training', 'none', '--licence', 'any', '--zoo', folder / 'zoo', '--float32',
+        '--training', 'none', '--license', 'any', '--zoo', folder / 'zoo', '--float32',
     ]  # fmt: skip
     done = run(*publish)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -3,7 +3,7 @@
     python tools/dev/compare_caffe.py model/_trained_FLIC/pose_deploy.prototxt --model cpm_flic
     python tools/dev/compare_caffe.py DEPLOY.prototxt --model cpm_mpii --weights MODEL.caffemodel
 
-Both engines get the same .caffemodel, random weights by default, a random picture and, where
+Both engines get the same .caffemodel, random weights by default, a random image and, where
 the network has one, a random center map. Prints for each size and stage the standard deviation
 of OpenCV's belief maps and the largest difference between the two, relative to the largest
 value of the stage. Exits with 1 if one of them is above 1e-4.
@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument('deploy', metavar='DEPLOY.prototxt', type=Path, help="the authors' file")
     parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='our network')
     parser.add_argument('--weights', metavar='MODEL.caffemodel', type=Path, help='not random ones')
-    parser.add_argument('--seed', type=int, default=0, help='of weights and picture')
+    parser.add_argument('--seed', type=int, default=0, help='of weights and image')
     text = 'HEIGHTxWIDTH (default: 104x136, 105x137 or for cpm_mpii_vgg 106x138, and 368x368)'
     parser.add_argument('--size', type=size, nargs='+', help=text)
     text = "add OpenCV's values at the first size to the tests' file (random weights only)"
@@ -133,7 +133,7 @@ def main() -> int:
         )
     if args.golden and args.weights:
         parser.error('--golden is of random weights; leave out --weights')
-    # Caffe's pools of picture and center map disagree for cpm_mpii_vgg at 105.
+    # Caffe's pools of image and center map disagree for cpm_mpii_vgg at 105.
     odd = (106, 138) if args.model == 'cpm_mpii_vgg' else (105, 137)
     try:
         return compare(args, args.size or [(104, 136), odd, (368, 368)])

@@ -1,4 +1,4 @@
-"""Time convolution layers both ways on this machine, and fit the model that chooses between them.
+"""Time convolution layers both ways on this computer, and fit the model that chooses between them.
 
     python tools/dev/fit_conv_choice.py --out results/conv_layers.csv      # 5 minutes on 2 cores
     python tools/dev/fit_conv_choice.py --out results/conv_layers.csv --only-fit
@@ -30,8 +30,8 @@ from cpm_plugin.core.conv.choice import costs
 from cpm_plugin.core.conv.tile_grid import Tile
 from cpm_plugin.core.conv.tiled import backward, forward, transform_weight
 
-# pictures, input and output channels, kernel, height, width: the network's layers at 368x368 and
-# 256x192, one picture and four, and some narrow ones
+# images, input and output channels, kernel, height, width: the network's layers at 368x368 and
+# 256x192, one image and four, and some narrow ones
 LAYERS = (
     (1, 128, 128, 9, 184, 184), (4, 128, 128, 9, 184, 184), (1, 128, 128, 9, 92, 92),
     (4, 128, 128, 9, 92, 92), (1, 32, 512, 9, 46, 46), (4, 32, 512, 9, 46, 46),
@@ -42,7 +42,7 @@ LAYERS = (
     (4, 128, 32, 5, 46, 46), (32, 32, 32, 5, 64, 64), (32, 32, 32, 7, 16, 16),
 )  # fmt: skip
 SIDES = (6, 8, 12, 16, 18, 24)
-SIZES = ('pictures', 'channels', 'outputs', 'kernel', 'height', 'width')
+SIZES = ('images', 'channels', 'outputs', 'kernel', 'height', 'width')
 TIMES = ('kept', 'step_forward', 'step_backward', 'direct', 'direct_backward')
 
 
@@ -58,10 +58,10 @@ def fastest(call: Callable[[], Any], runs: int) -> float:
 
 
 def measure(layer: tuple[int, ...], runs: int) -> list[dict[str, Any]]:
-    pictures, channels, outputs, size, height, width = layer
-    x = torch.randn(pictures, channels, height, width)
+    images, channels, outputs, size, height, width = layer
+    x = torch.randn(images, channels, height, width)
     weight = torch.randn(outputs, channels, size, size)
-    gradient = torch.randn(pictures, outputs, height, width)
+    gradient = torch.randn(images, outputs, height, width)
     border = [size // 2] * 2
     arguments = (weight, None, [1, 1], border, [1, 1], False, [0, 0], 1, [True, True, False])
     direct = fastest(lambda: F.conv2d(x, weight, padding=border), runs)
@@ -89,25 +89,23 @@ def fit(rows: list[dict[str, str]], name: str, measured: np.ndarray, direct: np.
     """Non-negative least squares of the relative errors."""
     counts = np.array([costs_of(row) for row in rows], dtype=float) * 1e-9
     pace, _ = nnls(counts / measured[:, None], np.ones(len(rows)))
-    modelled = counts @ pace
+    modeled = counts @ pace
     products = np.array([np.prod([float(row[key]) for key in (*SIZES, 'kernel')]) for row in rows])
     worse = []
     for _, group in groupby(range(len(rows)), key=lambda i: [rows[i][key] for key in SIZES]):
         members = list(group)
-        chosen = members[int(np.argmin(modelled[members]))]
+        chosen = members[int(np.argmin(modeled[members]))]
         worse.append(measured[chosen] / measured[members].min())
     print(f'{name} = {tuple(float(f"{value:.3g}") for value in pace)}')
     print(f'  direct: {np.median(direct / products * 1e9):.3g} ms for 1e9 products')
-    print(
-        f'  model / measured: {np.percentile(modelled / measured, [0, 10, 50, 90, 100]).round(2)}'
-    )
+    print(f'  model / measured: {np.percentile(modeled / measured, [0, 10, 50, 90, 100]).round(2)}')
     print(f'  chosen tile / best tile: median {np.median(worse):.2f}, largest {max(worse):.2f}')
 
 
 def costs_of(row: dict[str, str]) -> tuple[int, ...]:
-    pictures, channels, outputs, size, height, width = (int(row[key]) for key in SIZES)
+    images, channels, outputs, size, height, width = (int(row[key]) for key in SIZES)
     tile = Tile(int(row['rows']), int(row['columns']))
-    return costs((pictures, channels, height, width), (outputs, channels, size, size), tile)
+    return costs((images, channels, height, width), (outputs, channels, size, size), tile)
 
 
 def main() -> int:

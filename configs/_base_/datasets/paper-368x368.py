@@ -1,5 +1,5 @@
 # The authors' belief maps, crop and augmentation (data_transformer.cpp, genProto.py); the
-# data set comes from the leaf.
+# dataset comes from the leaf.
 data_mode = 'topdown'
 codec = dict(
     type='CPMHeatmap',
@@ -7,7 +7,7 @@ codec = dict(
     heatmap_size=(46, 46),
     sigma=7.,
     background=True,
-    mask_unlabelled=False,
+    mask_unlabeled=False,
     mask_outside=False)
 
 crop = dict(type='PersonCrop', input_size=codec['input_size'], center_map_sigma=21.)

@@ -1,4 +1,4 @@
-# The authors' network and training as they published them: no normalisation, Gaussian
+# The authors' network and training as they published them: no normalization, Gaussian
 # fillers, dropout in stage 1, Euclidean loss. A leaf adds the decoder and, where the dataset
 # has others, joints; 14 joints in their order are head, neck, right and left shoulder,
 # elbow, wrist, right and left hip, knee, ankle.

@@ -11,7 +11,7 @@ points of the usual "Winograd" matrices (Lavin & Gray, arXiv 1509.09308), which 
 every point, they keep float32's precision at any length. A product of two complex values is
 made by Gauss's three real ones, so all is real and every step is a matrix product.
 
-In two dimensions ``rows`` comes first: it takes a picture's rows to values at the points,
+In two dimensions ``rows`` comes first: it takes an image's rows to values at the points,
 real ones, or a real and an imaginary part. ``columns`` then does the same along each
 row, a real one or a complex one.
 """

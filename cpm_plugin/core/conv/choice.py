@@ -45,7 +45,7 @@ class Choice(NamedTuple):
 
     Args:
         tile: None: directly.
-        direct_ms, tiled_ms: modelled times of the direct way and of the best tile.
+        direct_ms, tiled_ms: modeled times of the direct way and of the best tile.
     """
 
     tile: Tile | None
@@ -62,18 +62,18 @@ def costs(
 ) -> tuple[int, int, int, int, int]:
     """What a forward pass by tiles does: products of data and kernel, products of the data's
     transforms, values of the transformed kernel, values moved, blocks."""
-    pictures, channels, height, width = input_shape
+    images, channels, height, width = input_shape
     outputs, size = weight_shape[0], weight_shape[2]
     (m1, m2), overlap = tile, size - 1
     down, across = -(-height // m1), -(-width // m2)
-    tiles = pictures * down * across
+    tiles = images * down * across
     rows, real, pairs = _blocks(m1 + overlap)
     _, real_columns, pairs_of_columns = _blocks(m2 + overlap)
     of_real = real * (real_columns + 3 * pairs_of_columns)
     of_pairs = pairs * 3 * (m2 + overlap)
     products = of_real + of_pairs
-    banded = pictures * down * rows * (across * m2 + overlap) * channels
-    results = pictures * down * rows * across * m2 * outputs
+    banded = images * down * rows * (across * m2 + overlap) * channels
+    results = images * down * rows * across * m2 * outputs
     return (
         tiles * products * channels * outputs,
         banded * (m1 + overlap)
@@ -129,9 +129,9 @@ def choose(
         ValueError: for another method.
     """
     check_method(method)
-    pictures, channels, height, width = input_shape
+    images, channels, height, width = input_shape
     outputs, size = weight_shape[0], weight_shape[2]
-    products = pictures * height * width * channels * outputs * size**2
+    products = images * height * width * channels * outputs * size**2
     direct = (_DIRECT_STEP if training else _DIRECT_FORWARD) * products * 1e-9
     if size < 3 or products == 0:
         return Choice(None, direct, float('inf'))

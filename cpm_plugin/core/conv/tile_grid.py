@@ -1,7 +1,7 @@
-"""The tiles of a convolution, and how pictures become points and points pictures.
+"""The tiles of a convolution, and how images become points and points images.
 
-Letters in shapes: N pictures, H x W pixels, C and D input and output channels, P x Q tiles a
-picture, T = N P Q tiles in all, m outputs and n = m + k - 1 inputs of a tile; N, P and T are
+Letters in shapes: N images, H x W pixels, C and D input and output channels, P x Q tiles a
+image, T = N P Q tiles in all, m outputs and n = m + k - 1 inputs of a tile; N, P and T are
 those of a group. Rows at the points along y come in blocks of B = 1 or 2, a real one or the
 parts of a complex one, and R are the products of a block along x (``bilinear``).
 
@@ -70,12 +70,12 @@ def matrices(tile: Tile, taps: int, dtype: torch.dtype, device: torch.device) ->
 
 @dataclass(frozen=True)
 class Grid:
-    """A group of tiles, some pictures or some rows of tiles of one."""
+    """A group of tiles, some images or some rows of tiles of one."""
 
     tile: Tile
     size: int  # k
-    pictures: slice
-    top: int  # row of the picture
+    images: slice
+    top: int  # row of the image
     height: int  # rows of outputs
     width: int
     matrices: Matrices
@@ -90,7 +90,7 @@ class Grid:
 
     @property
     def number(self) -> int:  # N
-        return int(self.pictures.stop - self.pictures.start)
+        return int(self.images.stop - self.images.start)
 
     @property
     def tiles(self) -> int:  # T
@@ -113,13 +113,13 @@ class Grid:
         start = first - self.top + border
         inside = padded.view(self.number, rows, columns, channels)
         inside[:, start : start + last - first, border : border + self.width] = x[
-            self.pictures, :, first:last
+            self.images, :, first:last
         ].permute(0, 2, 3, 1)
         data = self.matrices.along_y.data
         points = x.new_empty(self.number, self.down, len(data), columns * channels)
         step = padded.stride(1)
-        for picture, result in zip(padded, points):
-            seen = picture.as_strided(
+        for image, result in zip(padded, points):
+            seen = image.as_strided(
                 (self.down, data.shape[1], step), (self.tile.rows * step, step, 1)
             )
             torch.bmm(data.expand(self.down, -1, -1), seen, out=result)
@@ -136,11 +136,11 @@ class Grid:
         )
         return parts.reshape(self.tiles, -1, channels)
 
-    def write(self, points: Tensor, image: Tensor) -> None:
-        """(n1, T, m2, D), the inverse along y -> these tiles of all of the image (., H, W, D)."""
+    def write(self, points: Tensor, output: Tensor) -> None:
+        """(n1, T, m2, D), the inverse along y -> these tiles of all of the output (., H, W, D)."""
         bands = points.view(len(points), self.number * self.down, -1).transpose(0, 1)
         products = self.matrices.along_y.products.T.expand(len(bands), -1, -1)
-        target = image[self.pictures, self.top : self.top + self.height]
+        target = output[self.images, self.top : self.top + self.height]
         rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
         if (rows, columns) == (self.height, self.width) and target.is_contiguous():
             torch.bmm(products, bands, out=target.view(len(bands), self.tile.rows, -1))
@@ -153,7 +153,7 @@ class Grid:
         ``write``."""
         channels = gradient.shape[1]
         rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
-        whole = gradient[self.pictures].permute(0, 2, 3, 1)
+        whole = gradient[self.images].permute(0, 2, 3, 1)
         if (rows, columns) == (self.height, self.width):
             whole = whole.contiguous()
         else:
@@ -183,10 +183,10 @@ class Grid:
                 target.storage_offset() + start * channels,
             ).add_(part)
 
-    def write_gradient(self, bands: Tensor, image: Tensor) -> None:
-        """The transpose of ``bands``: (N P, n1, columns C) -> these pictures of the image
+    def write_gradient(self, bands: Tensor, output: Tensor) -> None:
+        """The transpose of ``bands``: (N P, n1, columns C) -> these images of the output
         (., H, W, C), whose rows must all be in the group."""
-        channels = image.shape[3]
+        channels = output.shape[3]
         rows, columns = self.padded
         step = self.tile.rows
         border = self.size // 2
@@ -200,7 +200,7 @@ class Grid:
                 (padded.stride(0), step * padded.stride(1), padded.stride(1), 1),
                 start * padded.stride(1),
             ).add_(part)
-        image[self.pictures] = padded.view(self.number, rows, columns, channels)[
+        output[self.images] = padded.view(self.number, rows, columns, channels)[
             :, border : border + self.height, border : border + self.width
         ]
 
@@ -209,21 +209,21 @@ def groups(
     x: Tensor, weight: Tensor, tile: Tile, *, by_rows: bool, kept: bool = False
 ) -> Iterator[Grid]:
     """Cut the tiles of (., C, H, W) into groups of about the same size; without ``by_rows``
-    into groups of whole pictures. ``kept``: the weight is transformed already."""
+    into groups of whole images. ``kept``: the weight is transformed already."""
     made = matrices(tile, weight.shape[2], x.dtype, x.device)
-    pictures, channels, height, width = x.shape
+    images, channels, height, width = x.shape
     widest = max(channels, len(weight))
     most = CACHE_BYTES if kept else ALLOCATOR_BYTES
     most //= len(made.along_y.data) * tile.columns * widest * x.element_size()
     down, across = -(-height // tile.rows), -(-width // tile.columns)
     rows = _even_part(down, max(1, most // across)) if by_rows else down
-    number = _even_part(pictures, max(1, most // (down * across))) if rows == down else 1
-    for first in range(0, pictures, number):
+    number = _even_part(images, max(1, most // (down * across))) if rows == down else 1
+    for first in range(0, images, number):
         for top in range(0, height, rows * tile.rows):
             yield Grid(
                 tile=tile,
                 size=weight.shape[2],
-                pictures=slice(first, min(first + number, pictures)),
+                images=slice(first, min(first + number, images)),
                 top=top,
                 height=min(rows * tile.rows, height - top),
                 width=width,

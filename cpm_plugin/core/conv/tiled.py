@@ -1,6 +1,6 @@
 """Convolution with large kernels by tiles: the function of ``conv2d``, far fewer operations.
 
-The picture is cut into tiles of m1 x m2 outputs (``tile_grid``, which has the letters).
+The image is cut into tiles of m1 x m2 outputs (``tile_grid``, which has the letters).
 Along rows and then along columns a tile and the kernel go through the small matrices of
 ``bilinear``; what ``conv2d`` does with ``k * k`` products an output is then about 1.5 n1 n2
 products a tile, each a matrix product over channels. Stride 1, one group, odd square kernels,
@@ -38,7 +38,7 @@ def _weights_by_block(weight: Tensor, made: Matrices) -> Iterator[Tensor]:
         yield (along_x @ rows[block].flatten(0, 1)).view(-1, channels, outputs)
 
 
-def _empty_image(x: Tensor, channels: int) -> Tensor:
+def _empty_output(x: Tensor, channels: int) -> Tensor:
     """(N, channels, H, W) in channels-last order; no view, for autograd refuses those where a
     function returns them and they change in place."""
     return torch.empty(
@@ -67,17 +67,17 @@ def forward(
     Returns:
         (N, D, H, W) in channels-last order.
     """
-    image = _empty_image(x, len(weight))
+    output = _empty_output(x, len(weight))
     for grid in groups(x, weight, tile, by_rows=True, kept=transformed is not None):
         weights = _weights_by_block(weight, grid.matrices) if transformed is None else transformed
-        _forward_group(grid, x, weights, bias, image.permute(0, 2, 3, 1))
-    return image
+        _forward_group(grid, x, weights, bias, output.permute(0, 2, 3, 1))
+    return output
 
 
 def _forward_group(
-    grid: Grid, x: Tensor, weights: Iterable[Tensor], bias: Tensor | None, image: Tensor
+    grid: Grid, x: Tensor, weights: Iterable[Tensor], bias: Tensor | None, output: Tensor
 ) -> None:
-    channels, outputs, width = x.shape[1], image.shape[3], grid.tile.columns
+    channels, outputs, width = x.shape[1], output.shape[3], grid.tile.columns
     bands = grid.bands(x)
     results = x.new_empty(bands.shape[1], grid.tiles, width, outputs)
     for block, kernel in zip(grid.matrices.blocks, weights, strict=True):
@@ -89,7 +89,7 @@ def _forward_group(
             product[0] += bias
         for row, part in zip(results[block], torch.split(products.T, width)):
             torch.bmm(_each(part, grid), product.transpose(0, 1), out=row)
-    grid.write(results, image)
+    grid.write(results, output)
 
 
 def _each(matrix: Tensor, grid: Grid) -> Tensor:
@@ -104,16 +104,16 @@ def backward(
     if not for_x and not for_weight:
         return None, None
     outputs, channels, size, _ = weight.shape
-    image = _empty_image(x, channels) if for_x else None
+    output = _empty_output(x, channels) if for_x else None
     rows: Tensor | None = None
     for grid in groups(x, weight, tile, by_rows=False):
-        more = _backward_group(grid, gradient, x, weight, image, for_weight)
+        more = _backward_group(grid, gradient, x, weight, output, for_weight)
         rows = more if rows is None or more is None else rows.add_(more)
     if rows is None:
-        return image, None
+        return output, None
     made = matrices(tile, size, x.dtype, x.device)
     taps = made.along_y.taps.T @ rows.flatten(1)
-    return image, taps.view(size, size, channels, outputs).permute(3, 2, 0, 1)
+    return output, taps.view(size, size, channels, outputs).permute(3, 2, 0, 1)
 
 
 def _backward_group(
@@ -121,10 +121,10 @@ def _backward_group(
     gradient: Tensor,
     x: Tensor,
     weight: Tensor,
-    image: Tensor | None,
+    output: Tensor | None,
     for_weight: bool,
 ) -> Tensor | None:
-    """Writes the gradient of x into ``image`` (N, C, H, W), and returns (n1, k, C D), the
+    """Writes the gradient of x into ``output`` (N, C, H, W), and returns (n1, k, C D), the
     gradient of the kernel transformed along y."""
     outputs, channels, size, _ = weight.shape
     results = grid.gradient_bands(gradient)
@@ -132,7 +132,7 @@ def _backward_group(
     rows = x.new_empty(results.shape[1], size, channels * outputs) if for_weight else None
     sums = None
     weights: Iterable[Tensor | None] = repeat(None)
-    if image is not None:
+    if output is not None:
         sums = x.new_zeros(*results.shape[:2], grid.padded[1] * channels)
         weights = _weights_by_block(weight, grid.matrices)
     for block, kernel in zip(grid.matrices.blocks, weights):
@@ -146,8 +146,8 @@ def _backward_group(
             seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))
             kernels = torch.bmm(seen.permute(1, 2, 0), product)  # (R, C, D)
             torch.mm(along_x.T, kernels.flatten(1), out=rows[block].flatten(0, 1))
-    if image is not None and sums is not None:
-        grid.write_gradient(sums, image.permute(0, 2, 3, 1))
+    if output is not None and sums is not None:
+        grid.write_gradient(sums, output.permute(0, 2, 3, 1))
     return rows
 
 

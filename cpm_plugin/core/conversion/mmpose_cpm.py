@@ -34,21 +34,21 @@ class StockSizes:
     Args:
         num_stages: T.
         num_keypoints: joints.
-        normalised: hidden layers have batch normalisation.
+        normalized: hidden layers have batch normalization.
         widths: channels of the trunks, after the 5x5 convolutions, in stage 1 and in the
             later stages; these are MMPose's.
     """
 
     num_stages: int
     num_keypoints: int
-    normalised: bool
+    normalized: bool
     widths: tuple[int, int, int, int] = (128, 32, 512, 128)
 
 
 def from_stock(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State dict of an estimator with ``CPM`` and ``CPMHead`` -> of one with our components.
 
-    Of MMPose 1.x or 0.x, with batch normalisation or without. Keys of the data preprocessor
+    Of MMPose 1.x or 0.x, with batch normalization or without. Keys of the data preprocessor
     are dropped; counters ``num_batches_tracked`` that old checkpoints lack are added as 0.
 
     Raises:
@@ -89,7 +89,7 @@ def stock_sizes(state_dict: Mapping[str, Tensor]) -> StockSizes:
     return StockSizes(
         num_stages=_num_stages(state_dict, _OURS),
         num_keypoints=channels('head.stages.first.beliefs'),
-        normalised=_is_normalised(state_dict, _OURS),
+        normalized=_is_normalized(state_dict, _OURS),
         widths=(
             channels('backbone.trunks.stage1_trunk.conv1.conv'),
             channels('head.stages.first.reduce.conv'),
@@ -102,7 +102,7 @@ def stock_sizes(state_dict: Mapping[str, Tensor]) -> StockSizes:
 def _renamed(state_dict: Mapping[str, Tensor], source: int) -> dict[str, Tensor]:
     given = {k: v for k, v in state_dict.items() if not k.startswith('data_preprocessor.')}
     layers = _layers(_num_stages(given, source))
-    names = _names(layers, _is_normalised(given, source))
+    names = _names(layers, _is_normalized(given, source))
     for pair in names:
         if pair[source].endswith(_COUNTER):
             given.setdefault(pair[source], torch.tensor(0))
@@ -144,7 +144,7 @@ def _num_stages(state_dict: Mapping[str, Tensor], side: int) -> int:
     return max(2, 1 + len({match[1] for match in found if match}))
 
 
-def _is_normalised(state_dict: Mapping[str, Tensor], side: int) -> bool:
+def _is_normalized(state_dict: Mapping[str, Tensor], side: int) -> bool:
     return any(f'.{_NORM[side]}.' in key for key in state_dict)
 
 
@@ -175,14 +175,14 @@ def _layers(num_stages: int) -> list[tuple[str, str, int]]:
     return layers
 
 
-def _names(layers: list[tuple[str, str, int]], normalised: bool) -> list[tuple[str, str]]:
+def _names(layers: list[tuple[str, str, int]], normalized: bool) -> list[tuple[str, str]]:
     """Pairs of keys, MMPose's and ours."""
     names = []
     for stock, ours, _ in layers:
         is_output = ours.endswith('beliefs')
         conv = ours if is_output else f'{ours}.conv'
         names.append((f'{stock}.conv.weight', f'{conv}.weight'))
-        if is_output or not normalised:
+        if is_output or not normalized:
             names.append((f'{stock}.conv.bias', f'{conv}.bias'))
         else:
             bn, norm = (f'{name}.{part}' for name, part in zip((stock, ours), _NORM))

@@ -1,4 +1,4 @@
-"""The mean pose: what can be had without looking at the picture, the floor of any result."""
+"""The mean pose: what can be had without looking at the image, the floor of any result."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ import numpy.typing as npt
 from ..maps.geometry import FloatArray
 
 
-def mean_pose(
-    keypoints: npt.ArrayLike, labelled: npt.ArrayLike, boxes: npt.ArrayLike
-) -> FloatArray:
+def mean_pose(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, boxes: npt.ArrayLike) -> FloatArray:
     """Mean position of each joint in the box.
 
     Args:
         keypoints: (N, K, 2) in pixels.
-        labelled: (N, K); the mean is over labelled joints.
+        labeled: (N, K); the mean is over labeled joints.
         boxes: (N, 4), x1, y1, x2, y2 in pixels.
 
     Returns:
         (K, 2), 0 to 1 from left to right and from top to bottom of the box; 0.5 for a joint
-        that is never labelled.
+        that is never labeled.
     """
     points = np.asarray(keypoints, dtype=np.float64)
-    known = np.asarray(labelled, dtype=bool)[..., None]
+    known = np.asarray(labeled, dtype=bool)[..., None]
     corners = np.asarray(boxes, dtype=np.float64)[:, None]
     relative = (points - corners[..., :2]) / (corners[..., 2:] - corners[..., :2])
     count = known.sum(axis=0)

@@ -37,17 +37,15 @@ class TorsoPCK:
     num_joints: int
 
 
-def torso_lengths(
-    keypoints: npt.ArrayLike, labelled: npt.ArrayLike, joints: JointSet
-) -> FloatArray:
+def torso_lengths(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, joints: JointSet) -> FloatArray:
     """Length of each person's torso in pixels.
 
-    Left shoulder to right hip; where one of them is not labelled, right shoulder to left
+    Left shoulder to right hip; where one of them is not labeled, right shoulder to left
     hip; where that fails too, or the length is 0, NaN.
 
     Args:
         keypoints: (N, K, 2) ground truth.
-        labelled: (N, K), true where the position is known.
+        labeled: (N, K), true where the position is known.
         joints: names; must have both shoulders and hips.
 
     Returns:
@@ -57,7 +55,7 @@ def torso_lengths(
         ValueError: if a shoulder or hip is not among ``joints``.
     """
     points = np.asarray(keypoints, dtype=np.float64)
-    known = np.asarray(labelled, dtype=bool)
+    known = np.asarray(labeled, dtype=bool)
     lengths = np.full(len(points), np.nan)
     # the preferred diagonal is written last
     for shoulder, hip in (('right_shoulder', 'left_hip'), ('left_shoulder', 'right_hip')):
@@ -71,16 +69,16 @@ def torso_lengths(
 def torso_pck(
     predicted: npt.ArrayLike,
     keypoints: npt.ArrayLike,
-    labelled: npt.ArrayLike,
+    labeled: npt.ArrayLike,
     joints: JointSet,
     *,
     threshold: float = 0.2,
 ) -> TorsoPCK:
-    """PCK over all labelled joints of all people who have a torso.
+    """PCK over all labeled joints of all people who have a torso.
 
     Args:
         predicted, keypoints: (N, K, 2) in the same pixels. Unsigned integers are safe.
-        labelled: (N, K); joints that are not labelled are not counted.
+        labeled: (N, K); joints that are not labeled are not counted.
         joints: names of the K joints.
         threshold: a joint is correct at a distance <= threshold * torso.
 
@@ -89,18 +87,18 @@ def torso_pck(
     """
     found = np.asarray(predicted, dtype=np.float64)
     truth = np.asarray(keypoints, dtype=np.float64)
-    known = np.asarray(labelled, dtype=bool)
+    known = np.asarray(labeled, dtype=bool)
     expected = (len(truth), len(joints.names))
     if found.shape != (*expected, 2) or truth.shape != found.shape or known.shape != expected:
         raise ValueError(
-            f'predicted {found.shape}, keypoints {truth.shape} and labelled {known.shape} must '
+            f'predicted {found.shape}, keypoints {truth.shape} and labeled {known.shape} must '
             f'be (N, {expected[1]}, 2) twice and (N, {expected[1]})'
         )
     torso = torso_lengths(truth, known, joints)
     usable = ~np.isnan(torso)
     if not usable.any():
         raise ValueError(
-            f'none of {len(truth)} people has a labelled torso (a shoulder and the opposite '
+            f'none of {len(truth)} people has a labeled torso (a shoulder and the opposite '
             'hip); this metric cannot be computed on such data'
         )
     distance = np.linalg.norm(found - truth, axis=2)[usable] / torso[usable, None]

@@ -1,4 +1,4 @@
-"""Scale of a person, from the joints alone, for data sets that state none.
+"""Scale of a person, from the joints alone, for datasets that state none.
 
 MPII gives every person a scale, 1 for a person of 200 pixels; the authors crop by it. For
 Leeds Sports Pose they derive one like it from the lengths of the limbs:
@@ -40,14 +40,14 @@ TARGET_DIST = 41 / 35
 REFERENCE_LENGTH = 35
 
 
-def limb_ratios(keypoints: npt.ArrayLike, labelled: npt.ArrayLike, joints: JointSet) -> FloatArray:
+def limb_ratios(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, joints: JointSet) -> FloatArray:
     """How long each limb is, compared with neck to head top: the median over people.
 
     A person counts for a limb where that limb and neck to head top have all their joints.
 
     Args:
-        keypoints: (N, K, 2) in pixels; of joints that are not labelled, anything.
-        labelled: (N, K), true where the position is known.
+        keypoints: (N, K, 2) in pixels; of joints that are not labeled, anything.
+        labeled: (N, K), true where the position is known.
         joints: names of the K joints; must have those of ``LIMBS``.
 
     Returns:
@@ -56,12 +56,12 @@ def limb_ratios(keypoints: npt.ArrayLike, labelled: npt.ArrayLike, joints: Joint
     Raises:
         ValueError: if shapes do not fit, or a joint is not among ``joints``.
     """
-    return _ratios(_limb_lengths(*_checked(keypoints, labelled, joints), joints))
+    return _ratios(_limb_lengths(*_checked(keypoints, labeled, joints), joints))
 
 
 def mpii_like_scales(
     keypoints: npt.ArrayLike,
-    labelled: npt.ArrayLike,
+    labeled: npt.ArrayLike,
     joints: JointSet,
     ratios: npt.ArrayLike | None = None,
     *,
@@ -71,30 +71,30 @@ def mpii_like_scales(
 ) -> FloatArray:
     """Scale of each person in MPII's unit, about 1 for a person of 200 pixels.
 
-    Every labelled limb divided by its ratio (``limb_ratios``) says how long the person's
+    Every labeled limb divided by its ratio (``limb_ratios``) says how long the person's
     neck to head top would be; their 0.75 quantile is 35 pixels at scale 1. People whose
-    labelled joints would not fit into the crop are made smaller, that is, given the larger
+    labeled joints would not fit into the crop are made smaller, that is, given the larger
     scale at which the joints just fit.
 
-    A person without a labelled limb has the scale at which the labelled joints just fit, as
+    A person without a labeled limb has the scale at which the labeled joints just fit, as
     in the authors' code. One with fewer than two joints, where that code fails, has the
     median scale of the others. A scale is thus always finite and positive.
 
     Args:
-        keypoints, labelled, joints: as in ``limb_ratios``.
+        keypoints, labeled, joints: as in ``limb_ratios``.
         ratios: (13,) of the limbs; by default those of these N people.
         target_dist: a person of scale 1 is resized by this before the crop.
         box_size: side of the crop, in pixels of the network input.
-        margin: the labelled joints span ``box_size - margin`` pixels at most.
+        margin: the labeled joints span ``box_size - margin`` pixels at most.
 
     Returns:
         (N,).
 
     Raises:
         ValueError: if shapes do not fit, a joint is not among ``joints``, or nobody has two
-            labelled joints at different places.
+            labeled joints at different places.
     """
-    points, known = _checked(keypoints, labelled, joints)
+    points, known = _checked(keypoints, labeled, joints)
     lengths = _limb_lengths(points, known, joints)
     usual = np.array(_ratios(lengths) if ratios is None else ratios, dtype=np.float64)
     usual[usual == 0] = np.nan  # the limb's joints coincide in most people
@@ -108,29 +108,29 @@ def mpii_like_scales(
     usable = scales > 0
     if not usable.any():
         raise ValueError(
-            f'none of {len(scales)} people has two labelled joints at different places; no '
+            f'none of {len(scales)} people has two labeled joints at different places; no '
             'scale can be told from such data'
         )
     return np.where(usable, scales, np.median(scales[usable]))
 
 
 def _checked(
-    keypoints: npt.ArrayLike, labelled: npt.ArrayLike, joints: JointSet
+    keypoints: npt.ArrayLike, labeled: npt.ArrayLike, joints: JointSet
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Key points (N, K, 2), NaN where not labelled, and labelled (N, K)."""
+    """Keypoints (N, K, 2), NaN where not labeled, and labeled (N, K)."""
     points = np.asarray(keypoints, dtype=np.float64)
-    known = np.asarray(labelled, dtype=bool)
+    known = np.asarray(labeled, dtype=bool)
     expected = (len(points), len(joints.names))
     if points.shape != (*expected, 2) or known.shape != expected:
         raise ValueError(
-            f'keypoints {points.shape} and labelled {known.shape} must be (N, {expected[1]}, 2) '
+            f'keypoints {points.shape} and labeled {known.shape} must be (N, {expected[1]}, 2) '
             f'and (N, {expected[1]})'
         )
     return np.where(known[..., None], points, np.nan), known
 
 
 def _limb_lengths(points: FloatArray, known: npt.NDArray[np.bool_], joints: JointSet) -> FloatArray:
-    """(N, 13), NaN where a joint of the limb is not labelled."""
+    """(N, 13), NaN where a joint of the limb is not labeled."""
     ends = np.array([[joints.index(name) for name in limb] for limb in LIMBS])
     return np.linalg.norm(points[:, ends[:, 0]] - points[:, ends[:, 1]], axis=2)
 
@@ -142,7 +142,7 @@ def _ratios(lengths: FloatArray) -> FloatArray:
 
 
 def _extent(points: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
-    """Longer side of the labelled joints' bounding box: (N,), 0 without joints."""
+    """Longer side of the labeled joints' bounding box: (N,), 0 without joints."""
     low = np.where(known[..., None], points, np.inf).min(axis=1)
     high = np.where(known[..., None], points, -np.inf).max(axis=1)
     return np.where(known.any(axis=1), (high - low).max(axis=1), 0.0)

@@ -1,13 +1,13 @@
 """Joint positions from the beliefs of several crops of one person, as the authors test.
 
 They crop the person at several scales, move the beliefs of every crop back onto the
-pixels of the picture, add them up, and take the largest (``run_benchmark.m`` and
+pixels of the image, add them up, and take the largest (``run_benchmark.m`` and
 ``applyModel.m`` of their ``testing/src``). Where a crop has no belief, outside it, it
 adds 0.
 
 A crop without rotation maps each axis by itself, so resizing is a matrix product a
 side: rows (H, h) times beliefs (h, w) times columns (W, w) transposed. Positions are
-(x, y); (0, 0) is the center of the first pixel. Picture point p is at crop pixel
+(x, y); (0, 0) is the center of the first pixel. Image point p is at crop pixel
 ``(p - center) / crop_scale * input_size + input_size / 2``, MMPose's rule.
 """
 
@@ -76,12 +76,12 @@ def crop_weights(
     stride: int = 8,
     first_cell: float | None = None,
 ) -> FloatArray:
-    """Weights (S, M, num_cells) from the cells of S crops to picture pixels, along one axis.
+    """Weights (S, M, num_cells) from the cells of S crops to image pixels, along one axis.
 
     Args:
-        pixels: (M,), of the picture.
-        center: of the crops, in picture pixels.
-        extents: (S,), length of each crop in picture pixels.
+        pixels: (M,), of the image.
+        center: of the crops, in image pixels.
+        extents: (S,), length of each crop in image pixels.
         input_length: of the network input, in its pixels.
         num_cells: of the belief maps.
         stride: input pixels per cell.
@@ -102,22 +102,22 @@ def crop_weights(
 
 
 def pixel_range(
-    center: float, extents: npt.ArrayLike, input_length: int, picture_length: int
+    center: float, extents: npt.ArrayLike, input_length: int, image_length: int
 ) -> npt.NDArray[np.int64]:
-    """Picture pixels (M,) along one axis that lie in the largest of the crops.
+    """Image pixels (M,) along one axis that lie in the largest of the crops.
 
-    M >= 1: where no crop reaches the picture it is its nearest pixel.
+    M >= 1: where no crop reaches the image it is its nearest pixel.
     """
     # the outer edges of the first and last pixel of the largest crop
     ends = np.array([-0.5, input_length - 0.5]) / input_length - 0.5
     low, high = center + ends * np.max(extents)
-    first = np.clip(math.floor(low), 0, picture_length - 1)
-    last = np.clip(math.ceil(high), 0, picture_length - 1)
+    first = np.clip(math.floor(low), 0, image_length - 1)
+    last = np.clip(math.ceil(high), 0, image_length - 1)
     return np.arange(first, last + 1)
 
 
 def mean_over_scales(beliefs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Beliefs of S crops -> their mean on picture pixels.
+    """Beliefs of S crops -> their mean on image pixels.
 
     The authors' sum, divided by S: where a crop does not reach, it counts as 0.
 
@@ -140,32 +140,32 @@ def full_resolution_peaks(
     beliefs: Tensor,
     center: npt.ArrayLike,
     crop_scales: npt.ArrayLike,
-    picture_size: tuple[int, int],
+    image_size: tuple[int, int],
     input_size: tuple[int, int],
     *,
     stride: int = 8,
     first_cell: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Joint positions: the pixel of the picture with the largest mean belief.
+    """Joint positions: the pixel of the image with the largest mean belief.
 
     Pixels outside the largest crop are not looked at. One joint after the other, for a
-    map is as large as the picture.
+    map is as large as the image.
 
     Args:
         beliefs: (S, K, h, w) of S crops of one person, without background.
-        center: (2,), x and y of the crops' common center in picture pixels.
-        crop_scales: (S, 2), width and height of each crop in picture pixels.
-        picture_size: (width, height) of the picture.
+        center: (2,), x and y of the crops' common center in image pixels.
+        crop_scales: (S, 2), width and height of each crop in image pixels.
+        image_size: (width, height) of the image.
         input_size: (width, height) of the network input.
         stride, first_cell: see ``crop_weights``.
 
     Returns:
-        positions (K, 2), whole numbers x and y in picture pixels, and scores (K,), the
+        positions (K, 2), whole numbers x and y in image pixels, and scores (K,), the
         mean belief there.
 
     Raises:
         ValueError: on other shapes, or for a center or crop that is not finite, a crop
-            without area, or an empty picture.
+            without area, or an empty image.
     """
     middle = np.asarray(center, dtype=np.float64)
     crops = np.asarray(crop_scales, dtype=np.float64)
@@ -179,13 +179,11 @@ def full_resolution_peaks(
             f'center {middle.tolist()} must be finite and crop_scales {crops.tolist()} positive; '
             "look at the person's box or scale in the annotations"
         )
-    if min(picture_size) < 1:
-        raise ValueError(f'picture_size {picture_size}: width and height must be at least 1')
+    if min(image_size) < 1:
+        raise ValueError(f'image_size {image_size}: width and height must be at least 1')
     pixels, weights = [], []
     for axis in (0, 1):
-        pixels.append(
-            pixel_range(middle[axis], crops[:, axis], input_size[axis], picture_size[axis])
-        )
+        pixels.append(pixel_range(middle[axis], crops[:, axis], input_size[axis], image_size[axis]))
         weights.append(
             crop_weights(
                 pixels[axis],

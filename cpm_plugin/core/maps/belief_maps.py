@@ -1,6 +1,6 @@
 """Ideal belief maps, the center map, and joint positions from belief maps.
 
-Arrays are (channels, height, width); key points are (x, y) in network-input
+Arrays are (channels, height, width); keypoints are (x, y) in network-input
 pixels; cells and pixels are related by ``cpm_plugin.core.maps.geometry``.
 """
 
@@ -21,7 +21,7 @@ _SMALLEST_BELIEF = 1e-6
 
 def ideal_belief_maps(
     keypoints: npt.ArrayLike,
-    labelled: npt.ArrayLike,
+    labeled: npt.ArrayLike,
     size: tuple[int, int],
     *,
     stride: int = 8,
@@ -34,8 +34,8 @@ def ideal_belief_maps(
 
     Args:
         keypoints: (P, K, 2), x and y of K joints of P >= 0 people in input pixels. They may
-            lie outside the picture: the part of the Gaussian inside is drawn.
-        labelled: (P, K), joints with a value < 0.5 are not drawn.
+            lie outside the image: the part of the Gaussian inside is drawn.
+        labeled: (P, K), joints with a value < 0.5 are not drawn.
         size: (width, height) of the maps in cells.
         stride: input pixels per cell.
         sigma: of the Gaussian, in input pixels. 7 is the default of ``sigma`` in the
@@ -46,14 +46,14 @@ def ideal_belief_maps(
         (K, height, width) in [0, 1].
 
     Raises:
-        ValueError: on another shape, a labelled joint that is not finite, or a sigma or
+        ValueError: on another shape, a labeled joint that is not finite, or a sigma or
             stride that is not positive.
     """
     points = np.asarray(keypoints, dtype=np.float64)
-    seen = np.asarray(labelled) >= 0.5
+    seen = np.asarray(labeled) >= 0.5
     if points.ndim != 3 or points.shape[2] != 2 or seen.shape != points.shape[:2]:
         raise ValueError(
-            f'keypoints {points.shape} and labelled {seen.shape} must be '
+            f'keypoints {points.shape} and labeled {seen.shape} must be '
             '(people, joints, 2) and (people, joints)'
         )
     if sigma <= 0 or stride <= 0:
@@ -61,10 +61,10 @@ def ideal_belief_maps(
     width, height = size
     x = cell_to_pixel(np.arange(width), stride)
     y = cell_to_pixel(np.arange(height), stride)
-    # not labelled: NaN in some data sets, so replaced before the arithmetic
+    # not labeled: NaN in some datasets, so replaced before the arithmetic
     points = np.where(seen[..., None], points, 0.0)
     if not np.isfinite(points).all():
-        raise ValueError('a labelled joint has a position that is not a number; mask it instead')
+        raise ValueError('a labeled joint has a position that is not a number; mask it instead')
     # separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
     along_x = np.exp(-((x - points[..., :1]) ** 2) / (2 * sigma**2))
     along_y = np.exp(-((y - points[..., 1:]) ** 2) / (2 * sigma**2))
@@ -88,7 +88,7 @@ def center_map(
 
     Args:
         size: (width, height) of the network input in pixels.
-        center: (x, y) of the person in input pixels, by default the middle of the picture.
+        center: (x, y) of the person in input pixels, by default the middle of the image.
         sigma: in input pixels. 21 is the default of ``sigma_center`` in the authors'
             ``caffe.proto``.
 
@@ -109,7 +109,7 @@ def decode_peaks(
     """Joint positions: the largest belief of each map, refined between cells.
 
     The logarithm of a Gaussian is a parabola, so the parabola through the logarithms of
-    the peak and its two neighbours has its vertex exactly at the joint. A peak in the
+    the peak and its two neighbors has its vertex exactly at the joint. A peak in the
     first or last row or column uses the two cells beside it on the inner side.
 
     Args:

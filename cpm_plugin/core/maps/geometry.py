@@ -1,14 +1,14 @@
 """Cell <-> pixel: the one place that states the coordinate convention.
 
 A belief map is a grid of cells, ``stride`` network-input pixels apart. Pixel
-coordinates follow OpenCV: pixel (0, 0) is centred at (0.0, 0.0). Cell ``g`` is
-centred on the pixels it covers::
+coordinates follow OpenCV: pixel (0, 0) is centered at (0.0, 0.0). Cell ``g`` is
+centered on the pixels it covers::
 
     pixel = stride * g + stride / 2 - 0.5          (3.5, 11.5, ... at stride 8)
 
 Source: ``start = stride / 2.0 - 0.5`` in the authors' ``putGaussianMaps``
 (``cpm_data_transformer.cpp`` of their Caffe fork). With this convention a mirrored
-picture has exactly the mirrored belief map. MMPose's ``MSRAHeatmap`` uses
+image has exactly the mirrored belief map. MMPose's ``MSRAHeatmap`` uses
 ``pixel = stride * g`` instead, 3.5 pixels away at stride 8; never mix the two.
 """
 
@@ -44,7 +44,7 @@ def pooled_size(size: int, num_pools: int = 3) -> int:
     for _ in range(num_pools):
         if size < 3:
             raise ValueError(
-                f'a side of {size} cells is too short for a 3x3 pool; use a larger input picture'
+                f'a side of {size} cells is too short for a 3x3 pool; use a larger input image'
             )
         size = -((3 - size) // 2) + 1
     return size

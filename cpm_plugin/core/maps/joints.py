@@ -42,7 +42,7 @@ class JointSet:
 
     @property
     def flip_indices(self) -> tuple[int, ...]:
-        """For each channel, the channel it becomes in a mirrored picture."""
+        """For each channel, the channel it becomes in a mirrored image."""
         return tuple(self.index(self.partner(name) or name) for name in self.names)
 
     def sources(self, target: JointSet) -> tuple[tuple[int, ...], ...]:

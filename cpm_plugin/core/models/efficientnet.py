@@ -26,7 +26,7 @@ _LEVELS = (2, 4, 6)
 
 
 class SameConv(nn.Module):
-    """Convolution, batch normalisation and, if asked for, ReLU6; size H / stride, rounded up.
+    """Convolution, batch normalization and, if asked for, ReLU6; size H / stride, rounded up.
 
     Padding is TensorFlow's ``SAME``, a cell more after than before where it cannot be halved.
     """
@@ -143,7 +143,7 @@ class LiteTrunk(Trunks):
 
     Args:
         settings: See ``TrunkSettings``; of the sizes channels and frozen_groups alone count.
-        norm_layer: After the convolutions of the pyramid; the encoder has batch normalisation in
+        norm_layer: After the convolutions of the pyramid; the encoder has batch normalization in
             any case.
     """
 

@@ -26,12 +26,12 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
 
     Takes a ``ConvolutionalPoseMachine`` and whatever else holds
     its parts, such as an MMPose estimator with ``CPMBackbone`` and ``CPMStageHead``. Batch
-    normalisation is folded into the convolutions before it; in the trunks pools go before
+    normalization is folded into the convolutions before it; in the trunks pools go before
     ReLU, which changes nothing, and the first convolution is pooled band by band. Memory order
     is channels-last.
 
     The names of its weights are others: load checkpoints before, and do not change weights
-    through ``.data`` later. An optimised model stays as it is.
+    through ``.data`` later. An optimized model stays as it is.
 
     Args:
         inplace: change and return ``model`` itself.
@@ -41,7 +41,7 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     """
     if not any(isinstance(layer, ConvBlock | ConvPool) for layer in model.modules()):
         raise ValueError(
-            f'{type(model).__name__} has no parts of a pose machine to optimise; this is for '
+            f'{type(model).__name__} has no parts of a CPM to optimize; this is for '
             "create_model's networks and MMPose models with CPMBackbone or CPMStageHead. A "
             'LargeKernelConv2d needs eval() and torch.no_grad() alone'
         )
@@ -62,12 +62,12 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
 
 
 def _fold_norm(block: ConvBlock | SameConv) -> None:
-    """Convolution and batch normalisation -> a convolution. Other norms stay."""
+    """Convolution and batch normalization -> a convolution. Other norms stay."""
     norm = getattr(block, 'norm', None)
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
         return
     conv = _conv_of(block)
-    # in float64, which not all devices have: what is rounded here, all pictures get
+    # in float64, which not all devices have: what is rounded here, all images get
     scale = (_exact(norm.running_var) + norm.eps).rsqrt()
     if norm.affine:
         scale = scale * _exact(norm.weight)
@@ -94,14 +94,14 @@ def _conv_of(block: ConvBlock | SameConv) -> nn.Conv2d:
     if not isinstance(conv, nn.Conv2d):
         raise ValueError(
             f'a convolution is a {type(conv).__name__}, not an nn.Conv2d: merge or take off what '
-            'wraps it before optimising for inference'
+            'wraps it before optimizing for inference'
         )
     return conv
 
 
 def _join_pools(trunk: FeatureTrunk) -> None:
     """Each convolution and the pool after it -> a ``ConvPool``; the first two, whose
-    tensors are large -> ``PictureByPicture``."""
+    tensors are large -> ``ImageByImage``."""
     joined = []
     for number in (1, 2, 3):
         block, pool = (trunk.get_submodule(f'{kind}{number}') for kind in ('conv', 'pool'))
@@ -109,12 +109,12 @@ def _join_pools(trunk: FeatureTrunk) -> None:
         joined.append(ConvPool(block, pool))
         delattr(trunk, f'conv{number}')
         delattr(trunk, f'pool{number}')
-    trunk.add_module('front', PictureByPicture(*joined[:2]))
+    trunk.add_module('front', ImageByImage(*joined[:2]))
     trunk.add_module('conv3', joined[2])
 
 
-class PictureByPicture(nn.Module):
-    """The first two layers, on as many pictures at a time as keep the tensor between them below
+class ImageByImage(nn.Module):
+    """The first two layers, on as many images at a time as keep the tensor between them below
     the size that glibc takes anew from the system at every call."""
 
     def __init__(self, first: ConvPool, second: ConvPool) -> None:
@@ -167,12 +167,12 @@ class ConvPool(nn.Module):
         padded = F.pad(x, (border,) * 4).contiguous(memory_format=torch.channels_last)
         shape = (count, conv.out_channels, pooled_height, pooled_width)
         result: Tensor | None = None
-        for picture in range(count):
+        for image in range(count):
             for first in range(0, pooled_height, _BAND):
                 last = min(first + _BAND, pooled_height)
                 begin, end = 2 * first - top, 2 * last + 1 - top  # rows of the convolution
                 inside = slice(max(begin, 0), min(end, height) + 2 * border)
-                rows = F.conv2d(padded[picture : picture + 1, :, inside], conv.weight, conv.bias)
+                rows = F.conv2d(padded[image : image + 1, :, inside], conv.weight, conv.bias)
                 if begin < 0 or end > height:
                     edges = (0, 0, max(-begin, 0), max(end - height, 0))
                     rows = F.pad(rows, edges, value=-torch.inf)
@@ -181,7 +181,7 @@ class ConvPool(nn.Module):
                     result = torch.empty(
                         shape, dtype=band.dtype, device=x.device, memory_format=torch.channels_last
                     )
-                result[picture, :, first:last] = band[0]
+                result[image, :, first:last] = band[0]
         assert result is not None
         return result
 

@@ -12,7 +12,7 @@ NormLayer = Callable[[int], nn.Module]
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution that keeps the size, optional normalisation, ReLU."""
+    """Convolution that keeps the size, optional normalization, ReLU."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, norm_layer: NormLayer | None

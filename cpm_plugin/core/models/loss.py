@@ -18,7 +18,7 @@ def stage_losses(
     stage_weights: Sequence[float] | None = None,
     reduction: str = 'mean',
 ) -> Tensor:
-    """The loss of every stage; their sum is the machine's loss.
+    """The loss of every stage; their sum is the network's loss.
 
     With e = weights * (beliefs - targets)^2, summed over N, C, H, W:
 
@@ -29,7 +29,7 @@ def stage_losses(
     Args:
         beliefs: T tensors (N, C, H, W).
         targets: (N, C, H, W) for all stages, or T of them.
-        weights: (N, C) or (N, C, H, W); 0 masks a joint that is not labelled.
+        weights: (N, C) or (N, C, H, W); 0 masks a joint that is not labeled.
         stage_weights: T factors, by default all 1.
         reduction: one of ``REDUCTIONS``.
 

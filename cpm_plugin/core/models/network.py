@@ -84,7 +84,7 @@ def build_network(
 
     Args:
         joints: What the belief channels are, a ``JointSet`` or the name of one; None: unknown.
-        norm_layer: E.g. ``nn.BatchNorm2d``; None, as in the paper: no normalisation.
+        norm_layer: E.g. ``nn.BatchNorm2d``; None, as in the paper: no normalization.
         conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
             conv2d, bit for bit; see ``LargeKernelConv2d``.
         settings: Of ``TrunkSettings`` and ``StageSettings``. A name that both have, such as

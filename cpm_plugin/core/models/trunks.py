@@ -69,7 +69,7 @@ class Trunks(nn.Module):
         if min(image.shape[2:]) < self._least_side:
             raise ValueError(
                 f'image of {image.shape[2]} x {image.shape[3]} pixels: sides must have at least '
-                f'{self._least_side} for the pools; resize or pad the picture'
+                f'{self._least_side} for the pools; resize or pad the image'
             )
         if center_map is None:
             return
@@ -98,7 +98,7 @@ class Trunks(nn.Module):
                 f'image of {image.shape[2]} x {image.shape[3]} pixels (height x width): its center '
                 f'map would be pooled to {tuple(pooled.shape[2:])} cells, its features to '
                 f'{tuple(features.shape[2:])}. With a center map this network accepts only sides '
-                f'with {self._sides}; pad or resize the picture'
+                f'with {self._sides}; pad or resize the image'
             )
         return (pooled,)
 

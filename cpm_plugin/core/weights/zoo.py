@@ -4,7 +4,7 @@ A zoo is a folder with ``index.json`` and, beside it, the files of weights; the 
 ``cpm_plugin/weights``. ``tools/publish_model.py`` writes them. The index maps names of models to::
 
     {"file": "cpm_....pth", "sha256": "<64 hexadecimal digits>", "url": null or where to get it,
-     "config": "configs/....py", "licence": "who may use the weights, for what"}
+     "config": "configs/....py", "license": "who may use the weights, for what"}
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class ZooEntry:
     file: str
     sha256: str
     config: str
-    licence: str
+    license: str
     url: str | None = None
 
     def __post_init__(self) -> None:
-        texts = (self.file, self.sha256, self.config, self.licence, self.url or '')
+        texts = (self.file, self.sha256, self.config, self.license, self.url or '')
         if not all(isinstance(text, str) for text in texts):
             raise ValueError(f'all of an entry must be text: {texts}')
         if not self.file or Path(self.file).name != self.file:

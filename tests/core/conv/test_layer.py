@@ -142,7 +142,7 @@ def test_padding_by_name_is_tiled(pair):
     assert layer.last_choice.tile is not None
 
 
-def test_half_precision_and_single_pictures_go_directly(pair):
+def test_half_precision_and_single_images_go_directly(pair):
     layer = pair[1].to(torch.bfloat16)
     assert layer(torch.randn(1, 3, 20, 17, dtype=torch.bfloat16)).dtype == torch.bfloat16
     assert layer(torch.randn(3, 20, 17, dtype=torch.bfloat16)).shape == (4, 20, 17)

@@ -1,4 +1,4 @@
-"""Tiled convolution: conv2d's values and gradients, at tiles that divide the picture or not."""
+"""Tiled convolution: conv2d's values and gradients, at tiles that divide the image or not."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from cpm_plugin.core.conv import tile_grid
 from cpm_plugin.core.conv.tile_grid import Tile
 from cpm_plugin.core.conv.tiled import TiledConv2d, forward, transform_weight
 
-# pictures, input and output channels, kernel, height, width, tile; the last has tiles smaller
+# images, input and output channels, kernel, height, width, tile; the last has tiles smaller
 # than the overlap of their inputs, the third is one tile
 CASES = [
     (2, 3, 4, 5, 13, 9, (4, 6)),
@@ -19,9 +19,9 @@ CASES = [
 
 
 def _draw(case, dtype):
-    pictures, channels, outputs, size, height, width, tile = case
+    images, channels, outputs, size, height, width, tile = case
     torch.manual_seed(0)
-    x = torch.randn(pictures, channels, height, width, dtype=dtype)
+    x = torch.randn(images, channels, height, width, dtype=dtype)
     weight = torch.randn(outputs, channels, size, size, dtype=dtype)
     return x, weight, torch.randn(outputs, dtype=dtype), Tile(*tile)
 

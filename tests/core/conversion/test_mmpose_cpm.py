@@ -42,7 +42,7 @@ LAYERS = {
 OUTPUTS = ('stem.9', 'out_convs.0.1', 'out_convs.1.1')
 
 
-def stock_state(normalised=True):
+def stock_state(normalized=True):
     """Weights of a stock CPM of three stages, no two tensors alike."""
     torch.manual_seed(0)
     state = {}
@@ -50,7 +50,7 @@ def stock_state(normalised=True):
         name = f'backbone.{layer}'
         weight = torch.randn(width, seen, kernel, kernel) / (seen * kernel**2 / 2) ** 0.5
         state[f'{name}.conv.weight'] = weight
-        if layer in OUTPUTS or not normalised:
+        if layer in OUTPUTS or not normalized:
             state[f'{name}.conv.bias'] = torch.randn(width) / 10
             continue
         state[f'{name}.bn.weight'] = torch.rand(width) + 0.5
@@ -92,8 +92,8 @@ def stock_outputs(state, image):
     return outputs
 
 
-def narrow_model(normalised=True, **arguments):
-    name = 'cpm_6s_bn' if normalised else 'cpm_6s'
+def narrow_model(normalized=True, **arguments):
+    name = 'cpm_6s_bn' if normalized else 'cpm_6s'
     return create_model(name, **{**NARROW, **arguments}).eval()
 
 
@@ -112,16 +112,16 @@ def assert_same(found, expected):
         assert torch.equal(found[key], value), key
 
 
-@pytest.mark.parametrize('normalised', [True, False], ids=['BN', 'no norm'])
-def test_converted_weights_compute_what_stock_computes(normalised):
-    state = stock_state(normalised)
+@pytest.mark.parametrize('normalized', [True, False], ids=['BN', 'no norm'])
+def test_converted_weights_compute_what_stock_computes(normalized):
+    state = stock_state(normalized)
     ours = from_stock(state)
-    model = narrow_model(normalised)
+    model = narrow_model(normalized)
     model.load_state_dict(from_mmpose(ours))
     assert largest_difference(model, state, 2 * torch.randn(2, 3, 45, 64)) < 1e-5
     assert_same(to_stock(ours), state)
     assert stock_sizes(ours) == StockSizes(
-        STAGES, JOINTS, normalised, (TRUNK, REDUCED, FIRST, LATER)
+        STAGES, JOINTS, normalized, (TRUNK, REDUCED, FIRST, LATER)
     )
 
 
@@ -216,7 +216,7 @@ STOCK_CHANGES = {
         lambda s: {k.removeprefix('backbone.'): v for k, v in s.items()},
         r'left over: stem\.0.*\. Give the state dict of the whole estimator',
     ),
-    'half normalised': (
+    'half normalized': (
         without('backbone.stem.2.bn.'),
         r'missing: backbone\.stem\.2\.bn\.weight, ',
     ),

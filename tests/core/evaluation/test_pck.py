@@ -24,9 +24,9 @@ def wrist_moved(by):
 
 
 def known(*missing):
-    labelled = ALL.copy()
-    labelled[0, list(missing)] = False
-    return labelled
+    labeled = ALL.copy()
+    labeled[0, list(missing)] = False
+    return labeled
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_area_under_the_curve_is_the_mean_of_21_thresholds():
     'missing, length',
     [((), 100.0), ((0,), 50.0), ((3,), 50.0), ((1, 2), 100.0), ((0, 1), None), ((2, 3), None)],
 )
-def test_torso_is_the_first_labelled_diagonal(missing, length):
+def test_torso_is_the_first_labeled_diagonal(missing, length):
     lengths = torso_lengths(PERSON[None], known(*missing), JOINTS)
     np.testing.assert_allclose(lengths, [np.nan if length is None else length], rtol=1e-12)
 
@@ -74,18 +74,18 @@ def test_torso_of_length_zero_gives_way_to_the_other_diagonal():
 
 
 def test_fallback_diagonal_scales_the_threshold():
-    labelled = known(0)
-    near = torso_pck(wrist_moved((10, 0)), PERSON[None], labelled, JOINTS)
-    far = torso_pck(wrist_moved((10.01, 0)), PERSON[None], labelled, JOINTS)
+    labeled = known(0)
+    near = torso_pck(wrist_moved((10, 0)), PERSON[None], labeled, JOINTS)
+    far = torso_pck(wrist_moved((10.01, 0)), PERSON[None], labeled, JOINTS)
     assert (near.mean, far.mean) == (100, 75)
     assert near.num_joints == 4
 
 
-def test_person_without_a_torso_is_left_out_and_unlabelled_joints_are_not_counted():
+def test_person_without_a_torso_is_left_out_and_unlabeled_joints_are_not_counted():
     truth = np.stack([PERSON, PERSON, PERSON])
     found = np.concatenate([wrist_moved((50, 0)), PERSON[None] + 500, PERSON[None]])
-    labelled = np.concatenate([known(1), known(0, 1), known(4)])
-    result = torso_pck(found, truth, labelled, JOINTS)
+    labeled = np.concatenate([known(1), known(0, 1), known(4)])
+    result = torso_pck(found, truth, labeled, JOINTS)
     assert (result.num_images, result.num_left_out, result.num_joints) == (2, 1, 8)
     assert result.mean == pytest.approx(100 * 7 / 8, rel=1e-12)
     np.testing.assert_array_equal(result.per_joint, [100, 100, 100, 100, 0])
@@ -101,7 +101,7 @@ def test_people_are_measured_by_their_own_torso():
     assert result.mean == 90
 
 
-def test_groups_pool_both_sides_and_hold_nan_where_nothing_is_labelled():
+def test_groups_pool_both_sides_and_hold_nan_where_nothing_is_labeled():
     found = PERSON.copy()
     found[0] += 21
     with np.errstate(all='raise', invalid='warn'):
@@ -115,7 +115,7 @@ def test_groups_pool_both_sides_and_hold_nan_where_nothing_is_labelled():
     assert both.per_group == {'shoulder': 50, 'hip': 100, 'wrist': 100}
 
 
-def test_unlabelled_joint_may_be_nan():
+def test_unlabeled_joint_may_be_nan():
     truth = PERSON.copy()
     truth[4] = np.nan
     result = torso_pck(PERSON[None], truth[None], known(4), JOINTS)
@@ -142,7 +142,7 @@ def test_missing_prediction_is_a_miss():
 
 
 @pytest.mark.parametrize(
-    'found, truth, labelled',
+    'found, truth, labeled',
     [
         ((1, 5, 2), (1, 4, 2), (1, 5)),
         ((1, 5, 2), (2, 5, 2), (2, 5)),
@@ -151,16 +151,16 @@ def test_missing_prediction_is_a_miss():
         ((1, 5, 2), (1, 5, 2), (5,)),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(found, truth, labelled):
+def test_shapes_that_do_not_fit_are_named(found, truth, labeled):
     with pytest.raises(ValueError, match=r'must be \(N, 5, 2\) twice and \(N, 5\)') as error:
-        torso_pck(np.zeros(found), np.zeros(truth), np.ones(labelled), JOINTS)
-    for shape in (found, truth, labelled):
+        torso_pck(np.zeros(found), np.zeros(truth), np.ones(labeled), JOINTS)
+    for shape in (found, truth, labeled):
         assert str(shape) in str(error.value)
 
 
 def test_nobody_with_a_torso():
     people = np.stack([PERSON, PERSON])
-    with pytest.raises(ValueError, match='none of 2 people has a labelled torso'):
+    with pytest.raises(ValueError, match='none of 2 people has a labeled torso'):
         torso_pck(people, people, np.repeat(known(0, 1), 2, axis=0), JOINTS)
 
 
@@ -197,7 +197,7 @@ def lsp_file(name):
     'model, published', [('MPII_LSP_6s', 90.5), ('LSP_6s', 84.3214)], ids=['mpii+lsp', 'lsp']
 )
 def test_published_predictions_give_the_published_numbers(model, published):
-    """The authors' predictions on the 1,000 test pictures of LSP, as unsigned integers."""
+    """The authors' predictions on the 1,000 test images of LSP, as unsigned integers."""
     truth = lsp_file('lsp-joints-PC.mat')['joints'].transpose(2, 1, 0)[1000:, :, :2]
     found = lsp_file(f'LSP_prediction_model_{model}.mat')['prediction_all'].transpose(2, 0, 1)
     assert np.issubdtype(found.dtype, np.unsignedinteger)

@@ -204,7 +204,7 @@ def test_joints_that_would_not_fit_make_the_scale_larger():
     scale = mpii_like_scales(people, visible, LSP, target_dist=2.0, box_size=400, margin=100)
     spanned = (5 * 304 + 70) * 2.0 / scale
     assert spanned == pytest.approx(300)
-    visible[0, LSP.index('left_wrist')] = 0  # not labelled, not in the way
+    visible[0, LSP.index('left_wrist')] = 0  # not labeled, not in the way
     assert mpii_like_scales(people, visible, LSP) == pytest.approx(1)
 
 
@@ -239,7 +239,7 @@ def test_person_of_one_joint_or_none_has_the_median_scale():
 
 
 @pytest.mark.filterwarnings('error')
-def test_positions_of_unlabelled_joints_mean_nothing():
+def test_positions_of_unlabeled_joints_mean_nothing():
     keypoints, visible = crowd()
     visible[3], visible[5] = 0, only('neck')
     expected = mpii_like_scales(keypoints, visible, LSP)
@@ -266,19 +266,19 @@ def test_other_order_of_joints_and_other_joints_between():
 
 
 def test_nobody_with_two_joints():
-    with pytest.raises(ValueError, match='none of 3 people has two labelled joints'):
+    with pytest.raises(ValueError, match='none of 3 people has two labeled joints'):
         mpii_like_scales(np.zeros((3, 14, 2)), np.ones((3, 14)), LSP)
     with pytest.raises(ValueError, match='none of 0 people'):
         mpii_like_scales(np.zeros((0, 14, 2)), np.ones((0, 14)), LSP)
 
 
 @pytest.mark.parametrize(
-    ('points', 'labelled'), [((2, 14, 3), (2, 14)), ((2, 13, 2), (2, 13)), ((2, 14, 2), (3, 14))]
+    ('points', 'labeled'), [((2, 14, 3), (2, 14)), ((2, 13, 2), (2, 13)), ((2, 14, 2), (3, 14))]
 )
-def test_shapes_that_do_not_fit_are_named(points, labelled):
+def test_shapes_that_do_not_fit_are_named(points, labeled):
     with pytest.raises(ValueError, match=r'must be \(N, 14, 2\) and \(N, 14\)') as error:
-        limb_ratios(np.zeros(points), np.ones(labelled), LSP)
-    assert str(points) in str(error.value) and str(labelled) in str(error.value)
+        limb_ratios(np.zeros(points), np.ones(labeled), LSP)
+    assert str(points) in str(error.value) and str(labeled) in str(error.value)
 
 
 def test_joint_set_without_a_neck():

@@ -1,4 +1,4 @@
-"""Beliefs of several crops on the pixels of a picture: by hand, and against other code."""
+"""Beliefs of several crops on the pixels of an image: by hand, and against other code."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ CELLS = (46, 46)
 
 
 def gaussians(joints, center, crops, size=INPUT, cells=CELLS, sigma=21.0, first_cell=3.5):
-    """Beliefs (S, K, h, w): for each crop a Gaussian at every joint, given in the picture."""
+    """Beliefs (S, K, h, w): for each crop a Gaussian at every joint, given in the image."""
     x, y = (first_cell + 8 * np.arange(count) for count in cells)
     beliefs = np.empty((len(crops), len(joints), cells[1], cells[0]), dtype=np.float32)
     for scale, crop in enumerate(crops):
@@ -95,7 +95,7 @@ def test_enlarging_equals_torch_in_the_interior():
 
 
 def test_crop_weights_by_hand():
-    # a crop of 32 picture pixels on 16 input pixels: pixel p is at (p - 100) / 2 + 8
+    # a crop of 32 image pixels on 16 input pixels: pixel p is at (p - 100) / 2 + 8
     weights = crop_weights(
         [82, 83, 91, 99, 114, 115, 116], 100.0, [32.0], input_length=16, num_cells=2
     )[0]
@@ -122,7 +122,7 @@ def test_cells_of_another_codec_begin_elsewhere():
         (50.0, [20.0, 10.0], range(39, 61)),  # 50 - 10.5 x 20 / 20 = 39.5, 59.5
         (3.0, [20.0], range(0, 14)),
         (97.0, [20.0], range(86, 100)),
-        (-50.0, [20.0], range(0, 1)),  # out of the picture, which is not looked at then
+        (-50.0, [20.0], range(0, 1)),  # out of the image, which is not looked at then
         (500.0, [20.0], range(99, 100)),
         (50.2, [0.1], range(50, 51 + 1)),
     ],
@@ -135,12 +135,12 @@ def test_pixels_of_the_largest_crop(center, extents, expected):
 
 
 def test_one_crop_of_input_size_equals_the_authors_steps():
-    """Enlarge by 8, then put into a picture of zeros: run_benchmark.m at scale 1."""
+    """Enlarge by 8, then put into an image of zeros: run_benchmark.m at scale 1."""
     beliefs = torch.rand(1, 2, 5, 6, dtype=torch.float64)
     inner = enlarged(beliefs, (40, 48))[0, :, 12:-12, 12:-12]
-    picture = torch.zeros(2, 90, 100, dtype=torch.float64)
+    image = torch.zeros(2, 90, 100, dtype=torch.float64)
     # center (60, 50): input pixel (24, 20) there, so the crop begins at (36, 30)
-    picture[:, 30 + 12 : 30 + 40 - 12, 36 + 12 : 36 + 48 - 12] = inner
+    image[:, 30 + 12 : 30 + 40 - 12, 36 + 12 : 36 + 48 - 12] = inner
     weights = [
         torch.from_numpy(
             crop_weights(
@@ -154,7 +154,7 @@ def test_one_crop_of_input_size_equals_the_authors_steps():
         assert not ours[:, top:bottom, left:right].any()
     assert ours[:, 30:70, 36:84].all()
     box = np.s_[:, 42:58, 48:72]
-    torch.testing.assert_close(ours[box], picture[box], atol=1e-12, rtol=0)
+    torch.testing.assert_close(ours[box], image[box], atol=1e-12, rtol=0)
 
 
 def test_scales_are_averaged_and_crops_without_a_belief_count_as_nothing():
@@ -178,7 +178,7 @@ CENTER = np.array([310.3, 240.6])
 
 
 @pytest.mark.parametrize(
-    'picture, center, joints',
+    'image, center, joints',
     [
         ((640, 480), CENTER, [(300, 200), (311, 299), (222, 241)]),  # inside
         ((640, 480), (40.0, 30.0), [(0, 0), (1, 3), (0, 60)]),  # a person cut off
@@ -187,14 +187,14 @@ CENTER = np.array([310.3, 240.6])
     ],
 )
 @pytest.mark.parametrize('side', [180.0, 368.0, 500.0])
-def test_gaussians_are_found_at_their_very_pixels(picture, center, joints, side):
+def test_gaussians_are_found_at_their_very_pixels(image, center, joints, side):
     center = np.asarray(center)
     crops = square_crops(side)
     reach = side / 1.3 / 2
     joints = np.array([j for j in joints if np.all(np.abs(np.array(j) - center) < reach - 10)])
     assert len(joints)
     beliefs = gaussians(joints, center, crops)
-    positions, scores = full_resolution_peaks(beliefs, center, crops, picture, INPUT)
+    positions, scores = full_resolution_peaks(beliefs, center, crops, image, INPUT)
     np.testing.assert_array_equal(positions, joints)
     assert (scores > 0.98).all() and (scores <= 1.01).all()
 
@@ -217,7 +217,7 @@ def test_a_mistake_moves_the_peaks(mistake):
     crops = square_crops(368.0)
     given = dict(beliefs=gaussians(joints, CENTER, crops), center=CENTER, crop_scales=crops)
     given['first_cell'] = 3.5
-    exact, _ = full_resolution_peaks(**given, picture_size=(640, 480), input_size=INPUT)
+    exact, _ = full_resolution_peaks(**given, image_size=(640, 480), input_size=INPUT)
     np.testing.assert_array_equal(exact, joints)
     given.update(
         {
@@ -227,7 +227,7 @@ def test_a_mistake_moves_the_peaks(mistake):
             'mirrored': dict(beliefs=given['beliefs'].flip(-1)),
         }[mistake]
     )
-    wrong, _ = full_resolution_peaks(**given, picture_size=(640, 480), input_size=INPUT)
+    wrong, _ = full_resolution_peaks(**given, image_size=(640, 480), input_size=INPUT)
     assert (np.abs(wrong - joints).max(axis=1) >= 1).all()
 
 
@@ -245,7 +245,7 @@ def test_one_scale_is_the_largest_pixel_of_the_enlarged_map():
 
 
 def test_the_authors_steps_find_the_same_peaks():
-    """imresize by 8, into the scaled picture, to the size of the picture, and the sum.
+    """imresize by 8, into the scaled image, to the size of the image, and the sum.
 
     With the authors' Gaussian and crops at whole pixels, as they round them.
     """
@@ -272,7 +272,7 @@ def test_the_authors_steps_find_the_same_peaks():
     np.testing.assert_allclose(scores, total.flatten(1).max(1).values / 3, atol=0.02)
 
 
-def test_a_person_out_of_reach_of_the_picture_gets_its_nearest_pixel_and_no_score():
+def test_a_person_out_of_reach_of_the_image_gets_its_nearest_pixel_and_no_score():
     beliefs = torch.rand(2, 3, 46, 46)
     positions, scores = full_resolution_peaks(
         beliefs, (-500.0, 20.0), square_crops(300.0, [1, 2]), (100, 80), INPUT
@@ -297,7 +297,7 @@ def test_autocast_does_not_blur_the_peak():
         (dict(crop_scales=[[300.0, 300.0]]), r'crop_scales \(1, 2\) must be'),
         (dict(center=[np.nan, 3.0]), r'center \[nan, 3.0\] must be finite'),
         (dict(crop_scales=[[300.0, 300.0], [0.0, 3.0]]), 'positive; look at the person'),
-        (dict(picture_size=(0, 50)), r'picture_size \(0, 50\)'),
+        (dict(image_size=(0, 50)), r'image_size \(0, 50\)'),
     ],
 )
 def test_unusable_arguments_are_refused(given, message):
@@ -305,7 +305,7 @@ def test_unusable_arguments_are_refused(given, message):
         beliefs=torch.zeros(2, 3, 46, 46),
         center=(50.0, 50.0),
         crop_scales=[[300.0, 300.0]] * 2,
-        picture_size=(100, 100),
+        image_size=(100, 100),
         input_size=INPUT,
     )
     with pytest.raises(ValueError, match=message):

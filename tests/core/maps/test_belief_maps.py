@@ -75,7 +75,7 @@ def test_truncation_is_an_option():
     assert np.count_nonzero(one_joint(27.5, 19.5, truncation=0.5)) == 5
 
 
-def test_joint_that_is_not_labelled_has_an_empty_map():
+def test_joint_that_is_not_labeled_has_an_empty_map():
     points = [[[27.5, 19.5], [27.5, 19.5], [np.nan, np.nan], [3.5, 3.5]]]
     maps = ideal_belief_maps(points, [[0, 0.4, 0, 0.5]], (8, 6))
     assert maps.shape == (4, 6, 8)
@@ -115,7 +115,7 @@ def test_background_is_one_minus_the_largest_belief():
 
 
 @pytest.mark.parametrize('stride', [4, 8])
-def test_mirrored_picture_has_exactly_the_mirrored_map(stride):
+def test_mirrored_image_has_exactly_the_mirrored_map(stride):
     size = (8, 6)
     points = np.array([[[9.25, 30.5], [0, 17]], [[26.75, 3.125], [31, 8]]])
     mirrored = points.copy()
@@ -130,7 +130,7 @@ def test_mirrored_picture_has_exactly_the_mirrored_map(stride):
     np.testing.assert_array_equal(upside_down_maps, maps[:, ::-1])
 
 
-def test_joint_outside_the_picture_draws_the_part_inside():
+def test_joint_outside_the_image_draws_the_part_inside():
     belief = one_joint(-4.5, 19.5)  # 8 pixels left of cell (0, 2)
     assert belief[2, 0] == pytest.approx(math.exp(-64 / 98), rel=1e-6)
     assert belief[2, 1] == pytest.approx(math.exp(-256 / 98), rel=1e-6)
@@ -140,14 +140,14 @@ def test_joint_outside_the_picture_draws_the_part_inside():
 
 
 @pytest.mark.parametrize(
-    'points, labelled',
+    'points, labeled',
     [((3, 2), (3,)), ((1, 3, 3), (1, 3)), ((2, 3, 2), (3, 2)), ((2, 3, 2), (2, 3, 1))],
 )
-def test_shapes_that_do_not_fit_are_named(points, labelled):
+def test_shapes_that_do_not_fit_are_named(points, labeled):
     with pytest.raises(ValueError, match='must be') as error:
-        ideal_belief_maps(np.zeros(points), np.ones(labelled), (4, 4))
+        ideal_belief_maps(np.zeros(points), np.ones(labeled), (4, 4))
     assert str(points) in str(error.value)
-    assert str(labelled) in str(error.value)
+    assert str(labeled) in str(error.value)
 
 
 @pytest.mark.parametrize('option', [{'sigma': 0}, {'sigma': -7}, {'stride': 0}])
@@ -169,7 +169,7 @@ def test_center_map_is_one_in_the_middle_and_symmetric():
     np.testing.assert_array_equal(heat, heat[:, ::-1])
 
 
-def test_center_map_of_even_sides_is_centred_between_pixels():
+def test_center_map_of_even_sides_is_centered_between_pixels():
     heat = center_map((64, 32))
     np.testing.assert_array_equal(heat[15:17, 31:33], np.float32(math.exp(-0.5 / 882)))
     np.testing.assert_array_equal(heat, heat[::-1, ::-1])
@@ -215,7 +215,7 @@ def test_gaussian_decodes_to_exactly_its_position(stride, sigma):
 
 @pytest.mark.parametrize('stride, sigma', [(8, 7.0), (4, 7.0)])
 def test_ideal_map_decodes_to_the_joint(stride, sigma):
-    """Truncated, single-precision maps as they are trained on, anywhere in the picture."""
+    """Truncated, single-precision maps as they are trained on, anywhere in the image."""
     size = (23, 17)
     limits = np.array(size) * stride - 1
     points = np.random.default_rng(3).uniform(0, limits, (2, 60, 2))
@@ -289,7 +289,7 @@ def test_two_equal_cells_give_the_place_between_them():
         ([1.0, 0.1, 0.09, 0.0], 0.0),  # bends upwards at the border: stays
         ([1.0, 0.3, 0.08, 0.0], -0.5),  # the vertex is 10 cells outside: half a cell at most
         ([0.0, 0.08, 0.3, 1.0], 3.5),
-        ([0.0, -1.0, 2.0, -3.0], 2.0),  # both neighbours are noise
+        ([0.0, -1.0, 2.0, -3.0], 2.0),  # both neighbors are noise
         ([0.0, 0.0, 2.0, 0.0], 2.0),
         ([-1.0, -3.0, -2.0, -4.0], 0.0),
     ],
@@ -301,7 +301,7 @@ def test_lines_that_are_no_gaussian(line, cell):
     np.testing.assert_array_equal(decode_peaks(belief.T)[0], [3.5, 8 * cell + 3.5])
 
 
-def test_one_negative_neighbour_pulls_away_by_less_than_half_a_cell():
+def test_one_negative_neighbor_pulls_away_by_less_than_half_a_cell():
     x, y = decode_peaks(np.array([[-1.0, 1.0, 0.9]] * 3))[0]
     assert 8 * 1.4 + 3.5 < x < 8 * 1.5 + 3.5
     assert y == 3.5

@@ -13,7 +13,7 @@ from cpm_plugin.core.models.trunks import FeatureTrunk
     'cell, stride, pixel',
     [(0, 8, 3.5), (1, 8, 11.5), (45, 8, 363.5), (0, 4, 1.5), (3, 4, 13.5), (5, 1, 5.0)],
 )
-def test_cell_is_centred_on_the_pixels_it_covers(cell, stride, pixel):
+def test_cell_is_centered_on_the_pixels_it_covers(cell, stride, pixel):
     assert cell_to_pixel(cell, stride) == pixel
     assert pixel_to_cell(pixel, stride) == cell
 

@@ -1,4 +1,4 @@
-"""The order and the sides of the joints of every data set and network."""
+"""The order and the sides of the joints of every dataset and network."""
 
 import dataclasses
 
@@ -158,7 +158,7 @@ def test_joint_that_a_set_cannot_give_is_named(source, target, missing):
         assert ', '.join(names) in str(error.value)
 
 
-def test_a_joint_between_needs_both_of_its_neighbours():
+def test_a_joint_between_needs_both_of_its_neighbors():
     half = JointSet(('left_hip', 'neck'))
     with pytest.raises(ValueError, match=r"no joint 'pelvis'.*there are: left_hip, neck"):
         half.sources(JointSet(('pelvis',)))

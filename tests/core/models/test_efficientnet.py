@@ -10,7 +10,7 @@ from cpm_plugin.core.models.settings import TrunkSettings
 
 
 def test_the_size_of_the_published_network():
-    # 4,652,008 in all, less 320 x 1280 and its normalisation, and 1280 x 1000 and its bias
+    # 4,652,008 in all, less 320 x 1280 and its normalization, and 1280 x 1000 and its bias
     count = sum(p.numel() for p in EfficientNetLite0().parameters())
     assert count == 4_652_008 - 320 * 1280 - 2 * 1280 - 1280 * 1000 - 1000
 
@@ -99,7 +99,7 @@ def test_arguments_that_do_not_go_together(arguments, message):
         create_model('cpm_6s', channels=4, **arguments)
 
 
-def test_optimised_for_inference_it_has_no_norms_and_the_same_beliefs():
+def test_optimized_for_inference_it_has_no_norms_and_the_same_beliefs():
     torch.manual_seed(0)
     model = create_model('cpm_lite0_3s', channels=8, first_stage_channels=8).eval()
     for norm in model.modules():

@@ -99,7 +99,7 @@ def test_a_batch_in_parts_is_the_batch(monkeypatch):
     fast = optimize_for_inference(model)
     with torch.no_grad():
         expected = fast(image)
-        monkeypatch.setattr(inference, 'ALLOCATOR_BYTES', 2 * 8 * 20 * 28 * 4)  # two pictures
+        monkeypatch.setattr(inference, 'ALLOCATOR_BYTES', 2 * 8 * 20 * 28 * 4)  # two images
         sizes = []
         fast.trunks.stage1_trunk.front.first.register_forward_hook(
             lambda _, inputs, __: sizes.append(len(inputs[0]))
@@ -136,7 +136,7 @@ def test_again_changes_nothing():
 
 
 def test_what_is_not_ours_is_refused():
-    with pytest.raises(ValueError, match=r'Sequential has no parts of a pose machine'):
+    with pytest.raises(ValueError, match=r'Sequential has no parts of a CPM'):
         optimize_for_inference(nn.Sequential(nn.Conv2d(3, 3, 9)))
 
 

@@ -5,7 +5,7 @@ import torch
 
 from cpm_plugin.core import IntermediateSupervisionLoss, stage_losses
 
-# One picture, two joints, 1 x 2 cells. Errors 1, -2 | 3, 0: squares 1, 4 | 9, 0.
+# One image, two joints, 1 x 2 cells. Errors 1, -2 | 3, 0: squares 1, 4 | 9, 0.
 TARGET = torch.tensor([[[[1.0, 2.0]], [[0.0, 5.0]]]])
 BELIEF = torch.tensor([[[[2.0, 0.0]], [[3.0, 5.0]]]])
 
@@ -25,7 +25,7 @@ def exactly(losses, expected):
     ],
 )
 def test_both_reductions_by_hand(weights, weighted_sum):
-    """Masked cells still count: mean divides by all 4, sum by 2 x 1 picture."""
+    """Masked cells still count: mean divides by all 4, sum by 2 x 1 image."""
     weights = None if weights is None else torch.tensor(weights)
     mean = stage_losses([BELIEF], TARGET, weights)
     exactly(mean, [weighted_sum / 4])
@@ -33,8 +33,8 @@ def test_both_reductions_by_hand(weights, weighted_sum):
 
 
 @pytest.mark.parametrize('reduction, expected', [('mean', 58 / 12), ('sum', 58 / 4)])
-def test_weights_of_a_batch_belong_to_their_picture_and_joint(reduction, expected):
-    """Two pictures, three joints, 2 cells; the error of joint k of picture n is constant."""
+def test_weights_of_a_batch_belong_to_their_image_and_joint(reduction, expected):
+    """Two images, three joints, 2 cells; the error of joint k of image n is constant."""
     error = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     weights = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.8, 0.0]])
     belief = error[..., None, None].expand(2, 3, 1, 2) + 7
@@ -62,7 +62,7 @@ def test_every_stage_has_its_own_loss_target_and_factor():
 
 @pytest.mark.parametrize('reduction, divisor', [('mean', 8.0), ('sum', 4.0)], ids=['mean', 'sum'])
 def test_gradient_by_hand(reduction, divisor):
-    """2 w (b - t) factor / divisor with 2 pictures of 2 joints and 2 cells."""
+    """2 w (b - t) factor / divisor with 2 images of 2 joints and 2 cells."""
     target = torch.cat([TARGET, -TARGET])
     belief = torch.cat([BELIEF, BELIEF]).requires_grad_()
     weights = torch.tensor([[1.0, 0.5], [0.0, 3.0]])

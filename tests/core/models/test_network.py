@@ -46,8 +46,8 @@ VARIANTS = {
 }
 
 
-def machine(**options):
-    """A narrow machine with weights and statistics as random as possible, in double."""
+def network(**options):
+    """A narrow network with weights and statistics as random as possible, in double."""
     torch.manual_seed(1)
     model = build_network(**{**NARROW, **options}).double().eval()
     for name, value in model.state_dict().items():
@@ -59,7 +59,7 @@ def machine(**options):
     return model
 
 
-def picture(height=40, width=49, *, count=2, channels=3):
+def random_image(height=40, width=49, *, count=2, channels=3):
     generator = torch.Generator().manual_seed(5)
     return torch.rand(count, channels, height, width, generator=generator).double() - 0.5
 
@@ -128,8 +128,8 @@ def reference(state, image, heat, num_stages, dropout=0.0):
 @torch.no_grad()
 def test_forward_equals_a_second_implementation(options):
     """Layers, their order, the order of the concatenation, the default center map."""
-    model = machine(**options)
-    image = picture(channels=options.get('in_channels', 3))
+    model = network(**options)
+    image = random_image(channels=options.get('in_channels', 3))
     stages = options.get('num_stages', 3)
     heat = None
     sigma = options.get('center_map_sigma', 21.0)
@@ -147,8 +147,8 @@ def test_forward_equals_a_second_implementation(options):
 
 
 @torch.no_grad()
-def test_explicit_center_map_of_each_picture():
-    model, image = machine(), picture()
+def test_explicit_center_map_of_each_image():
+    model, image = network(), random_image()
     heat = torch.from_numpy(np.stack([center_map((49, 40), c) for c in [(5, 30), (40, 3)]]))
     heat = heat[:, None].double()
     expected = reference(model.state_dict(), image, heat, 3)
@@ -189,8 +189,8 @@ def vgg_reference(state, image, heat, num_stages):
 @pytest.mark.parametrize('sigma', [None, 9.0])
 @torch.no_grad()
 def test_vgg_forward_equals_a_second_implementation(sigma):
-    model = machine(**VGG_STAGES, vgg_tail=(7, 3, 5), center_map_sigma=sigma)
-    image, heat, pooled = picture(45, 54), (), None
+    model = network(**VGG_STAGES, vgg_tail=(7, 3, 5), center_map_sigma=sigma)
+    image, heat, pooled = random_image(45, 54), (), None
     if sigma is not None:
         heat = (torch.from_numpy(center_map((54, 45), (11, 30))).double().expand(2, 1, 45, 54),)
         pooled = center_pool(*heat, 6, 7)
@@ -246,8 +246,8 @@ def test_vgg_pools_are_caffes():
 @torch.no_grad()
 def test_beliefs_first_is_another_order_of_the_same_inputs():
     """Columns of 4 features, 4 beliefs and the center map, against 4 beliefs in front."""
-    model, other = machine(), machine(beliefs_first=True)
-    image = picture()
+    model, other = network(), network(beliefs_first=True)
+    image = random_image()
     other.load_state_dict(model.state_dict())
     plain, swapped = model(image), other(image)
     torch.testing.assert_close(swapped[0], plain[0], rtol=0, atol=0)
@@ -265,7 +265,7 @@ def test_vgg_trunk_without_a_tail_is_refused():
         VggTrunk(TrunkSettings(vgg_tail=()))
 
 
-def test_every_parameter_of_a_vgg_machine_gets_a_gradient_from_every_stage():
+def test_every_parameter_of_a_vgg_network_gets_a_gradient_from_every_stage():
     torch.manual_seed(0)
     model = build_network(**{**NARROW, **VGG_STAGES, 'vgg_tail': (6, 4)})
     with torch.no_grad():  # of N(0, 0.001) little would come through several stages
@@ -287,7 +287,7 @@ def test_every_parameter_of_a_vgg_machine_gets_a_gradient_from_every_stage():
 
 def test_dropout_is_the_authors_in_training():
     """After stage 1's 9x9 and the 1x1 convolution that follows, and nowhere else."""
-    model, image = machine(dropout=0.5).train(), picture()
+    model, image = network(dropout=0.5).train(), random_image()
     x, y = torch.arange(49).double(), torch.arange(40).double()[:, None]
     heat = torch.exp(-((x - 24) ** 2 + (y - 19.5) ** 2) / (2 * 21.0**2))
     heat = heat.float().double().expand(2, 1, 40, 49)
@@ -304,9 +304,9 @@ def test_dropout_is_the_authors_in_training():
 
 @torch.no_grad()
 def test_dropout_is_only_in_training_and_not_in_the_state():
-    plain, dropping = machine(), machine(dropout=0.5)
+    plain, dropping = network(), network(dropout=0.5)
     assert list(dropping.state_dict()) == list(plain.state_dict())
-    image = picture()
+    image = random_image()
     for output, wanted in zip(dropping(image), plain(image)):
         assert torch.equal(output, wanted)
     dropping.train()
@@ -315,7 +315,7 @@ def test_dropout_is_only_in_training_and_not_in_the_state():
 
 @torch.no_grad()
 def test_no_dropout_by_default():
-    model, image = machine(), picture()
+    model, image = network(), random_image()
     evaluated = model(image)
     for output, wanted in zip(model.train()(image), evaluated):
         assert torch.equal(output, wanted)
@@ -377,7 +377,7 @@ def test_default_is_the_authors_lsp_network():
     assert [tuple(output.shape) for output in outputs] == [(2, 15, 46, 47)] * 6
 
 
-def test_one_line_slim_machine_of_the_docstring():
+def test_one_line_slim_network_of_the_docstring():
     model = build_network(num_keypoints=14, num_stages=3, channels=32, first_stage_channels=128)
     outputs = model(torch.zeros(1, 3, 64, 48))
     assert [tuple(output.shape) for output in outputs] == [(1, 15, 8, 6)] * 3
@@ -385,14 +385,14 @@ def test_one_line_slim_machine_of_the_docstring():
 
 @pytest.mark.parametrize('height, width', [(97, 104), (98, 96), (96, 103), (130, 12), (20, 105)])
 @torch.no_grad()
-def test_any_picture_size_without_center_map(height, width):
+def test_any_image_size_without_center_map(height, width):
     """Not only multiples of the stride: one cell for every 8 whole pixels."""
     model = build_network(**{**NARROW, 'channels': 2, 'center_map_sigma': None})
     outputs = model(torch.zeros(1, 3, height, width))
     assert [output.shape[2:] for output in outputs] == [(height // 8, width // 8)] * 3
 
 
-def test_too_small_a_picture_is_named():
+def test_too_small_a_image_is_named():
     model = build_network(**{**NARROW, 'channels': 2, 'center_map_sigma': None})
     assert model(torch.zeros(1, 3, 8, 9))[-1].shape[2:] == (1, 1)
     with pytest.raises(ValueError, match='image of 40 x 7 pixels: sides must have at least 8'):
@@ -447,7 +447,7 @@ def test_stage_1_sees_167_pixels_and_stage_2_sees_407():
             parameter.fill_(0 if name.endswith('bias') else 1 / parameter[0].numel())
         cell, half, width = 15, 83, 256
         first, last = 8 * cell + 7 - half, 8 * cell + 7 + half
-        lit = torch.eye(width)[:, None, None].expand(-1, 1, 8, -1)  # picture p: column p is 1
+        lit = torch.eye(width)[:, None, None].expand(-1, 1, 8, -1)  # image p: column p is 1
         seen = model(lit)[0][:, 0, 0, cell] != 0
         assert seen.nonzero().flatten().tolist() == list(range(first, last + 1))
         assert last - first + 1 == 167
@@ -505,7 +505,7 @@ def test_center_map_pool_by_hand():
 
 @torch.no_grad()
 def test_default_center_map_is_the_one_in_the_middle():
-    model, image = machine(), picture()
+    model, image = network(), random_image()
     middle, corner = (
         torch.from_numpy(center_map((49, 40), c)).double().expand(2, 1, 40, 49)
         for c in [(24, 19.5), (0, 0)]
@@ -520,7 +520,7 @@ def test_default_center_map_is_the_one_in_the_middle():
 
 @torch.no_grad()
 def test_stage_1_has_its_own_trunk():
-    model, image = machine(), picture()
+    model, image = network(), random_image()
     before = model(image)
     for parameter in model.trunks.shared_trunk.parameters():
         parameter.zero_()
@@ -530,15 +530,15 @@ def test_stage_1_has_its_own_trunk():
 
 
 @torch.no_grad()
-def test_pictures_of_a_batch_do_not_influence_each_other():
-    model, image = machine(), picture()
+def test_images_of_a_batch_do_not_influence_each_other():
+    model, image = network(), random_image()
     image[1] *= 3
     together, alone = model(image), model(image[1:])
     for stage in range(3):
         torch.testing.assert_close(together[stage][1:], alone[stage], rtol=1e-9, atol=1e-12)
 
 
-def test_a_machine_of_one_stage_has_no_second_trunk():
+def test_a_network_of_one_stage_has_no_second_trunk():
     model = build_network(**{**NARROW, 'num_stages': 1})
     assert model.trunks.shared_trunk is None
     assert {name.split('.')[0] + '.' + name.split('.')[1] for name in model.state_dict()} == {
@@ -552,7 +552,7 @@ def test_a_machine_of_one_stage_has_no_second_trunk():
 
 def losses_of(model, channels=3):
     torch.manual_seed(2)
-    beliefs = model(picture(48, 48, channels=channels).float())
+    beliefs = model(random_image(48, 48, channels=channels).float())
     return stage_losses(beliefs, torch.rand_like(beliefs[0]))
 
 
@@ -701,14 +701,14 @@ def test_center_map_of_another_shape_is_named(shape):
     assert '(2, 1, 32, 40)' in str(error.value)
 
 
-def test_center_map_for_a_machine_without():
+def test_center_map_for_a_network_without():
     model = build_network(**{**NARROW, 'center_map_sigma': None})
     with pytest.raises(ValueError, match='no center map; build it with center_map_sigma'):
         model(torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32))
 
 
-def test_center_map_for_a_machine_of_one_stage_blames_the_stage():
-    """Such a machine has center_map_sigma=21 by default: that is not what is wrong."""
+def test_center_map_for_a_network_of_one_stage_blames_the_stage():
+    """Such a network has center_map_sigma=21 by default: that is not what is wrong."""
     model = build_network(**{**NARROW, 'num_stages': 1})
     with pytest.raises(ValueError, match='stage'):
         model(torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 32, 32))
@@ -722,13 +722,13 @@ def test_center_map_without_the_trunk_that_takes_it():
 # Learning
 
 
-def test_learns_four_pictures_by_heart():
+def test_learns_four_images_by_heart():
     """A blob of one color per joint, anywhere: the mean pose is no help."""
     joints = JointSet(('left_shoulder', 'right_shoulder', 'left_hip', 'right_hip'))
     colors = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]])
     rng = np.random.default_rng(0)
     points = rng.uniform(4, 59, (4, 4, 2))
-    labelled = np.ones((4, 4))
+    labeled = np.ones((4, 4))
     pixels = np.arange(64)
     x = np.exp(-((pixels - points[..., :1]) ** 2) / 32)
     y = np.exp(-((pixels - points[..., 1:]) ** 2) / 32)
@@ -756,7 +756,7 @@ def test_learns_four_pictures_by_heart():
         with torch.no_grad():
             found, _ = decode_peaks(model(images)[-1].numpy())
         model.train()
-        return torso_pck(found, points, labelled, joints).mean
+        return torso_pck(found, points, labeled, joints).mean
 
     assert pck() < 50
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -771,22 +771,22 @@ def test_learns_four_pictures_by_heart():
     assert pck() == 100
 
 
-def test_traced_machine_is_the_same_function_at_other_sizes_too():
+def test_traced_network_is_the_same_function_at_other_sizes_too():
     torch.manual_seed(0)
-    machine = build_network(
+    network = build_network(
         num_keypoints=2, num_stages=2, channels=2, first_stage_channels=2, reduced_channels=2
     ).eval()
-    traced = torch.jit.trace(machine, torch.rand(1, 3, 64, 64))
+    traced = torch.jit.trace(network, torch.rand(1, 3, 64, 64))
     for shape in [(1, 3, 64, 64), (2, 3, 48, 80)]:
         image = torch.rand(shape)
-        torch.testing.assert_close(traced(image), machine(image), rtol=0, atol=0)
+        torch.testing.assert_close(traced(image), network(image), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
     'arguments',
     [dict(channels=0), dict(num_stages=2.0), dict(num_stages='3'), dict(num_keypoints=0)],
 )
-def test_numbers_that_make_no_machine_are_named(arguments):
+def test_numbers_that_make_no_network_are_named(arguments):
     (value,) = arguments.values()
     with pytest.raises(ValueError, match=str(value)):
         build_network(**arguments)
@@ -799,7 +799,7 @@ def test_center_map_sigma_must_be_positive(sigma):
 
 
 @pytest.mark.parametrize('norm_layer', [None, nn.BatchNorm2d])
-def test_tiled_convolutions_train_the_whole_machine_as_direct_ones(norm_layer):
+def test_tiled_convolutions_train_the_whole_network_as_direct_ones(norm_layer):
     """In float64, where rounding cannot flip a ReLU: beliefs and every gradient."""
     models = []
     for method in ('direct', 'tiled'):

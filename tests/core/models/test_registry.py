@@ -82,18 +82,18 @@ def test_slim_model_is_what_its_comment_says():
 
 
 @pytest.mark.parametrize(
-    'name, normalised',
+    'name, normalized',
     [('cpm_6s', False), ('cpm_6s_bn', True), ('cpm_k7_6s', True), ('cpm_slim_3s', True)],
 )
-def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalised):
+def test_batch_norm_follows_every_hidden_convolution_or_none(name, normalized):
     model = create_model(name, **SMALL)
     blocks = [layer for layer in model.modules() if isinstance(layer, ConvBlock)]
     for block in blocks:
         kinds = [type(layer) for layer in block]
-        assert kinds == [LargeKernelConv2d, *[nn.BatchNorm2d] * normalised, nn.ReLU]
-        assert (block.conv.bias is None) == normalised
+        assert kinds == [LargeKernelConv2d, *[nn.BatchNorm2d] * normalized, nn.ReLU]
+        assert (block.conv.bias is None) == normalized
     norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
-    assert norms == len(blocks) * normalised
+    assert norms == len(blocks) * normalized
 
 
 def test_unknown_model_lists_the_models():

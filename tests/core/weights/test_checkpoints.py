@@ -21,7 +21,7 @@ from cpm_plugin.core.weights.checkpoints import (
 FIRST = 'trunks.stage1_trunk.conv1.conv.weight'
 
 
-def machine(seed, **options):
+def network(seed, **options):
     torch.manual_seed(seed)
     narrow = {
         'num_keypoints': 2,
@@ -68,7 +68,7 @@ FORMS = {
 @pytest.mark.parametrize('form', FORMS.values(), ids=FORMS)
 @torch.no_grad()
 def test_round_trip(form, tmp_path):
-    saved, model = machine(0), machine(1)
+    saved, model = network(0), network(1)
     image = torch.rand(1, 3, 32, 32)
     assert not torch.equal(model(image)[-1], saved(image)[-1])
     torch.save(form(saved.state_dict()), tmp_path / 'weights.pth')
@@ -80,7 +80,7 @@ def test_round_trip(form, tmp_path):
 
 
 def test_path_may_be_a_string_and_the_old_file_format(tmp_path):
-    saved, model = machine(0), machine(1)
+    saved, model = network(0), network(1)
     path = str(tmp_path / 'weights.pth')
     torch.save(saved.state_dict(), path, _use_new_zipfile_serialization=False)
     load_checkpoint(model, path)
@@ -130,7 +130,7 @@ CHANGES = {
 @pytest.mark.parametrize('form', ['bare', 'with_meta', 'mmpose'])
 @pytest.mark.parametrize('change, message', CHANGES.values(), ids=CHANGES)
 def test_what_does_not_fit_is_named_and_nothing_is_loaded(change, message, form, tmp_path):
-    state = machine(0).state_dict()
+    state = network(0).state_dict()
     change(state)
     torch.save(FORMS[form](state), tmp_path / 'bad.pth')
     refused(tmp_path / 'bad.pth', message)
@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(change, message, form,
 
 def refused(path, message='checkpoint'):
     """Loading raises a ValueError with the file's name and leaves the model alone."""
-    model = machine(1)
+    model = network(1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(ValueError, match=message) as error:
         load_checkpoint(model, path)
@@ -161,7 +161,7 @@ FOREIGN = {
     'git_lfs_pointer': b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
     'markdown': b'# Convolutional Pose Machines\n\nPyTorch\n',  # torch takes # for an opcode
     'caffemodel': b'\xa2\x06\x15\x0a\x05conv1\x3a\x0c\x3a\x03\x0a\x01\x01',
-    'picture': b'\x89PNG\r\n\x1a\n',
+    'image': b'\x89PNG\r\n\x1a\n',
     'noise': b'j\xfd\xe9',
 }
 
@@ -182,7 +182,7 @@ def test_file_that_only_begins_as_a_checkpoint(content, tmp_path):
 @pytest.mark.parametrize('part', [0.02, 0.2, 0.4, 0.6, 0.8, 0.98])
 def test_truncated_file(part, new_format, tmp_path):
     path = tmp_path / 'weights.pth'
-    torch.save(machine(0).state_dict(), path, _use_new_zipfile_serialization=new_format)
+    torch.save(network(0).state_dict(), path, _use_new_zipfile_serialization=new_format)
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
     refused(path, 'cannot be read')
@@ -195,7 +195,7 @@ OBJECTS = {
     'none': {'state_dict': None},
     'tensor_inside': {'state_dict': torch.zeros(2)},
     'numbered': {1: torch.zeros(1)},
-    'numbers_as_weights': dict.fromkeys(machine(0).state_dict(), 3),
+    'numbers_as_weights': dict.fromkeys(network(0).state_dict(), 3),
     'empty': {},
 }
 
@@ -219,7 +219,7 @@ class OpensAFile:
 @pytest.mark.parametrize('new_format', [True, False])
 def test_pickled_code_is_not_run(new_format, tmp_path):
     marker = tmp_path / 'was_run'
-    content = {'state_dict': machine(0).state_dict(), 'meta': OpensAFile(str(marker))}
+    content = {'state_dict': network(0).state_dict(), 'meta': OpensAFile(str(marker))}
     path = tmp_path / 'weights.pth'
     torch.save(content, path, _use_new_zipfile_serialization=new_format)
     refused(path, r'cannot be read safely.*publish_model\.py')

@@ -27,7 +27,7 @@ def zoo(tmp_path, monkeypatch):
 
 def write_index(folder, **changes):
     path = folder / 'slim.pth'
-    entry = dict(file='slim.pth', config='c.py', licence='academic', url=None)
+    entry = dict(file='slim.pth', config='c.py', license='academic', url=None)
     if path.exists():
         entry['sha256'] = file_sha256(path)
     (folder / 'index.json').write_text(json.dumps({NAME: {**entry, **changes}}))
@@ -134,7 +134,7 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path):
 @pytest.mark.parametrize('name', cpm_plugin.list_models(pretrained=True))
 def test_the_packages_weights(name):
     entry = read_index()[name]
-    assert 'academic' in entry.licence
+    assert 'academic' in entry.license
     assert (PACKAGED / entry.file).stat().st_size < 10e6
     assert f'-{entry.sha256[:8]}_' in entry.file
     model = cpm_plugin.create_model(name, pretrained=True).eval()

@@ -11,7 +11,7 @@ codec = dict(
 sized = dict(
     TopdownAffine=dict(input_size=codec['input_size']), GenerateTarget=dict(encoder=codec))
 train_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.train_pipeline]
-train_pipeline.insert(-2, dict(type='AddNeighbours'))
+train_pipeline.insert(-2, dict(type='AddNeighbors'))
 val_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.val_pipeline]
 
 model = dict(

@@ -1,11 +1,11 @@
 # The authors' recipe on COCO, which they did not train on: 17 joints, people's scale from their
-# boxes, and joints that are not labelled are masked in the loss, for most people have some.
+# boxes, and joints that are not labeled are masked in the loss, for most people have some.
 _base_ = [
     '../../../_base_/models/cpm-6s-paper.py', '../../../_base_/datasets/paper-368x368.py',
     '../../../_base_/schedules/sgd-step-600k.py'
 ]
 
-codec = dict(_base_.codec, all_people=True, mask_unlabelled=True)
+codec = dict(_base_.codec, all_people=True, mask_unlabeled=True)
 model = dict(
     head=dict(
         num_keypoints=17,
@@ -15,7 +15,7 @@ model = dict(
 
 train_pipeline = [
     *_base_.train_pipeline[:-2],
-    dict(type='AddNeighbours'),
+    dict(type='AddNeighbors'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs')
 ]

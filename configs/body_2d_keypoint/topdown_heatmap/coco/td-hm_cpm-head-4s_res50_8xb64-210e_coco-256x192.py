@@ -1,4 +1,4 @@
-# The pose machine's stages on stock ResNet-50: one feature map, at stride 8 by dilation,
+# CPM's stages on stock ResNet-50: one feature map, at stride 8 by dilation,
 # serves stage 1 and the later stages.
 _base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'
 

@@ -1,4 +1,4 @@
-# `make demo`: a slim machine on pictures of tools/make_figures.py, in about 100 seconds on two
+# `make demo`: a slim network on images of tools/make_figures.py, in about 100 seconds on two
 # CPU cores.
 _base_ = [
     '../../../_base_/models/cpm-slim-3s.py', '../../../_base_/schedules/adam-cosine-100e.py'
@@ -10,7 +10,7 @@ codec = dict(
     heatmap_size=(12, 12),
     sigma=6.,
     background=True)
-# Narrower views than in the base, because the pictures are smaller: stage 1 sees 45 of 96 pixels.
+# Narrower views than in the base, because the images are smaller: stage 1 sees 45 of 96 pixels.
 model = dict(
     backbone=dict(kernel_size=3, center_map_sigma=None),
     head=dict(

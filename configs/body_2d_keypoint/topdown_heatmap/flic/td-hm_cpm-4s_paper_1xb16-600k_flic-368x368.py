@@ -18,7 +18,7 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='SelectJoints', source='flic', target='flic'),
     *_base_.train_pipeline[1:-2],
-    dict(type='AddNeighbours'),
+    dict(type='AddNeighbors'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs')
 ]

@@ -1,11 +1,11 @@
 # The authors' recipe and protocol on LSP: train on LSP 1-1000 and LSP Extended, test on LSP
-# 1001-2000, where the middle and the height of the picture stand for the person. No checkpoint
+# 1001-2000, where the middle and the height of the image stand for the person. No checkpoint
 # is chosen: the last one counts. (Do not report these on LSP Extended.)
 _base_ = '../lspet/td-hm_cpm-6s_paper_1xb16-600k_lspet-368x368.py'
 
 val_pipeline = [
     dict(type='LoadImage'),
-    dict(type='GetPictureCenterScale'), _base_.crop,
+    dict(type='GetImageCenterScale'), _base_.crop,
     dict(type='PackPoseInputs')
 ]
 train_dataloader = dict(

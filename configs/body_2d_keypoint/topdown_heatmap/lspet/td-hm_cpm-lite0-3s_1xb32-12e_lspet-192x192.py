@@ -1,4 +1,4 @@
-# Goes on, in larger pictures, from the weights of the 6 epochs at 160 pixels, which have to be
+# Goes on, in larger images, from the weights of the 6 epochs at 160 pixels, which have to be
 # trained first: about two hours on two CPU cores, in float32.
 _base_ = 'td-hm_cpm-lite0-3s_1xb32-6e_lspet-160x160.py'
 # where tools/train.py leaves them

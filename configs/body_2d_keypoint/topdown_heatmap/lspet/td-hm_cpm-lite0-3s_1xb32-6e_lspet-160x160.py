@@ -1,4 +1,4 @@
-# The stages on a small network trained on ImageNet, for small machines: about 40 minutes on two
+# The stages on a small network trained on ImageNet, for small computers: about 40 minutes on two
 # CPU cores, in float32. On processors with bfloat16 instructions,
 # optim_wrapper.type=Bfloat16OptimWrapper is faster.
 _base_ = [

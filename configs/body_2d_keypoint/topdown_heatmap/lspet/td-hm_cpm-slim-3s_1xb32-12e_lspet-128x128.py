@@ -1,4 +1,4 @@
-# For small machines: 12 epochs take about three quarters of an hour on one CPU core with bfloat16
+# For small computers: 12 epochs take about three quarters of an hour on one CPU core with bfloat16
 # instructions.
 _base_ = [
     '../../../_base_/models/cpm-slim-3s.py', '../../../_base_/datasets/lspet.py',

@@ -21,7 +21,7 @@ train_pipeline = [
     dict(type='GetPersonCenterScale', moved_down=15.),
     dict(type='RandomScaleRotate', scale=(0.7, 1.3), rotate=40.),
     _base_.crop,
-    dict(type='AddNeighbours'),
+    dict(type='AddNeighbors'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs')
 ]
