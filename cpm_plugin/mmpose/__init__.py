@@ -14,9 +14,11 @@ from . import compat
 compat.apply()
 
 from .backbone import CPMBackbone  # noqa: E402
+from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
 from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
+from .finite import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
@@ -24,6 +26,7 @@ from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
+from .reproducible import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 
@@ -38,6 +41,7 @@ __all__ = [
     'ChannelsLastHook',
     'FastInferenceHook',
     'FiguresDataset',
+    'FiniteHook',
     'FlicDataset',
     'GetImageCenterScale',
     'GetOctaveCenterScale',
@@ -47,6 +51,8 @@ __all__ = [
     'LspDataset',
     'PersonCrop',
     'RandomScaleRotate',
+    'ReproducibleHook',
+    'SafeCheckpointHook',
     'ScaleSearchHook',
     'SelectJoints',
     'TorsoPCKAccuracy',

@@ -44,7 +44,13 @@ _libraries: list[torch.library.Library] = []
 
 def apply() -> list[str]:
     """Apply all fixes in the order they are needed. Returns the names of those that acted."""
-    fixes = (fix_torchvision, fix_mmcv_ops, fix_safe_loading, fix_drawing)
+    fixes = (
+        fix_torchvision,
+        fix_mmcv_ops,
+        fix_safe_loading,
+        fix_drawing,
+        fix_cpu_training,
+    )
     return [fix.__name__ for fix in fixes if fix()]
 
 
@@ -160,3 +166,43 @@ def fix_drawing() -> bool:
     draw_circles_of_array.takes_arrays = True  # type: ignore[attr-defined]
     OpencvBackendVisualizer.draw_circles = draw_circles_of_array
     return True
+
+
+def fix_cpu_training() -> bool:
+    """Let several processes train on CPUs: MMEngine takes a CUDA device for each in any case.
+
+    Where there is none, no device is set, the backend nccl becomes gloo, and
+    ``MMDistributedDataParallel`` gets no device of a model that is on a CPU.
+    """
+    if torch.cuda.is_available():
+        return False
+    from mmengine.dist import utils
+    from mmengine.model import MMDistributedDataParallel
+
+    if getattr(utils, 'trains_on_cpus', False):
+        return False
+    for name in ('_init_dist_pytorch', '_init_dist_slurm'):
+        setattr(utils, name, _without_cuda(getattr(utils, name)))
+    wrap = MMDistributedDataParallel.__init__
+
+    def wrap_on_cpu(self: Any, module: Any, *args: Any, **kwargs: Any) -> None:
+        if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
+            kwargs.pop('device_ids', None)
+            kwargs.pop('output_device', None)
+        wrap(self, module, *args, **kwargs)
+
+    MMDistributedDataParallel.__init__ = wrap_on_cpu
+    utils.trains_on_cpus = True
+    return True
+
+
+def _without_cuda(init: Any) -> Any:
+    def init_on_cpus(backend: str, *args: Any, **kwargs: Any) -> None:
+        set_device = torch.cuda.set_device
+        torch.cuda.set_device = lambda device: None
+        try:
+            init('gloo' if backend == 'nccl' else backend, *args, **kwargs)
+        finally:
+            torch.cuda.set_device = set_device
+
+    return init_on_cpus

@@ -25,8 +25,18 @@ class ChannelsLastHook(Hook):
     Convolutions then work in that order throughout, which is that of the tiled ones, too.
     """
 
+    priority = 'VERY_HIGH'  # before EMAHook copies the model
+
     def before_run(self, runner: Runner) -> None:
-        runner.model.to(memory_format=torch.channels_last)
+        if not is_model_wrapper(runner.model):
+            runner.model.to(memory_format=torch.channels_last)
+            return
+        # A wrapper such as DistributedDataParallel lays out its buckets of gradients by the strides
+        # of the weights, once: in another order later it mixes up gradients. So it is made anew.
+        model = runner.model.module
+        del runner.model
+        model.to(memory_format=torch.channels_last)
+        runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-_base_ = 'mmpose::_base_/default_runtime.py'
+_base_ = '../default_runtime.py'
 
 train_cfg = dict(max_epochs=100, val_interval=5)
 

@@ -1,7 +1,7 @@
 # The solver of the authors' genProto.py: 600,000 iterations with 16 people each. The lr in the
 # log is that of the first group of parameters, stage 1's: 4e-4. To --resume, MMEngine first
 # reads all the batches again that have been trained on.
-_base_ = 'mmpose::_base_/default_runtime.py'
+_base_ = '../default_runtime.py'
 
 train_cfg = dict(by_epoch=False, max_iters=600_000, val_interval=10_000)
 

@@ -1,5 +1,8 @@
 # Stock MMPose's CPM config with our network: codec, data, schedule and evaluator are stock's.
-_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py'
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py',
+    '../../../_base_/safe_hooks.py'
+]
 
 custom_imports = dict(imports=['cpm_plugin.mmpose'])
 
@@ -13,3 +16,4 @@ model = dict(
         num_keypoints=17,
         norm_cfg=norm_cfg,
         decoder=_base_.codec))
+default_hooks = _base_.safe_hooks

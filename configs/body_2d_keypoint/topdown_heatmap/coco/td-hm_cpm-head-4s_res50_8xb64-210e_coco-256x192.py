@@ -1,6 +1,9 @@
 # CPM's stages on stock ResNet-50: one feature map, at stride 8 by dilation,
 # serves stage 1 and the later stages.
-_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py',
+    '../../../_base_/safe_hooks.py'
+]
 
 custom_imports = dict(imports=['cpm_plugin.mmpose'])
 
@@ -22,3 +25,4 @@ model = dict(
         norm_cfg=dict(type='BN'),
         decoder=codec))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+default_hooks = _base_.safe_hooks

@@ -1,27 +1,11 @@
-# Stock MMPose's CPM itself, built of our components: its layers, pools, order of inputs and
-# initial weights. tools/convert_mmpose_cpm.py converts checkpoints from and to stock's config.
-_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py'
-
-custom_imports = dict(imports=['cpm_plugin.mmpose'])
-
-norm_cfg = dict(type='BN')
-init_cfg = [
-    dict(type='Normal', std=0.001, layer=['Conv2d']),
-    dict(type='Constant', val=1, layer=['_BatchNorm'])
+# Stock's config with stock's network built of our components, to take its checkpoints.
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py',
+    '../../../_base_/models/cpm-stock-6s.py',
+    '../../../_base_/safe_hooks.py'
 ]
+
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='CPMBackbone',
-        pool_padding=1,
-        norm_cfg=norm_cfg,
-        init_cfg=init_cfg),
-    head=dict(
-        _delete_=True,
-        type='CPMStageHead',
-        in_channels=128,
-        num_keypoints=17,
-        beliefs_first=True,
-        norm_cfg=norm_cfg,
-        init_cfg=init_cfg,
-        decoder=_base_.codec))
+    backbone=_base_.converted_model.backbone,
+    head=dict(_base_.converted_model.head, num_keypoints=17, decoder=_base_.codec))
+default_hooks = _base_.safe_hooks

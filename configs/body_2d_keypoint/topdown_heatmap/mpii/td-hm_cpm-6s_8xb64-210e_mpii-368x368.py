@@ -1,5 +1,8 @@
 # The paper's network and belief maps; data, schedule and evaluator are stock MMPose's.
-_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_cpm_8xb64-210e_mpii-368x368.py'
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_cpm_8xb64-210e_mpii-368x368.py',
+    '../../../_base_/safe_hooks.py'
+]
 
 custom_imports = dict(imports=['cpm_plugin.mmpose'])
 
@@ -29,3 +32,4 @@ model = dict(
         decoder=codec),
     test_cfg=dict(shift_heatmap=False))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+default_hooks = _base_.safe_hooks

@@ -1,0 +1,200 @@
+"""Checkpoints that a crash cannot take away: written whole, the old one removed last."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from mmengine.runner import runner as mmengine_runner
+
+from mmpose.registry import HOOKS
+
+LAST = 'last_checkpoint'
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file, all of it or nothing: a file of another name first, then renamed.
+
+    What is on the disk under ``path`` is the old content or the new, even after a power cut.
+
+    Args:
+        path: The file; its folder is made.
+        content: Its bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        with open(part, 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too
+    finally:
+        os.close(folder)
+
+
+class WholeFileBackend(LocalBackend):
+    """MMEngine's backend of local files, whose files are written whole or not at all.
+
+    Registered in the place of MMEngine's own, so that whatever saves a checkpoint uses it.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file; see ``write_whole``."""
+        write_whole(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write text to a file; see ``write_whole``."""
+        write_whole(filepath, obj.encode(encoding))
+
+
+register_backend('local', WholeFileBackend, force=True, prefixes='')
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """MMEngine's ``CheckpointHook``, but an old checkpoint goes when the new one is there.
+
+    MMEngine removes first: with ``max_keep_ckpts=1`` a crash while it saves leaves nothing. It
+    also writes ``last_checkpoint`` in place. Arguments and files are the same.
+
+    Examples:
+        In a config; our own have it in their base:
+
+            default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=1))
+    """
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        old: list[int] = []
+        if self.max_keep_ckpts > 0:
+            kept = [one for one in self.keep_ckpt_ids if one != step] + [step]
+            old, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
+            self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if not is_main_process():
+            return
+        write_whole(Path(runner.work_dir) / LAST, str(self.last_ckpt).encode())
+        for one in old:
+            self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(one)))
+
+    def _remove(self, path: str) -> None:
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):  # DeepSpeed's are folders
+            self.file_backend.rmtree(path)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """As MMEngine's; the best one before is removed when the new one is there."""
+        kept, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
+        later = self.file_backend
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = kept
+        names = {Path(path).name for path in self._best_paths()}
+        for path in later.to_remove:
+            if Path(path).name not in names:
+                self._remove(path)
+
+    def _best_paths(self) -> list[str]:
+        if not self.save_best:
+            return []
+        if len(self.key_indicators) == 1:
+            return [self.best_ckpt_path] if self.best_ckpt_path else []
+        return [path for path in self.best_ckpt_path_dict.values() if path]
+
+
+class _RemovesLater:
+    """A file backend that only notes what it is asked to remove."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.to_remove: list[str] = []
+
+    def remove(self, path: str) -> None:
+        self.to_remove.append(path)
+
+    rmtree = remove
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+
+def find_resumable(work_dir: str) -> str | None:
+    """The checkpoint that ``--resume`` goes on from.
+
+    That which ``last_checkpoint`` names, if it is whole; else the newest whole one in the folder,
+    which is said in the log. In the place of MMEngine's ``find_latest_checkpoint``, which takes
+    what ``last_checkpoint`` says.
+
+    Args:
+        work_dir: The folder of the run.
+
+    Returns:
+        Its path, or None if the folder has no checkpoint.
+
+    Raises:
+        ValueError: If there are checkpoints, but none that is whole.
+    """
+    folder = Path(work_dir)
+    note = folder / LAST
+    named = note.read_text(errors='replace').strip() if note.is_file() else ''
+    if named and ('://' in named or is_whole(Path(named))):
+        return named
+    found = [path for path in folder.glob('*.pth') if not path.name.startswith('best_')]
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found:
+        if is_whole(path):
+            print_log(
+                f'{note} names {named or "nothing"!r}, which is no whole checkpoint; resuming '
+                f'from the newest one that is: {path}',
+                logger='current',
+                level=30,
+            )
+            return str(path)
+    if found:
+        raise ValueError(
+            f'none of {len(found)} checkpoints in {folder} is whole (the newest: {found[0].name}); '
+            'restore one, or start anew without --resume'
+        )
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all records of a checkpoint are there, by their checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return path.is_dir()  # DeepSpeed's are folders
+
+
+mmengine_runner.find_latest_checkpoint = find_resumable

@@ -1,0 +1,143 @@
+"""Training whose randomness depends on the seed, the epoch and the sample alone.
+
+MMEngine keeps no random state in its checkpoints, so a run that was resumed differs from one that
+was not. Here nothing has to be kept: every sample and every iteration begins with a seed of its
+own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from .scale_search import _pipelines as pipelines_of
+
+from mmpose.registry import HOOKS
+
+
+class Draw(int):
+    """An index of a sample that knows in which pass over the dataset it is drawn.
+
+    MMEngine's wrappers of datasets subtract and take remainders: what comes out knows it, too.
+    """
+
+    epoch: int
+
+    def __new__(cls, index: int, epoch: int) -> Draw:
+        draw = super().__new__(cls, index)
+        draw.epoch = epoch
+        return draw
+
+    def __getnewargs__(self) -> tuple[int, int]:  # to workers
+        return int(self), self.epoch
+
+    def __add__(self, other: int) -> Draw:
+        return Draw(int(self) + int(other), self.epoch)
+
+    def __sub__(self, other: int) -> Draw:
+        return Draw(int(self) - int(other), self.epoch)
+
+    def __mod__(self, other: int) -> Draw:
+        return Draw(int(self) % int(other), self.epoch)
+
+
+class DrawSampler:
+    """A sampler's indices as draws.
+
+    Args:
+        sampler: MMEngine's ``DefaultSampler``, ``InfiniteSampler`` or one like them.
+    """
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[Draw]:
+        if not isinstance(self.sampler, InfiniteSampler):
+            yield from (Draw(index, self.epoch) for index in self.sampler)
+            return
+        rank, world, size = (getattr(self.sampler, n) for n in ('rank', 'world_size', 'size'))
+        for number, index in enumerate(self.sampler):
+            yield Draw(index, (rank + number * world) // size)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called before each epoch."""
+        self.epoch = epoch
+        if hasattr(self.sampler, 'set_epoch'):
+            self.sampler.set_epoch(epoch)
+
+
+class SeedSample:
+    """A first transform: seeds the generators that later ones draw from.
+
+    Args:
+        seed: Of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        index = results.get('sample_idx')
+        if isinstance(index, Draw):
+            seed_generators(self.seed, index.epoch, int(index))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(seed={self.seed})'
+
+
+def seed_generators(*key: int) -> None:
+    """Seed Python's, numpy's and PyTorch's global generators by some numbers of at least 0."""
+    state = np.random.SeedSequence(key).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(int(state[1]))  # noqa: NPY002  (MMPose's transforms use the global generator)
+    torch.manual_seed(int(state[2]))
+
+
+@HOOKS.register_module()
+class ReproducibleHook(Hook):
+    """A run that is resumed ends with the weights of one that was never stopped.
+
+    Augmentation of a sample is seeded by (seed, epoch, index), whichever worker loads it, and the
+    model's own randomness, such as dropout, by (seed, iteration). A run without
+    ``randomness.seed`` keeps the seed that it drew. Bit for bit on a CPU, with the same number of
+    threads; on a GPU as far as its kernels are deterministic.
+
+    Datasets in a ``ClassBalancedDataset`` are not seeded by sample: it hides the index.
+
+    Examples:
+        In a config; our own have it in their base:
+
+            custom_hooks = [dict(type='ReproducibleHook')]
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        loader = runner.train_dataloader
+        sampler = loader.batch_sampler.sampler
+        if isinstance(sampler, DrawSampler):
+            return
+        if hasattr(sampler, 'seed') and not runner._randomness_cfg.get('diff_rank_seed', False):
+            sampler.seed = runner.seed  # of the run that is resumed
+        self._draws = DrawSampler(sampler)
+        loader.batch_sampler.sampler = self._draws
+        for steps in pipelines_of(loader.dataset):
+            steps.insert(0, SeedSample(runner.seed))
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._draws.set_epoch(runner.epoch)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        seed_generators(runner.seed, runner.iter, runner.rank)

@@ -1,0 +1,113 @@
+"""A loss or gradient that is not finite stops the training before the weights are spoiled."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from cpm_plugin.mmpose.finite import FiniteHook, NotFiniteError
+
+
+class Training:
+    """A linear layer and batch normalization behind the hook, one update at a time."""
+
+    def __init__(self, hook, **wrapper):
+        self.hook = hook
+        self.model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+        optimizer = torch.optim.SGD(self.model.parameters(), 0.1)
+        self.runner = SimpleNamespace(
+            optim_wrapper=OptimWrapper(optimizer, **wrapper), model=self.model, epoch=1, iter=6,
+            message_hub=MessageHub.get_instance(f'hub {id(self)}'),
+            logger=SimpleNamespace(warning=self.note),
+        )  # fmt: skip
+        self.notes = []
+        hook.before_train(self.runner)
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def update(self, value=1.0, factor=1.0):
+        sample = SimpleNamespace(metainfo={'img_path': 'images/bad.jpg'})
+        self.hook.before_train_iter(self.runner, 0, {'data_samples': [sample]})
+        loss = factor * (self.model(torch.rand(4, 2) * value) ** 3).sum()
+        self.runner.optim_wrapper.update_params(loss)
+
+    def state(self):
+        return {key: value.clone() for key, value in self.model.state_dict().items()}
+
+
+def unchanged(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one if 'num_batches' not in key)
+
+
+def test_a_loss_that_is_not_finite_stops_and_says_where():
+    training = Training(FiniteHook())
+    training.update()
+    weights = training.model[0].weight.detach().clone()
+    training.runner.message_hub.update_info('last_ckpt', 'work/epoch_1.pth')
+    with pytest.raises(NotFiniteError) as error:
+        training.update(factor=float('nan'))
+    for part in (
+        'epoch 2, iteration 7', 'the loss is not finite', 'images/bad.jpg', 'work/epoch_1.pth',
+        'smaller learning rate',
+    ):  # fmt: skip
+        assert part in str(error.value)
+    assert torch.equal(training.model[0].weight, weights)
+
+
+def test_a_gradient_that_is_not_finite_stops_although_the_loss_is():
+    training = Training(FiniteHook())
+
+    class Breaks(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * float('inf')
+
+    loss = Breaks.apply(training.model(torch.rand(4, 2))).sum()
+    with pytest.raises(NotFiniteError, match='the gradient is not finite'):
+        training.runner.optim_wrapper.update_params(loss)
+
+
+def test_skip_leaves_the_update_and_the_statistics_out_and_counts():
+    training = Training(FiniteHook(action='skip', max_skipped=2))
+    training.update()
+    before = training.state()
+    training.update(value=float('nan'))
+    training.update(factor=float('inf'))
+    assert unchanged(before, training.state())
+    assert all(value.isfinite().all() for value in before.values())
+    training.update()  # a good one: the row begins anew
+    assert not unchanged(before, training.state())
+    training.update(value=float('nan'))
+    training.hook.after_train(training.runner)
+    assert training.notes == ['FiniteHook left out 3 updates in all']
+    training.update(value=float('nan'))
+    with pytest.raises(NotFiniteError, match='3 times in a row'):
+        training.update(value=float('nan'))
+
+
+def test_accumulated_gradients_are_seen_at_the_update():
+    training = Training(FiniteHook(), accumulative_counts=2)
+    training.runner.optim_wrapper.initialize_count_status(training.model, 0, 4)
+    training.update(value=float('nan'))
+    with pytest.raises(NotFiniteError):
+        training.update()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'action': 'warn'}, "action='warn' must be one of stop, skip"),
+        ({'max_skipped': -1}, 'max_skipped=-1 must not be negative'),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        FiniteHook(**options)

@@ -1,0 +1,214 @@
+"""Kill a training again and again, resume it, and compare its weights with an undisturbed run's.
+
+    python tools/dev/crash_test.py                # 20 kills, about 6 minutes on 2 cores
+    python tools/dev/crash_test.py --kills 2 --out /tmp/crashes
+
+Trains a tiny network on generated images by tools/train.py, keeping one checkpoint. Half of the
+kills (SIGKILL) are inside the writing of a checkpoint or of last_checkpoint, the others at random
+times, from a fixed seed. After each the run goes on by --resume. Prints a table; exit code 0 if
+all final weights and optimizer states are equal bit for bit, 1 if not, 2 for refused arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = next((ROOT / 'configs').glob('*/*/figures/*.py'))
+EPOCHS = 4
+# What is interrupted, and which call of it: of each save, the checkpoint's write, fsync and
+# replace come first, then those of last_checkpoint; fsync is called for the folder, too.
+POINTS = (
+    ('write', 1), ('write', 3), ('fsync', 5), ('before replace', 3), ('after replace', 3),
+    ('write', 4), ('before replace', 4), ('after replace', 4), ('remove', 1), ('fsync', 9),
+)  # fmt: skip
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def set_trap(what: str, number: int) -> None:
+    """Make this process kill itself at a call inside ``cpm_plugin.mmpose.checkpoint_hook``."""
+    from cpm_plugin.mmpose import checkpoint_hook
+
+    count = 0
+
+    def reached() -> bool:
+        nonlocal count
+        count += 1
+        return count == number
+
+    class Trapped:
+        """The module ``os``, in the hook alone."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+        def fsync(self, file: int) -> None:
+            if what == 'fsync' and reached():
+                die()
+            os.fsync(file)
+
+        def replace(self, source: Any, target: Any) -> None:
+            here = what.endswith('replace') and reached()
+            if here and what.startswith('before'):
+                die()
+            os.replace(source, target)
+            if here:
+                die()
+
+    def open_half(path: Any, mode: str) -> Any:
+        file = builtins.open(path, mode)  # noqa: SIM115  (the caller's with closes it)
+        if mode == 'wb' and what == 'write' and reached():
+            write = file.write
+
+            def write_half(content: bytes) -> None:
+                write(content[: len(content) // 2])
+                file.flush()
+                die()
+
+            return _File(file, write_half)
+        return file
+
+    checkpoint_hook.os = Trapped()
+    checkpoint_hook.open = open_half
+    if what == 'remove':
+        checkpoint_hook.SafeCheckpointHook._remove = lambda hook, path: die()
+
+
+class _File:
+    def __init__(self, file: Any, write: Any) -> None:
+        self.file, self.write = file, write
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.file.close()
+
+
+def command(data: Path, work_dir: Path, *more: str) -> list[str]:
+    """A training of a tiny network on the images in ``data``."""
+    options = [
+        f'train_cfg.max_epochs={EPOCHS}', 'train_cfg.val_interval=2', 'randomness.seed=5',
+        'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
+        'val_dataloader.num_workers=1', 'model.backbone.channels=4', 'model.head.in_channels=4',
+        'model.head.channels=4', 'model.head.first_stage_channels=4', 'model.head.dropout=0.5',
+        'default_hooks.checkpoint.max_keep_ckpts=1', 'log_level=WARNING',
+        *(f'{loader}_dataloader.dataset.data_root={data}/' for loader in ('train', 'val', 'test')),
+    ]  # fmt: skip
+    tail = [str(CONFIG), '--work-dir', str(work_dir), *more, '--cfg-options', *options]
+    return [sys.executable, '-W', 'ignore', __file__, '--train', *tail]
+
+
+def run(arguments: list[str], *, kill_after: float | None = None, trap: str = '') -> int:
+    """The exit code; -9 for a run that was killed."""
+    process = subprocess.Popen(
+        arguments,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'CRASH_TRAP': trap},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, errors = process.communicate(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+    else:
+        if process.returncode > 0:
+            raise RuntimeError(f'the training failed: {errors[-2000:]}')
+    return process.returncode
+
+
+def final_state(work_dir: Path) -> dict[str, Any]:
+    path = work_dir / f'epoch_{EPOCHS}.pth'
+    return torch.load(path, map_location='cpu', weights_only=False)  # our own file
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two nested states are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def train(arguments: list[str]) -> None:
+    """What the child does: tools/train.py, with the trap if there is one."""
+    from cpm_plugin.mmpose.__main__ import run_script
+
+    if trap := os.environ.get('CRASH_TRAP'):
+        what, _, number = trap.rpartition(' ')
+        set_trap(what, int(number))
+    run_script('tools/train.py', arguments)
+
+
+def main() -> int:
+    if sys.argv[1:2] == ['--train']:
+        train(sys.argv[2:])
+        return 0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--kills', type=int, default=20, help='how many (20), at least 1')
+    parser.add_argument('--seed', type=int, default=0, help='of the random times (0)')
+    parser.add_argument('--out', type=Path, help='a folder that stays; default: a temporary one')
+    args = parser.parse_args()
+    if args.kills < 1:
+        parser.error(f'--kills {args.kills} must be at least 1')
+    with tempfile.TemporaryDirectory() as scratch:
+        return crash(args.out or Path(scratch), args.kills, args.seed)
+
+
+def crash(out: Path, kills: int, seed: int) -> int:
+    data = out / 'figures'
+    make = [sys.executable, str(ROOT / 'tools/make_figures.py'), str(data)]
+    subprocess.run([*make, '--train', '48', '--val', '8', '--size', '96'], check=True)
+    start = time.monotonic()
+    if code := run(command(data, out / 'undisturbed')):
+        raise RuntimeError(f'the undisturbed training ended with exit code {code}')
+    seconds = time.monotonic() - start
+    expected = final_state(out / 'undisturbed')
+    points = [f'{what} {number}' for what, number in POINTS][: (kills + 1) // 2]
+    times = random.Random(seed)
+    print(f'an undisturbed run takes {seconds:.0f} s\n\n| killed at | resumed | equal |')
+    print('| --- | --- | --- |')
+    failed = 0
+    for number in range(kills):
+        work_dir = out / f'run_{number}'
+        if number < len(points):
+            trap, after, shown = points[number], None, points[number]
+        else:
+            after = times.uniform(0.45, 0.97) * seconds
+            trap, shown = '', f'{after:.1f} s'
+        code = run(command(data, work_dir), kill_after=after, trap=trap)
+        killed = code == -signal.SIGKILL
+        run(command(data, work_dir, '--resume'))
+        found = final_state(work_dir)
+        equal = all(same(found[key], expected[key]) for key in ('state_dict', 'optimizer'))
+        failed += not (killed and equal)
+        print(f'| {shown}{"" if killed else " (was not killed)"} | yes | {equal} |', flush=True)
+    print(f'\n{kills - failed} of {kills} resumed to equal weights')
+    return int(failed > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
