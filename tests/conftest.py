@@ -1,7 +1,10 @@
 """Fixtures of all tests. Without MMPose those that need it are not collected."""
 
 import importlib.util
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -38,3 +41,22 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f'the data of the project ({folder}) is not here')
     return folder
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """A folder ``www`` and the address at which this computer serves it."""
+    folder = tmp_path / 'www'
+    folder.mkdir()
+    handler = partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield folder, f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass

@@ -31,8 +31,10 @@ def config_file(name: str, zoo: str | Path | None = None) -> Path:
         ValueError: naming the places looked at.
     """
     places = [root / name for root in (Path(zoo or PACKAGED), *_ROOTS)]
-    for place in places:
+    for root, place in zip((Path(zoo or PACKAGED), *_ROOTS), places):
         if place.is_file():
+            if not place.resolve().is_relative_to(root.resolve()):  # it is code
+                raise ValueError(f'config {name} leads out of {root}; keep it inside')
             return place
     raise ValueError(f'no config {name}; looked at {", ".join(map(str, places))}')
 

@@ -1,7 +1,10 @@
-"""Convolutional Pose Machines in plain PyTorch; needs torch and numpy only.
+"""Convolutional Pose Machines (CPM) in plain PyTorch; this package needs torch and numpy only.
 
-Rooms stand on three floors, and nothing imports upwards: ``maps``, ``conv`` and ``weights``; on
-them ``models`` and ``evaluation``; on them ``conversion``.
+The subpackages form three levels, and imports only point downwards:
+
+1. ``maps``, ``conv`` and ``weights`` import none of the others.
+2. ``models`` and ``evaluation`` import level 1.
+3. ``conversion`` imports levels 1 and 2.
 """
 
 from .conv import LargeKernelConv2d, set_conv_method

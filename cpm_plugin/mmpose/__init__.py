@@ -13,6 +13,7 @@ from . import compat
 
 compat.apply()
 
+from . import loading  # noqa: E402, F401  (what MMEngine loads is read safely from here on)
 from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402

@@ -1,4 +1,4 @@
-"""Refuse checkpoints that cannot be read or do not fit, by name.
+"""Refuse checkpoints that do not fit, by name.
 
 MMEngine loads with ``strict=False``: a checkpoint of another model only logs a warning,
 and the test that follows prints the figures of random weights with exit code 0.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
+from ..core.weights.archive import describe_unusable
 from ..core.weights.checkpoints import describe_mismatch
 
 
@@ -34,6 +34,11 @@ def _check(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) 
         for key, value in module.state_dict().items()
         if key in given or not key.endswith('num_batches_tracked')
     }
+    if problem := describe_unusable(given):
+        raise ValueError(
+            f'the checkpoint cannot be used in {type(module).__name__}: {prefix}{problem}. Use an '
+            'earlier one, or train it again'
+        )
     problem = describe_mismatch(expected, given)
     if problem:
         raise ValueError(
@@ -41,18 +46,3 @@ def _check(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) 
             'Use the config it was trained with; to fine-tune from another model, set '
             'strict_load=False in the backbone and the head'
         )
-
-
-# MMEngine's log takes the name of the backend from the function's.
-@mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location: Any) -> dict[str, Any]:
-    """MMEngine's loader of local files, whose errors on a broken one do not name it."""
-    try:
-        return mmengine_checkpoint.load_from_local(filename, map_location)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise ValueError(
-            f'checkpoint {filename} cannot be read ({reason}); it is broken or no checkpoint'
-        ) from error

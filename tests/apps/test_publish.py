@@ -161,7 +161,7 @@ def test_a_zoo_that_is_a_file(training, tmp_path):
 @pytest.mark.parametrize(
     ('value', 'message'),
     [
-        (float('nan'), 'is not finite.*diverged'),
+        (float('nan'), 'has values that are not finite.*train it again'),
         (1e6, 'is not finite as float16.*--float32 is needed'),
     ],
 )

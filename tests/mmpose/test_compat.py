@@ -124,6 +124,7 @@ def test_apply_acts_exactly_where_something_is_missing(facts):
         'fix_mmcv_ops': not facts['mmcv_ext_before'],
         'fix_safe_loading': bool(facts['load_before']),
         'fix_drawing': NEW_NUMPY,
+        'fix_cpu_training': not torch.cuda.is_available(),
     }
     assert facts['acted'] == [name for name, missing in expected.items() if missing]
 

@@ -15,6 +15,7 @@ import argparse
 import builtins
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,12 +196,15 @@ def crash(out: Path, kills: int, seed: int) -> int:
     for number in range(kills):
         work_dir = out / f'run_{number}'
         if number < len(points):
-            trap, after, shown = points[number], None, points[number]
+            shown = points[number]
+            killed = run(command(data, work_dir), trap=shown) == -signal.SIGKILL
         else:
-            after = times.uniform(0.45, 0.97) * seconds
-            trap, shown = '', f'{after:.1f} s'
-        code = run(command(data, work_dir), kill_after=after, trap=trap)
-        killed = code == -signal.SIGKILL
+            after, killed = times.uniform(0.45, 0.95) * seconds, False
+            while not killed:  # a faster run than the undisturbed one has ended by then
+                shutil.rmtree(work_dir, ignore_errors=True)
+                after *= 0.95
+                killed = run(command(data, work_dir), kill_after=after) == -signal.SIGKILL
+            shown = f'{after:.1f} s'
         run(command(data, work_dir, '--resume'))
         found = final_state(work_dir)
         equal = all(same(found[key], expected[key]) for key in ('state_dict', 'optimizer'))

@@ -1,4 +1,4 @@
-"""The convolution with large kernels, exact and in fewer operations than ``conv2d``."""
+"""Convolution with large kernels: the values of ``conv2d`` to rounding, in fewer operations."""
 
 from .choice import Choice, choose
 from .layer import LargeKernelConv2d, set_conv_method

@@ -1,10 +1,11 @@
-"""Which way a convolution goes: directly, or by tiles of which size.
+"""Choice between direct and tiled convolution, and of the size of the tiles.
 
-A choice is a model's, not a stopwatch's: the same sizes get the same way in every run, so
-that a seed gives the same numbers. The model counts what ``tiled`` does, at the pace
-measured on a CPU; it errs by a factor of 0.7 to 2.1 there, where the two ways differ by up to
-seven. In training it counts the kernel's transform once, where there is one for each group of
-tiles. A GPU has not been measured: ``auto`` is ``direct`` there.
+The choice comes from a model of the time, not from a measurement at run time. The same sizes have
+the same choice in every run, so that a seed gives the same numbers. The model counts the
+operations of ``tiled`` and multiplies them by times that were measured on a CPU. Its error there
+is a factor of 0.7 to 2.1, where the times of the two methods differ by a factor of up to 7. For
+training, it counts the transform of the kernel once, although there is one for each group of
+tiles. No GPU has been measured: ``auto`` is ``direct`` there.
 """
 
 from __future__ import annotations
@@ -16,22 +17,31 @@ from .tile_grid import Tile
 
 METHODS = ('auto', 'direct', 'tiled')
 
-# Milliseconds for 1e9 of each of what `costs` counts, as tools/dev/fit_conv_choice.py fits them to
+# Milliseconds for 1e9 of each of what `costs` counts. tools/dev/fit_conv_choice.py fits them to
 # results/conv_layers.csv: 21 layers and up to 6 tiles each, float32, 2 cores of an AMD EPYC
-# (Zen 4), torch 2.13. With kept weights, and for a step of training, forward and backward.
+# (Zen 4), torch 2.13. _KEPT: forward, with kept weights. _STEP: a training step, forward and
+# backward.
 _KEPT = (5.27, 10.5, 207.0, 890.0, 134e6)
 _STEP = (24.4, 31.7, 4150.0, 2080.0, 755e6)
 # The same for the products of a direct convolution.
 _DIRECT_FORWARD, _DIRECT_STEP = 8.4, 26.5
-# Direct stays where tiles promise less than a fifth of the time: the model errs.
+# The direct convolution stays where tiles would save less than a fifth of the time, since the
+# model is not exact.
 _WORTH = 0.8
-# Smallest kernel that is tried.
+# Smallest kernel for which `auto` chooses tiles.
 _LEAST_SIZE = 5
 _LONGEST_TILE = 24
 
 
 def check_method(method: str) -> None:
-    """Raise ValueError unless it is one of METHODS."""
+    """Check the name of a method.
+
+    Args:
+        method: Name to check.
+
+    Raises:
+        ValueError: If it is not in ``METHODS``; the message lists them.
+    """
     if method not in METHODS:
         shown = repr(method) if isinstance(method, str) else f'of type {type(method).__name__}'
         raise ValueError(
@@ -41,11 +51,12 @@ def check_method(method: str) -> None:
 
 
 class Choice(NamedTuple):
-    """How a convolution goes, and what the model expects.
+    """How a convolution is computed, and the times that the model estimates.
 
-    Args:
-        tile: None: directly.
-        direct_ms, tiled_ms: modeled times of the direct way and of the best tile.
+    Attributes:
+        tile: Size of the tiles, or None for the direct convolution.
+        direct_ms: Estimated time of the direct convolution in milliseconds.
+        tiled_ms: Estimated time in milliseconds with the best tile; infinite if there is none.
     """
 
     tile: Tile | None
@@ -60,8 +71,17 @@ class Choice(NamedTuple):
 def costs(
     input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile
 ) -> tuple[int, int, int, int, int]:
-    """What a forward pass by tiles does: products of data and kernel, products of the data's
-    transforms, values of the transformed kernel, values moved, blocks."""
+    """Count the operations of a forward pass by tiles.
+
+    Args:
+        input_shape: (N, C, H, W).
+        weight_shape: (D, C, k, k).
+        tile: Size of the tiles.
+
+    Returns:
+        Numbers of products of data and kernel, products in the transforms of the data, values of
+            the transformed kernel, values moved, and blocks.
+    """
     images, channels, height, width = input_shape
     outputs, size = weight_shape[0], weight_shape[2]
     (m1, m2), overlap = tile, size - 1
@@ -86,7 +106,7 @@ def costs(
 
 
 def _blocks(length: int) -> tuple[int, int, int]:
-    """Rows, real rows and pairs of rows of ``rows``."""
+    """Return the numbers of rows, of real rows and of pairs of rows in ``bilinear.rows``."""
     roots = length - 2 + length % 2
     return length, 2 + length - roots, roots // 2 - 1
 
@@ -94,13 +114,14 @@ def _blocks(length: int) -> tuple[int, int, int]:
 def _tiled_ms(
     input_shape: tuple[int, ...], weight_shape: tuple[int, ...], tile: Tile, training: bool
 ) -> float:
+    """Estimate the time by tiles in milliseconds."""
     pace = _STEP if training else _KEPT
     counts = costs(input_shape, weight_shape, tile)
     return sum(cost * count for cost, count in zip(pace, counts)) * 1e-9
 
 
 def _lengths(side: int, size: int) -> list[int]:
-    """Tiles that cover a side evenly, one for each number of them."""
+    """Return lengths of tiles that cover a side evenly, one for each number of tiles."""
     longest = min(_LONGEST_TILE, max(side, 2))
     fewest = -(-side // longest)
     lengths = {-(-side // number) for number in range(fewest, fewest + 12)}
@@ -116,17 +137,30 @@ def choose(
     method: str = 'auto',
     device: str = 'cpu',
 ) -> Choice:
-    """The way for an input (N, C, H, W) and a kernel (D, C, k, k), odd, stride 1, size kept.
+    """Choose how to compute a convolution with stride 1 that keeps the size.
 
     Args:
-        training: a forward and a backward pass, with weights that change; else a forward
-            pass with weights that are kept.
-        method: ``auto``: the faster one; ``direct``; ``tiled``: the fastest tile even where
-            the model finds direct faster.
-        device: a type of device.
+        input_shape: (N, C, H, W) of the input.
+        weight_shape: (D, C, k, k) of the kernel; k is odd.
+        training: Estimate a forward and a backward pass, with weights that change. If False,
+            estimate a forward pass with weights that are kept.
+        method: ``'auto'`` for the faster method, ``'direct'``, or ``'tiled'`` for the fastest tile
+            even where the direct convolution is estimated to be faster.
+        device: Type of the device, such as ``'cpu'`` or ``'cuda'``.
+
+    Returns:
+        The choice and the estimated times. The tile is None for kernels smaller than 3 and for
+            empty inputs, whatever the method.
 
     Raises:
-        ValueError: for another method.
+        ValueError: If the method is unknown.
+
+    Examples:
+        >>> from cpm_plugin.core.conv import choose
+        >>> choose((1, 128, 46, 46), (128, 128, 11, 11), training=False).tile is None
+        False
+        >>> choose((1, 128, 46, 46), (128, 128, 1, 1), training=False).tile is None
+        True
     """
     check_method(method)
     images, channels, height, width = input_shape
@@ -139,7 +173,7 @@ def choose(
         Tile(rows, columns) for rows in _lengths(height, size) for columns in _lengths(width, size)
     ]
     times = {tile: _tiled_ms(input_shape, weight_shape, tile, training) for tile in tiles}
-    # of tiles that are nearly as good, the one whose kept kernel takes the least memory
+    # Of the tiles that are nearly as fast, take the one whose kept kernel needs the least memory.
     slack = 1.0 if training else 1.05
     good = [tile for tile in tiles if times[tile] <= slack * min(times.values())]
     tile = min(good, key=lambda tile: costs(input_shape, weight_shape, tile)[2])

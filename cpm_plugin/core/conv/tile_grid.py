@@ -1,12 +1,17 @@
-"""The tiles of a convolution, and how images become points and points images.
+"""Tiles of a convolution: how an image becomes values at the points, and these an image again.
 
-Letters in shapes: N images, H x W pixels, C and D input and output channels, P x Q tiles a
-image, T = N P Q tiles in all, m outputs and n = m + k - 1 inputs of a tile; N, P and T are
-those of a group. Rows at the points along y come in blocks of B = 1 or 2, a real one or the
-parts of a complex one, and R are the products of a block along x (``bilinear``).
+Letters in shapes:
 
-Memory order is channels-last: with the channels innermost, rows, columns and points are strided
-views of one tensor, and every step is a batch of plain matrix products.
+- N: images; H x W: pixels; C and D: input and output channels.
+- P x Q: tiles of an image; T = N P Q: tiles in all. N, P and T are those of a group.
+- m outputs and n = m + k - 1 inputs of a tile along one axis; 1 is y and 2 is x.
+- B = 1 or 2: rows of a block. The rows at the points along y come in blocks: a real one, or the
+  two parts of a complex one.
+- R: products of a block along x (``bilinear``).
+- A dot stands for all images, also those of other groups.
+
+The memory format is channels-last. With the channels innermost, rows, columns and points are
+strided views of one tensor, and every step is a batch of plain matrix products.
 """
 
 from __future__ import annotations
@@ -22,28 +27,34 @@ from torch import Tensor
 
 from .bilinear import Transforms, columns, rows
 
-# Bytes of a group's larger tensors. glibc takes what is beyond 32 MiB anew from the system at
-# every call, page by page (a quarter of the time of a 9x9 layer at 184x184); with smaller
-# groups the weights would be transformed more often. Where transformed weights are kept, less is
-# better, for the tensors then stay in the cache: 5 to 20 % of a batch of 4 at 368x368.
+# Bytes of the larger tensors of a group. Above 32 MiB, glibc requests memory from the system at
+# every call, page by page, which took a quarter of the time of a 9x9 layer at 184x184. With
+# smaller groups, the weights are transformed more often. Where transformed weights are kept, less
+# is better, since the tensors then stay in the cache: this saves 5 to 20 % of the time of a batch
+# of 4 at 368x368.
 ALLOCATOR_BYTES = 30 * 2**20
 CACHE_BYTES = 12 * 2**20
 
 
 class Tile(NamedTuple):
-    """Outputs of a tile, along y and along x."""
+    """Number of outputs of a tile along each axis.
+
+    Attributes:
+        rows: Outputs along y.
+        columns: Outputs along x.
+    """
 
     rows: int
     columns: int
 
 
 class Matrices(NamedTuple):
-    """Of a tile and a kernel, in the dtype and on the device of the data.
+    """Matrices of a tile and a kernel size, in the dtype and on the device of the data.
 
-    Args:
-        along_y: see ``rows``.
-        blocks: slices of the rows of along_y.
-        along_x: see ``columns``, by the size of the block.
+    Attributes:
+        along_y: Matrices along y; see ``bilinear.rows``.
+        blocks: Slices of the rows of ``along_y``, a slice for each block.
+        along_x: Matrices along x by the size of the block; see ``bilinear.columns``.
     """
 
     along_y: Transforms
@@ -51,11 +62,24 @@ class Matrices(NamedTuple):
     along_x: Mapping[int, Transforms]
 
     def of_block(self, block: slice) -> Transforms:
+        """Return the matrices along x for a block of rows."""
         return self.along_x[block.stop - block.start]
 
 
 @lru_cache(maxsize=256)
 def matrices(tile: Tile, taps: int, dtype: torch.dtype, device: torch.device) -> Matrices:
+    """Make the matrices of a tile; they are cached and must not be modified.
+
+    Args:
+        tile: Size of the tile.
+        taps: k, side of the kernel.
+        dtype: Type of the data.
+        device: Device of the data.
+
+    Returns:
+        The matrices along both axes.
+    """
+
     def here(transforms: Transforms) -> Transforms:
         return Transforms(*(matrix.to(device, dtype) for matrix in transforms))
 
@@ -70,41 +94,61 @@ def matrices(tile: Tile, taps: int, dtype: torch.dtype, device: torch.device) ->
 
 @dataclass(frozen=True)
 class Grid:
-    """A group of tiles, some images or some rows of tiles of one."""
+    """A group of tiles: some images, or some rows of tiles of one image.
+
+    Attributes:
+        tile: Size of a tile.
+        size: k, side of the kernel.
+        images: Which images of the batch.
+        top: First row of outputs in the image.
+        height: Number of rows of outputs.
+        width: Number of columns of outputs, the whole width of the image.
+        matrices: Matrices of the tile.
+    """
 
     tile: Tile
-    size: int  # k
+    size: int
     images: slice
-    top: int  # row of the image
-    height: int  # rows of outputs
+    top: int
+    height: int
     width: int
     matrices: Matrices
 
     @property
-    def down(self) -> int:  # P
+    def down(self) -> int:
+        """P, the number of tiles along y."""
         return -(-self.height // self.tile.rows)
 
     @property
-    def across(self) -> int:  # Q
+    def across(self) -> int:
+        """Q, the number of tiles along x."""
         return -(-self.width // self.tile.columns)
 
     @property
-    def number(self) -> int:  # N
+    def number(self) -> int:
+        """N, the number of images."""
         return int(self.images.stop - self.images.start)
 
     @property
-    def tiles(self) -> int:  # T
+    def tiles(self) -> int:
+        """T, the number of tiles."""
         return self.number * self.down * self.across
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Rows and columns that all tiles see."""
+        """Numbers of rows and of columns of the input that the tiles of an image see together."""
         overlap = self.size - 1
         return self.down * self.tile.rows + overlap, self.across * self.tile.columns + overlap
 
     def bands(self, x: Tensor) -> Tensor:
-        """All of the input (., C, H, W) -> (N P, n1, columns C): points along y of each band
-        of tiles."""
+        """Transform the input along y, for each band (a row of tiles).
+
+        Args:
+            x: (., C, H, W), the whole input.
+
+        Returns:
+            (N P, n1, columns C), values at the points along y.
+        """
         channels = x.shape[1]
         rows, columns = self.padded
         border = self.size // 2
@@ -126,7 +170,16 @@ class Grid:
         return points.flatten(0, 1)
 
     def tiles_of(self, bands: Tensor, block: slice, channels: int) -> Tensor:
-        """(N P, n1, columns C), block along y -> (T, B n2, C) of each tile, a copy."""
+        """Copy one block of the rows of each tile.
+
+        Args:
+            bands: (N P, n1, columns C), from ``bands``.
+            block: Rows of the block.
+            channels: C.
+
+        Returns:
+            (T, B n2, C).
+        """
         band = bands[:, block]
         step, seen = self.tile.columns, self.tile.columns + self.size - 1
         parts = band.as_strided(
@@ -137,7 +190,12 @@ class Grid:
         return parts.reshape(self.tiles, -1, channels)
 
     def write(self, points: Tensor, output: Tensor) -> None:
-        """(n1, T, m2, D), the inverse along y -> these tiles of all of the output (., H, W, D)."""
+        """Transform products back along y and write the outputs of these tiles.
+
+        Args:
+            points: (n1, T, m2, D).
+            output: (., H, W, D), the whole output; changed in place.
+        """
         bands = points.view(len(points), self.number * self.down, -1).transpose(0, 1)
         products = self.matrices.along_y.products.T.expand(len(bands), -1, -1)
         target = output[self.images, self.top : self.top + self.height]
@@ -149,8 +207,14 @@ class Grid:
             target.copy_(whole[:, : self.height, : self.width])
 
     def gradient_bands(self, gradient: Tensor) -> Tensor:
-        """All of the gradient (., D, H, W) -> (N P, n1, Q m2 D), the transpose of
-        ``write``."""
+        """Apply the transpose of ``write`` to the gradient of the output.
+
+        Args:
+            gradient: (., D, H, W), the whole gradient.
+
+        Returns:
+            (N P, n1, Q m2 D).
+        """
         channels = gradient.shape[1]
         rows, columns = self.down * self.tile.rows, self.across * self.tile.columns
         whole = gradient[self.images].permute(0, 2, 3, 1)
@@ -164,14 +228,29 @@ class Grid:
         return torch.bmm(self.matrices.along_y.products.expand(len(bands), -1, -1), bands)
 
     def outputs_of(self, bands: Tensor, block: slice, channels: int) -> Tensor:
-        """(N P, n1, Q m2 D), block along y -> (T, B m2, D) of each tile."""
+        """Copy one block of the rows of each tile of ``gradient_bands``.
+
+        Args:
+            bands: (N P, n1, Q m2 D).
+            block: Rows of the block.
+            channels: D.
+
+        Returns:
+            (T, B m2, D).
+        """
         rows = bands[:, block]
         parts = rows.view(*rows.shape[:2], self.across, self.tile.columns, channels)
         return parts.transpose(1, 2).reshape(self.tiles, -1, channels)
 
     def add_tiles(self, tiles: Tensor, bands: Tensor, block: slice, channels: int) -> None:
-        """The transpose of ``tiles_of``: (T, B n2, C) is added up into ``bands``, whose
-        tiles overlap."""
+        """Apply the transpose of ``tiles_of``: add up tiles, which overlap.
+
+        Args:
+            tiles: (T, B n2, C).
+            bands: (N P, n1, columns C); changed in place.
+            block: Rows of the block.
+            channels: C.
+        """
         step = self.tile.columns
         target = bands[:, block]
         tiles = tiles.view(len(bands), self.across, target.shape[1], -1, channels)
@@ -184,8 +263,14 @@ class Grid:
             ).add_(part)
 
     def write_gradient(self, bands: Tensor, output: Tensor) -> None:
-        """The transpose of ``bands``: (N P, n1, columns C) -> these images of the output
-        (., H, W, C), whose rows must all be in the group."""
+        """Apply the transpose of ``bands`` and write the gradient of the input.
+
+        All rows of the images must be in the group.
+
+        Args:
+            bands: (N P, n1, columns C).
+            output: (., H, W, C), the whole gradient; these images are changed in place.
+        """
         channels = output.shape[3]
         rows, columns = self.padded
         step = self.tile.rows
@@ -208,8 +293,18 @@ class Grid:
 def groups(
     x: Tensor, weight: Tensor, tile: Tile, *, by_rows: bool, kept: bool = False
 ) -> Iterator[Grid]:
-    """Cut the tiles of (., C, H, W) into groups of about the same size; without ``by_rows``
-    into groups of whole images. ``kept``: the weight is transformed already."""
+    """Divide the tiles of a batch into groups of about the same size.
+
+    Args:
+        x: (., C, H, W), the whole input.
+        weight: (D, C, k, k).
+        tile: Size of the tiles.
+        by_rows: Groups may be rows of tiles of one image. If False, they are whole images.
+        kept: The weight has been transformed already, and smaller groups are faster.
+
+    Yields:
+        The groups, in the order of images and rows.
+    """
     made = matrices(tile, weight.shape[2], x.dtype, x.device)
     images, channels, height, width = x.shape
     widest = max(channels, len(weight))
@@ -232,4 +327,5 @@ def groups(
 
 
 def _even_part(whole: int, most: int) -> int:
+    """Return the size of the parts, at most ``most``, that divide a whole evenly."""
     return -(-whole // -(-whole // most))

@@ -1,13 +1,14 @@
-"""Convolution with large kernels by tiles: the function of ``conv2d``, far fewer operations.
+"""Tiled convolution with large kernels: the values of ``conv2d`` in far fewer operations.
 
-The image is cut into tiles of m1 x m2 outputs (``tile_grid``, which has the letters).
-Along rows and then along columns a tile and the kernel go through the small matrices of
-``bilinear``; what ``conv2d`` does with ``k * k`` products an output is then about 1.5 n1 n2
-products a tile, each a matrix product over channels. Stride 1, one group, odd square kernels,
-zero padding that keeps the size.
+The image is divided into tiles of m1 x m2 outputs; ``tile_grid`` explains the letters. Along rows
+and then along columns, a tile and the kernel are multiplied by the small matrices of
+``bilinear``. Where ``conv2d`` needs ``k * k`` products for an output, this needs about 1.5 n1 n2
+products for a tile. Each of them is a matrix product over channels.
 
-The n1 rows at points along y are made for a group of tiles; the rest is done block by block of
-these, so that all products never exist at once.
+Stride 1, one group, odd square kernels, and zero padding that keeps the size are required.
+
+The n1 rows at the points along y are made for a group of tiles. All that follows is done block by
+block of these rows, so that the products never exist all at once.
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ from .tile_grid import Grid, Matrices, Tile, groups, matrices
 
 
 def transform_weight(weight: Tensor, tile: Tile) -> list[Tensor]:
-    """(D, C, k, k) -> for each block (R, C, D), what the products need of the kernel."""
+    """Transform a kernel once for many forward passes.
+
+    Args:
+        weight: (D, C, k, k).
+        tile: Size of the tiles.
+
+    Returns:
+        For each block (R, C, D), the transformed kernel.
+    """
     made = matrices(tile, weight.shape[2], weight.dtype, weight.device)
     return list(_weights_by_block(weight, made))
 
 
 def _weights_by_block(weight: Tensor, made: Matrices) -> Iterator[Tensor]:
-    """As ``transform_weight``, one by one."""
+    """Yield what ``transform_weight`` returns, block by block."""
     outputs, channels, size, _ = weight.shape
     taps = weight.permute(2, 3, 1, 0).reshape(size, -1)
     rows = (made.along_y.taps @ taps).view(-1, size, channels * outputs)
@@ -39,8 +48,10 @@ def _weights_by_block(weight: Tensor, made: Matrices) -> Iterator[Tensor]:
 
 
 def _empty_output(x: Tensor, channels: int) -> Tensor:
-    """(N, channels, H, W) in channels-last order; no view, for autograd refuses those where a
-    function returns them and they change in place."""
+    """Make an empty tensor (N, channels, H, W) in channels-last memory format.
+
+    It is no view: autograd refuses views that a function returns and that are changed in place.
+    """
     return torch.empty(
         (x.shape[0], channels, *x.shape[2:]),
         dtype=x.dtype,
@@ -56,16 +67,17 @@ def forward(
     tile: Tile,
     transformed: Iterable[Tensor] | None = None,
 ) -> Tensor:
-    """``conv2d(x, weight, bias, padding=k // 2)``, without gradients.
+    """Compute ``conv2d(x, weight, bias, padding=k // 2)`` without gradients.
 
     Args:
         x: (N, C, H, W).
-        weight: (D, C, k, k), of the same dtype.
-        bias: (D,).
-        transformed: ``transform_weight`` of it, if at hand.
+        weight: (D, C, k, k), of the same dtype as ``x``.
+        bias: (D,) or None.
+        tile: Size of the tiles.
+        transformed: ``transform_weight(weight, tile)``, if it has been computed already.
 
     Returns:
-        (N, D, H, W) in channels-last order.
+        (N, D, H, W) in channels-last memory format.
     """
     output = _empty_output(x, len(weight))
     for grid in groups(x, weight, tile, by_rows=True, kept=transformed is not None):
@@ -77,6 +89,7 @@ def forward(
 def _forward_group(
     grid: Grid, x: Tensor, weights: Iterable[Tensor], bias: Tensor | None, output: Tensor
 ) -> None:
+    """Compute the outputs of a group and write them into ``output`` (N, H, W, D)."""
     channels, outputs, width = x.shape[1], output.shape[3], grid.tile.columns
     bands = grid.bands(x)
     results = x.new_empty(bands.shape[1], grid.tiles, width, outputs)
@@ -85,7 +98,8 @@ def _forward_group(
         seen = torch.bmm(_each(data, grid), grid.tiles_of(bands, block, channels))  # (T, R, C)
         product = torch.bmm(seen.transpose(0, 1), kernel)  # (R, T, D)
         if bias is not None and block.start == 0:
-            # The first product is at 1, both ways: what is added there is added everywhere.
+            # The first product is that at the point 1 along y and x. What is added to it is added
+            # to every output.
             product[0] += bias
         for row, part in zip(results[block], torch.split(products.T, width)):
             torch.bmm(_each(part, grid), product.transpose(0, 1), out=row)
@@ -93,14 +107,27 @@ def _forward_group(
 
 
 def _each(matrix: Tensor, grid: Grid) -> Tensor:
+    """Expand a matrix to all tiles of a group, without a copy."""
     return matrix.expand(grid.tiles, -1, -1)
 
 
 def backward(
     gradient: Tensor, x: Tensor, weight: Tensor, tile: Tile, for_x: bool, for_weight: bool
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of ``forward`` with respect to x (N, C, H, W) and weight (D, C, k, k), where
-    wanted, of that of its output (N, D, H, W): the transposed matrices."""
+    """Compute the gradients of ``forward`` from the gradient of its output.
+
+    Args:
+        gradient: (N, D, H, W), with respect to the output.
+        x: (N, C, H, W).
+        weight: (D, C, k, k).
+        tile: Size of the tiles.
+        for_x: Whether to compute the gradient with respect to ``x``.
+        for_weight: Whether to compute the gradient with respect to ``weight``.
+
+    Returns:
+        Gradients with respect to ``x`` (N, C, H, W) and ``weight`` (D, C, k, k); None where not
+            wanted.
+    """
     if not for_x and not for_weight:
         return None, None
     outputs, channels, size, _ = weight.shape
@@ -124,8 +151,19 @@ def _backward_group(
     output: Tensor | None,
     for_weight: bool,
 ) -> Tensor | None:
-    """Writes the gradient of x into ``output`` (N, C, H, W), and returns (n1, k, C D), the
-    gradient of the kernel transformed along y."""
+    """Compute the gradients of a group.
+
+    Args:
+        grid: The group.
+        gradient: (N, D, H, W), with respect to the output.
+        x: (N, C, H, W).
+        weight: (D, C, k, k).
+        output: (N, C, H, W), where the gradient with respect to ``x`` is written, or None.
+        for_weight: Whether to compute the gradient with respect to the kernel.
+
+    Returns:
+        (n1, k, C D), the gradient with respect to the kernel transformed along y, or None.
+    """
     outputs, channels, size, _ = weight.shape
     results = grid.gradient_bands(gradient)
     bands = grid.bands(x) if for_weight else None
@@ -152,22 +190,24 @@ def _backward_group(
 
 
 class TiledConv2d(torch.autograd.Function):
-    """``forward`` and ``backward`` for autograd; keeps x and the weight alone."""
+    """``forward`` and ``backward`` for autograd; it keeps only ``x`` and the weight."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, tile: Tile) -> Tensor:
+        """Compute the output and save what the backward pass needs."""
         ctx.save_for_backward(x, weight)
         ctx.tile = tile
         return forward(x, weight, bias, tile)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients that autograd asks for."""
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
         bias = gradient.sum(dim=(0, 2, 3)) if for_bias else None
-        # as conv2d's backward, in the dtype that it was called with
+        # In the dtype of the forward pass, as the backward of conv2d.
         with torch.autocast(gradient.device.type, enabled=False):
-            if torch.is_grad_enabled():  # create_graph=True: a graph that autograd knows
+            if torch.is_grad_enabled():  # create_graph=True: autograd must know the operation
                 border, needed = [weight.shape[2] // 2] * 2, [for_x, for_weight, False]
                 gradients = torch.ops.aten.convolution_backward(
                     gradient, x, weight, None, [1, 1], border, [1, 1], False, [0, 0], 1, needed

@@ -1,4 +1,4 @@
-"""Foreign weights as ours: the authors' Caffe networks, stock MMPose's CPM, EfficientNet-Lite."""
+"""Conversion of other weights to ours: the authors' Caffe, MMPose's own CPM, EfficientNet-Lite0."""
 
 from .caffe import read_caffemodel, write_caffemodel
 from .caffe_networks import CAFFE_MODELS, load_caffemodel

@@ -1,8 +1,8 @@
-"""Caffe's weight files (``.caffemodel``), read and written without Caffe or protobuf.
+"""Reading and writing of Caffe's weight files (``.caffemodel``) without Caffe or protobuf.
 
 Numbers of fields are those of ``src/caffe/proto/caffe.proto`` in the authors' Caffe
-(github.com/shihenw/caffe). Which of our layers takes which of theirs is in
-``cpm_plugin.core.conversion.caffe_networks``.
+(github.com/shihenw/caffe). ``cpm_plugin.core.conversion.caffe_networks`` relates Caffe's layers to
+ours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ Layers = dict[str, list[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class _Layer:
-    """Field numbers of a layer's message, and the value of ``type`` for a convolution."""
+    """Field numbers of a layer's message, and the value of ``type`` for a convolution.
+
+    Attributes:
+        name: Field of the name.
+        type: Field of the type.
+        blobs: Field of the blobs.
+        convolution: Value of ``type`` for a convolution.
+    """
 
     name: int
     type: int
@@ -30,15 +37,16 @@ class _Layer:
     convolution: int | bytes
 
 
-# By the field of NetParameter that holds the layers: LayerParameter, V1LayerParameter.
+# By the field of NetParameter that holds the layers: 100 is LayerParameter, 2 V1LayerParameter.
 _LAYERS = {
     100: _Layer(name=1, type=2, blobs=7, convolution=b'Convolution'),
     2: _Layer(name=4, type=5, blobs=6, convolution=4),
 }
-_NET_FIELDS = {*range(1, 9), 100}  # all of NetParameter's: others tell a foreign file at once
-# BlobProto; 1 to 4 are num, channels, height and width, the shape of old files.
+# All fields of NetParameter. A file with others is no caffemodel.
+_NET_FIELDS = {*range(1, 9), 100}
+# Fields of BlobProto. Fields 1 to 4 are num, channels, height and width, the shape in old files.
 _DATA, _SHAPE, _DOUBLE_DATA = 5, 7, 8
-_DIM = 1  # of BlobShape
+_DIM = 1  # field of BlobShape
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 
@@ -48,7 +56,13 @@ class _Broken(Exception):
 
 
 class _Truncated(_Broken):
-    """A message that ends inside its field ``number``; ``rest`` is what there is of it."""
+    """A message that ends inside one of its fields.
+
+    Args:
+        number: Number of the field.
+        missing: Number of bytes that are missing.
+        rest: Bytes of the field that are there.
+    """
 
     def __init__(self, number: int, missing: int, rest: memoryview) -> None:
         super().__init__(f'a field in it needs {missing} bytes more than there are')
@@ -56,14 +70,30 @@ class _Truncated(_Broken):
 
 
 def read_caffemodel(path: str | Path) -> Layers:
-    """Layer name -> its blobs (of a convolution: weight (out, in, h, w) and bias (out,)).
+    """Read the weights of all layers of a ``.caffemodel``.
 
-    Reads files of today's Caffe and of that before 2015. Layers without blobs are left
-    out; the order is the file's.
+    Files of today's Caffe and of Caffe before 2015 are read.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Names of layers, mapped to their blobs, in the order of the file. Those of a convolution are
+            weight (out, in, h, w) and bias (out,). Layers without blobs are left out.
 
     Raises:
-        ValueError: naming the file, and the layer where there is one, for a file that is
-            missing, truncated, broken or no caffemodel.
+        ValueError: If the file is missing, truncated, broken or no caffemodel. The message names
+            the file, and the layer if there is one.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from cpm_plugin.core.conversion import read_caffemodel, write_caffemodel
+        >>> with tempfile.NamedTemporaryFile(suffix='.caffemodel') as file:
+        ...     write_caffemodel(file.name, {'conv1': [np.ones((8, 3, 9, 9)), np.zeros(8)]})
+        ...     layers = read_caffemodel(file.name)
+        >>> [blob.shape for blob in layers['conv1']]
+        [(8, 3, 9, 9), (8,)]
     """
     if not Path(path).is_file():
         problem = ' is a folder; give a file' if Path(path).is_dir() else ': no such file'
@@ -103,8 +133,19 @@ def write_caffemodel(
     """Write convolutions as a file that Caffe, OpenCV and ``read_caffemodel`` read.
 
     Args:
-        layers: name -> blobs, as float32.
-        legacy: as Caffe wrote before 2015: V1LayerParameter, and shapes of four numbers.
+        path: File to write; an existing file is replaced.
+        layers: Names of layers, mapped to their blobs, which are written as float32.
+        legacy: Write as Caffe did before 2015: ``V1LayerParameter``, and shapes of four numbers.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from cpm_plugin.core.conversion import read_caffemodel, write_caffemodel
+        >>> with tempfile.NamedTemporaryFile(suffix='.caffemodel') as file:
+        ...     write_caffemodel(file.name, {'conv1': [np.ones((2, 1, 1, 1)), np.zeros(2)]})
+        ...     layers = read_caffemodel(file.name)
+        >>> layers['conv1'][1]
+        array([0., 0.], dtype=float32)
     """
     number = 2 if legacy else 100
     fields = _LAYERS[number]
@@ -116,7 +157,10 @@ def write_caffemodel(
 
 
 def _is_text(content: bytes) -> bool:
-    """Whether it is text in UTF-8. No layer is: the tags in _LAYERS are control characters."""
+    """Tell whether the bytes are text in UTF-8.
+
+    No layer is: the tags in ``_LAYERS`` are control characters.
+    """
     if not content or re.search(rb'[\x00-\x08\x0e-\x1f]', content):
         return False
     with suppress(UnicodeDecodeError):
@@ -126,6 +170,7 @@ def _is_text(content: bytes) -> bool:
 
 
 def _read_layer(view: memoryview, fields: _Layer) -> tuple[str, list[NDArray[np.float32]]]:
+    """Read the name and the blobs of a layer."""
     name, blobs = '', []
     try:
         for number, value in _fields(view):
@@ -139,7 +184,7 @@ def _read_layer(view: memoryview, fields: _Layer) -> tuple[str, list[NDArray[np.
 
 
 def _name_in(layer: memoryview, number: int) -> str:
-    """Name of a layer of which only the beginning is there, or '' if that is not."""
+    """Return the name of a truncated layer, or ``''`` if the name is not in it."""
     with suppress(_Broken):
         for field, value in _fields(layer):
             if number in _LAYERS and field == _LAYERS[number].name:
@@ -148,6 +193,7 @@ def _name_in(layer: memoryview, number: int) -> str:
 
 
 def _read_blob(view: memoryview) -> NDArray[np.float32]:
+    """Read the values of a blob in its shape."""
     shape: tuple[int, ...] | None = None
     old_shape = [0, 0, 0, 0]
     parts: dict[int, list[NDArray[Any]]] = {_DATA: [], _DOUBLE_DATA: []}
@@ -158,9 +204,9 @@ def _read_blob(view: memoryview) -> NDArray[np.float32]:
             old_shape[number - 1] = value
         elif number in parts:
             parts[number].append(_numbers(_bytes(value), '<f4' if number == _DATA else '<f8'))
-    if shape is None:  # an old bias is (1, 1, 1, N)
+    if shape is None:  # in old files, a bias is (1, 1, 1, N)
         shape = tuple(old_shape[3:] if old_shape[:3] == [1, 1, 1] else old_shape)
-    with np.errstate(over='ignore'):  # a double too large becomes inf, which from_caffe refuses
+    with np.errstate(over='ignore'):  # too large a double becomes inf, which from_caffe refuses
         values = np.concatenate(
             [np.empty(0, np.float32), *(parts[_DOUBLE_DATA] or parts[_DATA])],
             dtype=np.float32,
@@ -173,6 +219,7 @@ def _read_blob(view: memoryview) -> NDArray[np.float32]:
 
 
 def _read_shape(view: memoryview) -> tuple[int, ...]:
+    """Read the shape of a blob."""
     shape: list[int] = []
     for number, value in _fields(view):
         if number == _DIM and isinstance(value, int):
@@ -186,10 +233,11 @@ def _read_shape(view: memoryview) -> tuple[int, ...]:
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Fields of a message: number and value, which is bytes for all but varints.
+    """Yield the fields of a message: number and value.
 
-    Values of fixed size that follow each other under one number come together, so that a
-    repeated field looks the same whether it is packed or not.
+    The value is an integer for a varint and bytes for all others. Consecutive values of fixed size
+    with the same number come together. A repeated field thus looks the same whether it is packed
+    or not.
     """
     at = 0
     while at < len(view):
@@ -214,9 +262,17 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _run(view: memoryview, tag_size: int, value_size: int) -> NDArray[np.uint8]:
-    """Values (count, value_size) of the fields that follow each other under the first tag.
+    """Return the values of consecutive fields with the same tag as the first.
 
-    At most 65,536 of them, so that reading stays linear in the size of the file.
+    There are at most 65,536 of them, so that the time to read is linear in the size of the file.
+
+    Args:
+        view: Bytes that begin with the first tag.
+        tag_size: Size of a tag in bytes.
+        value_size: Size of a value in bytes.
+
+    Returns:
+        (count, value_size), bytes of the values.
     """
     step = tag_size + value_size
     count = min(len(view) // step, 1 << 16)
@@ -228,7 +284,7 @@ def _run(view: memoryview, tag_size: int, value_size: int) -> NDArray[np.uint8]:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """The number that begins at a byte, and the byte after it."""
+    """Return the varint that begins at byte ``at``, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at == len(view):
@@ -241,24 +297,28 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
 
 
 def _bytes(value: int | memoryview) -> memoryview:
+    """Return the bytes of a field; raise ``_Broken`` for a varint."""
     if isinstance(value, int):
         raise _Broken('a number where bytes are expected')
     return value
 
 
 def _numbers(view: memoryview, dtype: str) -> NDArray[Any]:
+    """Return the numbers in the bytes of a field."""
     if len(view) % np.dtype(dtype).itemsize:
         raise _Broken(f'{len(view)} bytes of values are no whole number of values')
     return np.frombuffer(view, dtype)
 
 
 def _field(number: int, value: int | bytes) -> bytes:
+    """Return the bytes of a field with its number and value."""
     if isinstance(value, int):
         return _varint_bytes(number << 3 | _VARINT) + _varint_bytes(value)
     return _varint_bytes(number << 3 | _BYTES) + _varint_bytes(len(value)) + value
 
 
 def _varint_bytes(value: int) -> bytes:
+    """Return the bytes of a varint."""
     parts = []
     while value > 127:
         parts.append(value & 127 | 128)
@@ -267,6 +327,7 @@ def _varint_bytes(value: int) -> bytes:
 
 
 def _blob_bytes(blob: NDArray[Any], legacy: bool) -> bytes:
+    """Return the bytes of a blob."""
     if legacy:
         old_shape = (1,) * (4 - blob.ndim) + blob.shape
         shape = b''.join(_field(number, size) for number, size in enumerate(old_shape, start=1))

@@ -1,4 +1,4 @@
-"""The authors' five networks in Caffe: the names of their layers, their weights as ours.
+"""The authors' five Caffe networks: names of their layers, and conversion of their weights.
 
 Names are those of the deploy files in the authors' release
 (github.com/shihenw/convolutional-pose-machines-release, ``model/``).
@@ -23,22 +23,33 @@ from .caffe import Layers, read_caffemodel
 
 CAFFE_MODELS = ('cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg', 'cpm_person')
 
-# Of trunk and stage 1 of the VGG networks: how many layers conv1_*, conv2_*, ... there are,
-# and how many from the first on are VGG-19's; the names of the others end in _CPM.
+# For the trunk and stage 1 of the VGG networks: number of layers conv1_*, conv2_*, ..., and number
+# of layers, from the first on, that are VGG-19's. The names of the others end in _CPM.
 _VGG_LAYERS = {'cpm_mpii_vgg': ((2, 2, 4, 7, 2), 10), 'cpm_person': ((2, 2, 4, 4, 2, 2), 13)}
 
 _BLOBS = ('weight', 'bias')
 
 
 def layer_names(name: str) -> dict[str, str]:
-    """Caffe's convolutions -> our modules, in the order of the authors' deploy file.
+    """Return Caffe's names of the convolutions of a network, mapped to our modules.
 
-    Caffe numbers the convolutions of each stage: ``conv1_stage2``, ... before the
-    concatenation, ``Mconv1_stage2``, ... after it. The first trunk counts as stage 1's, the
-    shared one as stage 2's. Trunk and stage 1 of the VGG networks are ``conv1_1``, ...
+    Caffe numbers the convolutions of each stage: ``conv1_stage2``, ... before the concatenation,
+    and ``Mconv1_stage2``, ... after it. The first trunk counts as part of stage 1, and the shared
+    trunk as part of stage 2. In the VGG networks, trunk and stage 1 are ``conv1_1``, ...
+
+    Args:
+        name: One of ``CAFFE_MODELS``.
+
+    Returns:
+        Caffe's names, mapped to ours, in the order of the authors' deploy file.
 
     Raises:
-        ValueError: for a name that is not in ``CAFFE_MODELS``.
+        ValueError: If the name is not in ``CAFFE_MODELS``.
+
+    Examples:
+        >>> from cpm_plugin.core.conversion.caffe_networks import layer_names
+        >>> layer_names('cpm_flic')['Mconv1_stage2']
+        'stages.later.0.refine.0.conv'
     """
     model = _without_memory(name)
     modules = [key.removesuffix('.weight') for key in model.state_dict() if 'weight' in key]
@@ -62,15 +73,37 @@ def layer_names(name: str) -> dict[str, str]:
 
 
 def _vgg_names(counts: Sequence[int], of_vgg: int) -> list[str]:
+    """Return Caffe's names of the trunk and stage 1 of a VGG network."""
     names = [f'conv{i}_{j}' for i, n in enumerate(counts, start=1) for j in range(1, n + 1)]
     return [*names[:of_vgg], *(f'{name}_CPM' for name in names[of_vgg:])]
 
 
 def load_caffemodel(path: str | Path, name: str) -> dict[str, Tensor]:
-    """State dict of ``create_model(name)`` from one of the authors' files.
+    """Read the state dict of a model from one of the authors' files.
+
+    Args:
+        path: The ``.caffemodel``.
+        name: Model that the weights are of, one of ``CAFFE_MODELS``.
+
+    Returns:
+        State dict of ``create_model(name)``.
 
     Raises:
-        ValueError: naming the file, if it cannot be read or is not of this network.
+        ValueError: If the file cannot be read or is of another network; the message names the file.
+
+    Examples:
+        ``create_model('cpm_flic').load_state_dict(load_caffemodel(path, 'cpm_flic'))`` gives the
+        authors' network. A file with other layers is refused:
+
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from cpm_plugin.core.conversion import load_caffemodel, write_caffemodel
+        >>> with tempfile.NamedTemporaryFile(suffix='.caffemodel') as file:
+        ...     write_caffemodel(file.name, {'conv1': [np.ones((8, 3, 9, 9)), np.zeros(8)]})
+        ...     load_caffemodel(file.name, 'cpm_flic')
+        Traceback (most recent call last):
+            ...
+        ValueError: ... not the weights of cpm_flic; missing: conv1_stage1 weight, ...
     """
     layers = read_caffemodel(path)
     try:
@@ -80,13 +113,21 @@ def load_caffemodel(path: str | Path, name: str) -> dict[str, Tensor]:
 
 
 def from_caffe(layers: Mapping[str, Sequence[NDArray[np.float32]]], name: str) -> dict[str, Tensor]:
-    """Caffe's layer names and blobs -> state dict of ``create_model(name)``.
+    """Convert Caffe's names of layers and blobs to the state dict of a model.
 
-    The tensors share the blobs' memory. Both keep weights as (out, in, h, w).
+    The tensors share the memory of the blobs. Caffe and PyTorch both keep weights as
+    (out, in, h, w).
+
+    Args:
+        layers: Names of layers, mapped to their blobs.
+        name: Model that the weights are of, one of ``CAFFE_MODELS``.
+
+    Returns:
+        State dict of ``create_model(name)``.
 
     Raises:
-        ValueError: for an unknown name, and, naming layers as Caffe does, for layers that are
-            missing, left over or of another shape, and for values that are not finite.
+        ValueError: If the name is unknown, layers are missing, left over or of another shape, or
+            values are not finite. The message has Caffe's names of the layers.
     """
     names = layer_names(name)
     given = {
@@ -109,7 +150,7 @@ def from_caffe(layers: Mapping[str, Sequence[NDArray[np.float32]]], name: str) -
 
 
 def _without_memory(name: str) -> ConvolutionalPoseMachine:
-    """The network on the meta device: names and shapes, no weights."""
+    """Make the network on the meta device: names and shapes without weights."""
     if name not in CAFFE_MODELS:
         raise ValueError(f'no network {name!r} of the authors; there are: {CAFFE_MODELS}')
     with torch.device('meta'):
@@ -117,10 +158,20 @@ def _without_memory(name: str) -> ConvolutionalPoseMachine:
 
 
 def random_layers(name: str, seed: int) -> Layers:
-    """Random weights of a network, the same for the same seed: Caffe's names -> blobs.
+    """Make random weights of a network, the same for the same seed.
 
-    Uniform, with the variance of He's rule, so that outputs of all stages are of the order
-    of 1 and comparisons of them mean something; biases up to 0.1 on either side.
+    Weights are uniform with the variance of He's rule. The outputs of all stages are then of the
+    order of 1, and it makes sense to compare them. Biases are uniform in [-0.1, 0.1].
+
+    Args:
+        name: One of ``CAFFE_MODELS``.
+        seed: Seed of the random numbers.
+
+    Returns:
+        Caffe's names of layers, mapped to their blobs.
+
+    Raises:
+        ValueError: If the name is not in ``CAFFE_MODELS``.
     """
     rng = np.random.default_rng(seed)
     shapes = _without_memory(name).state_dict()
@@ -133,16 +184,26 @@ def random_layers(name: str, seed: int) -> Layers:
 
 
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...], bound: float) -> Any:
+    """Draw float32 numbers in [-bound, bound]."""
     return np.float32(bound) * (2 * rng.random(shape, dtype=np.float32) - 1)
 
 
 def random_inputs(
     height: int, width: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Noise to compare networks on: image (1, 3, H, W) and center map (1, 1, H, W).
+    """Make random inputs to compare networks on.
 
-    The image is value / 256 - 0.5, as the authors'. The center map differs from cell to
-    cell, 0 to 4, or the average of its pool would be nearly the same everywhere.
+    The values of the image are value / 256 - 0.5, as the authors' are. The center map differs from
+    cell to cell. Otherwise the average of its pool would be nearly the same everywhere.
+
+    Args:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        seed: Seed of the random numbers.
+
+    Returns:
+        Image (1, 3, H, W), with values in [-0.5, 0.5), and center map (1, 1, H, W), with values
+            from 0 to 4.
     """
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (1, 3, height, width)) / np.float32(256) - np.float32(0.5)

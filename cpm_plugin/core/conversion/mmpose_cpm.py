@@ -1,9 +1,9 @@
-"""Weights of MMPose's own ``CPM`` and ``CPMHead`` as weights of our components, and back.
+"""Conversion of weights of MMPose's own ``CPM`` and ``CPMHead`` to our components, and back.
 
-State dicts are those of a whole estimator, ``backbone.*`` and ``head.*``. Only names change:
-with ``pool_padding=1``, ``beliefs_first=True``, no background and no center map our network
-is MMPose's (version 1.3, mmpose/models/backbones/cpm.py), layer by layer. Other widths than
-MMPose's are renamed as well.
+State dicts are those of a whole estimator, ``backbone.*`` and ``head.*``. Only names change. With
+``pool_padding=1``, ``beliefs_first=True``, no background and no center map, our network is MMPose's
+layer by layer (version 1.3, mmpose/models/backbones/cpm.py). Networks with other numbers of
+channels than MMPose's can be converted too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ..weights.checkpoints import describe_mismatch
 
-_STOCK, _OURS = 0, 1  # the two sides of a pair of names
+_STOCK, _OURS = 0, 1  # indices into a pair of names
 _STAGE_NUMBER = (r'backbone\.out_convs\.(\d+)\.', r'head\.stages\.later\.(\d+)\.')
 _NORM = ('bn', 'norm')
-# Keys that nobody else has, and what a network of one stage has, too.
+# Beginnings of keys that only one side has, and a key that a network of one stage has too.
 _OWN_KEYS = ('backbone.cpm_stages.', 'backbone.trunks.')
 _FIRST_BELIEFS = ('backbone.stem.9.conv.weight', 'head.stages.first.beliefs.weight')
 _COUNTER = 'num_batches_tracked'
@@ -29,14 +29,14 @@ _NORM_TENSORS = ('weight', 'bias', 'running_mean', 'running_var', _COUNTER)
 
 @dataclass(frozen=True)
 class StockSizes:
-    """What the weights tell of their network.
+    """Sizes of a network, as found in its weights.
 
-    Args:
-        num_stages: T.
-        num_keypoints: joints.
-        normalized: hidden layers have batch normalization.
-        widths: channels of the trunks, after the 5x5 convolutions, in stage 1 and in the
-            later stages; these are MMPose's.
+    Attributes:
+        num_stages: Number of stages, T.
+        num_keypoints: Number of keypoints.
+        normalized: Whether hidden layers have batch normalization.
+        widths: Numbers of channels of the trunks, after the 5x5 convolutions, in stage 1 and in the
+            later stages. The default is MMPose's.
     """
 
     num_stages: int
@@ -46,41 +46,88 @@ class StockSizes:
 
 
 def from_stock(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of an estimator with ``CPM`` and ``CPMHead`` -> of one with our components.
+    """Convert the state dict of an estimator with MMPose's ``CPM`` to one with our components.
 
-    Of MMPose 1.x or 0.x, with batch normalization or without. Keys of the data preprocessor
-    are dropped; counters ``num_batches_tracked`` that old checkpoints lack are added as 0.
+    The estimator has ``CPM`` and ``CPMHead`` of MMPose 1.x or 0.x, with batch normalization or
+    without. Keys of the data preprocessor are dropped. Counters ``num_batches_tracked``, which old
+    checkpoints lack, are added as 0.
+
+    Args:
+        state_dict: Names and weights of MMPose's estimator, ``backbone.*`` and ``head.*``.
+
+    Returns:
+        State dict of an estimator with ``CPMBackbone`` and ``CPMStageHead``.
 
     Raises:
-        ValueError: naming the keys, for a head with layers of its own, for keys that are
-            missing or left over, for less than two stages, or other kernel sizes; and for
-            weights that are of our components already.
+        ValueError: If the head has layers of its own, keys are missing or left over, there are
+            less than two stages, or kernels have other sizes. Also if the weights are of our
+            components already. The message names the keys.
+
+    Examples:
+        >>> from cpm_plugin.core import build_network
+        >>> from cpm_plugin.core.conversion import from_stock, to_stock
+        >>> from cpm_plugin.core.weights.checkpoints import to_mmpose
+        >>> network = build_network(
+        ...     num_stages=2, channels=8, first_stage_channels=8, background=False,
+        ...     center_map_sigma=None, pool_padding=1, beliefs_first=True,
+        ... )
+        >>> stock = to_stock(to_mmpose(network.state_dict()))
+        >>> list(from_stock(stock))[0]
+        'backbone.trunks.stage1_trunk.conv1.conv.weight'
     """
     for key in state_dict:
         if re.match(r'(keypoint_)?head\.multi_(deconv|final)_layers\.', key):
             raise ValueError(
-                f'{key}: this head has layers of its own behind the beliefs that the next stage '
-                'sees. Ours has not, it cannot compute the same; only a CPMHead with '
+                f'{key}: this head has layers of its own after the beliefs that the next stage '
+                'sees. Our head has none and cannot compute the same; only a CPMHead with '
                 'deconv_out_channels=None and final_layer=None can be converted'
             )
     return _renamed(state_dict, _STOCK)
 
 
 def to_stock(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of ``from_stock``.
+    """Convert the state dict of an estimator with our components to one with MMPose's ``CPM``.
 
-    The weights do not tell whether they belong to a network with ``pool_padding=1`` and
-    ``beliefs_first=True``. If not, MMPose computes something else with them.
+    This is the inverse of ``from_stock``. The weights do not tell whether their network has
+    ``pool_padding=1`` and ``beliefs_first=True``. If it does not, MMPose's network computes
+    something else with them.
+
+    Args:
+        state_dict: Names and weights of an estimator with ``CPMBackbone`` and ``CPMStageHead``.
+
+    Returns:
+        State dict of an estimator with ``CPM`` and ``CPMHead``.
 
     Raises:
-        ValueError: as ``from_stock``, for weights that are MMPose's already, and for a
-            network with a center map.
+        ValueError: As ``from_stock``, if the weights are MMPose's already, or if the network has a
+            center map.
+
+    Examples:
+        >>> from cpm_plugin.core import build_network
+        >>> from cpm_plugin.core.conversion import to_stock
+        >>> from cpm_plugin.core.weights.checkpoints import to_mmpose
+        >>> network = build_network(
+        ...     num_stages=2, channels=8, first_stage_channels=8, background=False,
+        ...     center_map_sigma=None, pool_padding=1, beliefs_first=True,
+        ... )
+        >>> list(to_stock(to_mmpose(network.state_dict())))[0]
+        'backbone.stem.0.conv.weight'
     """
     return _renamed(state_dict, _OURS)
 
 
 def stock_sizes(state_dict: Mapping[str, Tensor]) -> StockSizes:
-    """Sizes of what ``from_stock`` returns and ``to_stock`` takes. Raises as that."""
+    """Find the sizes of a network in its weights.
+
+    Args:
+        state_dict: State dict that ``from_stock`` returns and ``to_stock`` takes.
+
+    Returns:
+        The sizes.
+
+    Raises:
+        ValueError: As ``to_stock``.
+    """
     to_stock(state_dict)
 
     def channels(name: str) -> int:
@@ -100,6 +147,7 @@ def stock_sizes(state_dict: Mapping[str, Tensor]) -> StockSizes:
 
 
 def _renamed(state_dict: Mapping[str, Tensor], source: int) -> dict[str, Tensor]:
+    """Rename the keys from one side to the other, after all checks."""
     given = {k: v for k, v in state_dict.items() if not k.startswith('data_preprocessor.')}
     layers = _layers(_num_stages(given, source))
     names = _names(layers, _is_normalized(given, source))
@@ -117,6 +165,7 @@ def _renamed(state_dict: Mapping[str, Tensor], source: int) -> dict[str, Tensor]
 
 
 def _refusal(given: Mapping[str, Tensor], source: int, problem: str) -> str:
+    """Return the error message for weights that are not of the expected network."""
     stock, ours = (any(key.startswith(own) for key in given) for own in _OWN_KEYS)
     if source == _STOCK and ours and not stock:
         return (
@@ -139,17 +188,19 @@ def _refusal(given: Mapping[str, Tensor], source: int, problem: str) -> str:
 
 
 def _num_stages(state_dict: Mapping[str, Tensor], side: int) -> int:
+    """Return the number of stages, at least 2."""
     found = (re.match(_STAGE_NUMBER[side], key) for key in state_dict)
-    # with one stage the second trunk feeds nothing in MMPose, and our core has none
+    # With one stage, MMPose's second trunk is not used, and our core has none.
     return max(2, 1 + len({match[1] for match in found if match}))
 
 
 def _is_normalized(state_dict: Mapping[str, Tensor], side: int) -> bool:
+    """Tell whether the network has batch normalization."""
     return any(f'.{_NORM[side]}.' in key for key in state_dict)
 
 
 def _layers(num_stages: int) -> list[tuple[str, str, int]]:
-    """MMPose's module, ours, kernel size; outputs are those that end with ``beliefs``."""
+    """List the layers: MMPose's module, ours, and the kernel size. Outputs end with ``beliefs``."""
     stem, first = 'backbone.stem', 'head.stages.first'
     layers = [
         (f'backbone.{theirs}.{2 * n}', f'backbone.trunks.{ours}.conv{n + 1}', 9)
@@ -176,7 +227,7 @@ def _layers(num_stages: int) -> list[tuple[str, str, int]]:
 
 
 def _names(layers: list[tuple[str, str, int]], normalized: bool) -> list[tuple[str, str]]:
-    """Pairs of keys, MMPose's and ours."""
+    """List the pairs of keys, MMPose's and ours."""
     names = []
     for stock, ours, _ in layers:
         is_output = ours.endswith('beliefs')
@@ -191,7 +242,7 @@ def _names(layers: list[tuple[str, str, int]], normalized: bool) -> list[tuple[s
 
 
 def _check_shapes(ours: Mapping[str, Tensor], layers: list[tuple[str, str, int]]) -> None:
-    """Refuse what MMPose's code has not: other kernels, a center map."""
+    """Raise ValueError for what MMPose's code does not have: other kernels, or a center map."""
     for stock, name, kernel_size in layers:
         key = f'{name}.weight' if name.endswith('beliefs') else f'{name}.conv.weight'
         found = tuple(ours[key].shape)

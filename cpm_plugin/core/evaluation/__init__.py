@@ -1,4 +1,4 @@
-"""How good predictions are, and the authors' protocols: PCK, person scale, search over scales."""
+"""Metrics and the authors' test protocols: PCK, scale of a person, and search over scales."""
 
 from .mean_pose import mean_pose, place_pose
 from .pck import TorsoPCK, torso_pck

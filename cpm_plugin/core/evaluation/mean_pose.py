@@ -1,4 +1,4 @@
-"""The mean pose: what can be had without looking at the image, the floor of any result."""
+"""The mean pose, a baseline that does not look at the image: any model should be better."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from ..maps.geometry import FloatArray
 
 
 def mean_pose(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, boxes: npt.ArrayLike) -> FloatArray:
-    """Mean position of each joint in the box.
+    """Compute the mean position of each keypoint, relative to the bounding box.
 
     Args:
-        keypoints: (N, K, 2) in pixels.
-        labeled: (N, K); the mean is over labeled joints.
-        boxes: (N, 4), x1, y1, x2, y2 in pixels.
+        keypoints: (N, K, 2), x and y in image pixels.
+        labeled: (N, K); the mean is over labeled keypoints.
+        boxes: (N, 4), bounding boxes x1, y1, x2, y2 in image pixels.
 
     Returns:
-        (K, 2), 0 to 1 from left to right and from top to bottom of the box; 0.5 for a joint
-        that is never labeled.
+        (K, 2), x from 0 (left side of the box) to 1 (right side), y from 0 (top) to 1 (bottom). 0.5
+            for a keypoint that is never labeled.
+
+    Examples:
+        Two people with one keypoint:
+
+        >>> from cpm_plugin.core.evaluation import mean_pose
+        >>> keypoints, boxes = [[[5, 5]], [[15, 10]]], [[0, 0, 10, 20], [10, 0, 20, 20]]
+        >>> mean_pose(keypoints, [[1], [1]], boxes)
+        array([[0.5  , 0.375]])
     """
     points = np.asarray(keypoints, dtype=np.float64)
     known = np.asarray(labeled, dtype=bool)[..., None]
@@ -30,6 +38,19 @@ def mean_pose(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, boxes: npt.Array
 
 
 def place_pose(pose: npt.ArrayLike, boxes: npt.ArrayLike) -> FloatArray:
-    """A pose (K, 2) relative to the box, in pixels of each of (N, 4) boxes: (N, K, 2)."""
+    """Place a relative pose in bounding boxes.
+
+    Args:
+        pose: (K, 2), x and y relative to the box, as from ``mean_pose``.
+        boxes: (N, 4), bounding boxes x1, y1, x2, y2 in image pixels.
+
+    Returns:
+        (N, K, 2), x and y in image pixels.
+
+    Examples:
+        >>> from cpm_plugin.core.evaluation import place_pose
+        >>> place_pose([[0.5, 0.375]], [[0, 0, 10, 20]])
+        array([[[5. , 7.5]]])
+    """
     corners = np.asarray(boxes, dtype=np.float64)[:, None]
     return corners[..., :2] + np.asarray(pose) * (corners[..., 2:] - corners[..., :2])

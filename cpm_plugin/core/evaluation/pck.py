@@ -1,8 +1,9 @@
-"""PCK relative to the torso: the metric of Leeds Sports Pose.
+"""PCK relative to the torso, the metric of Leeds Sports Pose (LSP).
 
-A joint is correct if its distance from the ground truth is at most a fraction (0.2) of
-the torso, the distance from left shoulder to right hip (Yang & Ramanan, PAMI 2013; the
-person-centric form is that of the LSP evaluation the CPM authors report).
+A keypoint is correct if its distance from the ground truth is at most a fraction (0.2) of the
+torso. The torso is the distance from left shoulder to right hip (Yang & Ramanan, PAMI 2013).
+Annotations are person-centric, as in the LSP evaluation that the authors of CPM report: left and
+right are those of the person.
 """
 
 from __future__ import annotations
@@ -17,15 +18,22 @@ from torch import Tensor
 from ..maps.geometry import FloatArray
 from ..maps.joints import JointSet
 
-# AUC: the mean PCK at 0, 0.01, ... 0.2 of the torso, the range of the LSP curves.
+# AUC is the mean PCK at 0, 0.01, ... 0.2 of the torso, the range of the curves for LSP.
 AUC_THRESHOLDS = np.linspace(0, 0.2, 21)
 
 
 @dataclass(frozen=True)
 class TorsoPCK:
-    """Result of ``torso_pck``; accuracies in percent.
+    """Result of ``torso_pck``; accuracies are in percent.
 
-    ``per_joint`` and ``per_group`` hold NaN where no joint was counted.
+    Attributes:
+        mean: PCK over all keypoints that are counted.
+        auc: Mean PCK over the thresholds ``AUC_THRESHOLDS``.
+        per_joint: (K,), PCK of each keypoint; NaN if it was never counted.
+        per_group: PCK of each part of the body (``JointSet.groups``); NaN if it was never counted.
+        num_images: Number of people who are counted.
+        num_left_out: Number of people who are left out, since they have no labeled torso.
+        num_joints: Number of keypoints that are counted.
     """
 
     mean: float
@@ -38,26 +46,27 @@ class TorsoPCK:
 
 
 def torso_lengths(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, joints: JointSet) -> FloatArray:
-    """Length of each person's torso in pixels.
+    """Compute the length of each person's torso.
 
-    Left shoulder to right hip; where one of them is not labeled, right shoulder to left
-    hip; where that fails too, or the length is 0, NaN.
+    It is the distance from left shoulder to right hip. If one of them is not labeled, or the
+    distance is 0, it is the distance from right shoulder to left hip. If that fails too, it is
+    NaN.
 
     Args:
-        keypoints: (N, K, 2) ground truth.
+        keypoints: (N, K, 2), ground truth, x and y in image pixels.
         labeled: (N, K), true where the position is known.
-        joints: names; must have both shoulders and hips.
+        joints: Names of the K keypoints; both shoulders and hips must be among them.
 
     Returns:
-        (N,).
+        (N,), in image pixels.
 
     Raises:
-        ValueError: if a shoulder or hip is not among ``joints``.
+        ValueError: If a shoulder or hip is not among ``joints``.
     """
     points = np.asarray(keypoints, dtype=np.float64)
     known = np.asarray(labeled, dtype=bool)
     lengths = np.full(len(points), np.nan)
-    # the preferred diagonal is written last
+    # The preferred diagonal comes last and replaces the other.
     for shoulder, hip in (('right_shoulder', 'left_hip'), ('left_shoulder', 'right_hip')):
         a, b = joints.index(shoulder), joints.index(hip)
         length = np.linalg.norm(points[:, a] - points[:, b], axis=1)
@@ -74,16 +83,32 @@ def torso_pck(
     *,
     threshold: float = 0.2,
 ) -> TorsoPCK:
-    """PCK over all labeled joints of all people who have a torso.
+    """Compute PCK over all labeled keypoints of all people with a labeled torso.
 
     Args:
-        predicted, keypoints: (N, K, 2) in the same pixels. Unsigned integers are safe.
-        labeled: (N, K); joints that are not labeled are not counted.
-        joints: names of the K joints.
-        threshold: a joint is correct at a distance <= threshold * torso.
+        predicted: (N, K, 2), predicted x and y in image pixels. Unsigned integers are safe.
+        keypoints: (N, K, 2), ground truth, in the same pixels.
+        labeled: (N, K); keypoints that are not labeled are not counted.
+        joints: Names of the K keypoints; both shoulders and hips must be among them.
+        threshold: A keypoint is correct at a distance of at most ``threshold`` torsos.
+
+    Returns:
+        Accuracies and counts.
 
     Raises:
-        ValueError: if shapes do not fit, or nobody has a torso.
+        ValueError: If the shapes do not fit, a shoulder or hip is not among ``joints``, or nobody
+            has a labeled torso.
+
+    Examples:
+        One person with a torso of 50 pixels; the second keypoint is 15 pixels away:
+
+        >>> from cpm_plugin.core import JointSet, torso_pck
+        >>> joints = JointSet(('left_shoulder', 'right_shoulder', 'left_hip', 'right_hip'))
+        >>> truth = [[[0, 0], [40, 0], [0, 80], [30, 40]]]
+        >>> predicted = [[[0, 0], [40, 15], [0, 80], [30, 40]]]
+        >>> result = torso_pck(predicted, truth, [[1, 1, 1, 1]], joints)
+        >>> result.mean, result.per_group
+        (75.0, {'shoulder': 50.0, 'hip': 100.0})
     """
     found = np.asarray(predicted, dtype=np.float64)
     truth = np.asarray(keypoints, dtype=np.float64)
@@ -123,23 +148,25 @@ def torso_pck(
 
 
 def map_pck(beliefs: Tensor, targets: Tensor, counted: Tensor, threshold: float = 0.05) -> Tensor:
-    """How often the largest cell of a belief map is near that of its target, for a log.
+    """Compute how often the peak of a belief map is near that of its target, for a training log.
 
-    MMPose's ``pose_pck_accuracy``, whose rules are: near is a distance, x over the maps' height
-    and y over their width, of less than ``threshold``; a map without positive values has its
-    peak at cell (-1, -1); the mean is over those joints that are counted at all. Computed where
-    the maps are: none is copied from a GPU.
+    This is MMPose's ``pose_pck_accuracy``, with its rules. The distance of two peaks has x divided
+    by the height of the maps, and y by their width. It is near if it is less than ``threshold``.
+    A map without positive values has its peak at cell (-1, -1). The mean is over the keypoints
+    that are counted at all. It is computed on the device of the maps; none is copied from a GPU.
 
     Args:
-        beliefs, targets: (N, K, H, W).
+        beliefs: (N, K, H, W), belief maps.
+        targets: (N, K, H, W), target belief maps.
         counted: (N, K) of bool.
+        threshold: Largest distance, exclusive.
 
     Returns:
-        A tensor of one number from 0 to 1, in float32; 0 where nothing is counted.
+        Tensor with one number from 0 to 1, in float32; 0 if nothing is counted.
     """
     height, width = beliefs.shape[2:]
     offset = _largest_cell(beliefs) - _largest_cell(targets)
-    # whole numbers, so that a distance of exactly the threshold is not near on any device
+    # Whole numbers, so that a distance of exactly the threshold is not near on any device.
     squares = (offset[..., 0] * width) ** 2 + (offset[..., 1] * height) ** 2
     near = (squares < (threshold * height * width) ** 2) & counted
     counts = counted.sum(dim=0)
@@ -148,7 +175,7 @@ def map_pck(beliefs: Tensor, targets: Tensor, counted: Tensor, threshold: float 
 
 
 def _largest_cell(maps: Tensor) -> Tensor:
-    """(N, K, H, W) -> (N, K, 2), x and y of the first largest cell."""
+    """Return x and y of the first largest cell: (N, K, H, W) -> (N, K, 2)."""
     value, index = maps.detach().flatten(2).max(dim=2)
     width = maps.shape[3]
     cells = torch.stack([index % width, index.div(width, rounding_mode='floor')], dim=-1)
@@ -156,7 +183,15 @@ def _largest_cell(maps: Tensor) -> Tensor:
 
 
 def format_table(results: dict[str, TorsoPCK], threshold: float = 0.2) -> str:
-    """A Markdown table, a row per result, a column per group."""
+    """Format results as a Markdown table, with a row per result and a column per part of the body.
+
+    Args:
+        results: Results by their names; all have the same parts.
+        threshold: Threshold of PCK, for the header.
+
+    Returns:
+        The table.
+    """
     groups = list(next(iter(results.values())).per_group)
     header = ['', *groups, f'PCK@{threshold:g}', 'AUC', 'images (left out)', 'joints']
     rows = [header, ['---'] * len(header)]

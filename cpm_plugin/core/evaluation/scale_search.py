@@ -1,14 +1,13 @@
-"""Joint positions from the beliefs of several crops of one person, as the authors test.
+"""Keypoints from the belief maps of several crops of one person, the authors' search over scales.
 
-They crop the person at several scales, move the beliefs of every crop back onto the
-pixels of the image, add them up, and take the largest (``run_benchmark.m`` and
-``applyModel.m`` of their ``testing/src``). Where a crop has no belief, outside it, it
-adds 0.
+The authors crop the person at several scales. They resize the belief maps of every crop to the
+pixels of the image, add them up, and take the largest value. Outside a crop, its beliefs are 0.
+Source: ``run_benchmark.m`` and ``applyModel.m`` in their ``testing/src``.
 
-A crop without rotation maps each axis by itself, so resizing is a matrix product a
-side: rows (H, h) times beliefs (h, w) times columns (W, w) transposed. Positions are
-(x, y); (0, 0) is the center of the first pixel. Image point p is at crop pixel
-``(p - center) / crop_scale * input_size + input_size / 2``, MMPose's rule.
+A crop without rotation maps each axis by itself. Resizing is then one matrix product per axis: rows
+(H, h) times beliefs (h, w) times columns (W, w) transposed. Positions are (x, y), and the center of
+the first pixel is (0, 0). An image point p is at the crop pixel
+``(p - center) / crop_scale * input_size + input_size / 2``, which is MMPose's rule.
 """
 
 from __future__ import annotations
@@ -27,31 +26,47 @@ BENCHMARK_SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
 
 
 def octave_scales(start: float = 0.8, end: float = 1.2, octave: int = 6) -> tuple[float, ...]:
-    """Scales from 1 to at most end / start, ``octave`` of them for each doubling.
+    """Return scales from 1 to at most ``end / start``, with equal ratios.
 
-    Source: ``multiplier`` in the authors' ``applyModel.m``, relative to its first one;
-    defaults of their ``config.m``: 2 ** (0, 1/6, 2/6, 3/6).
+    Source: ``multiplier`` in the authors' ``applyModel.m``, relative to its first scale. The
+    defaults are those of their ``config.m``: 2 ** (0, 1/6, 2/6, 3/6).
+
+    Args:
+        start: Smallest scale of the authors' list, which becomes 1.
+        end: Largest scale of the authors' list.
+        octave: Number of scales for each doubling.
+
+    Returns:
+        The scales, in ascending order.
 
     Raises:
-        ValueError: unless 0 < start <= end and octave >= 1.
+        ValueError: Unless 0 < start <= end and octave >= 1.
+
+    Examples:
+        >>> from cpm_plugin.core.evaluation import octave_scales
+        >>> [round(scale, 2) for scale in octave_scales()]
+        [1.0, 1.12, 1.26, 1.41]
     """
     if not 0 < start <= end or octave < 1:
         raise ValueError(
             f'start={start}, end={end}, octave={octave}: give 0 < start <= end and octave >= 1'
         )
-    # as MATLAB's colon, with room for rounding at a last scale that is just reached
+    # As MATLAB's colon operator; 1e-9 allows for rounding at a last scale that is just reached.
     steps = math.floor(math.log2(end / start) * octave + 1e-9)
     return tuple(2 ** (step / octave) for step in range(steps + 1))
 
 
 def bicubic_weights(positions: npt.ArrayLike, length: int) -> FloatArray:
-    """Weights (M, length) that interpolate a line of ``length`` cells at M positions.
+    """Compute the weights of bicubic interpolation along a line of cells.
 
-    The cubic of MATLAB's ``imresize`` (a = -0.5), which beyond the ends goes on with the
-    line mirrored.
+    The cubic is that of MATLAB's ``imresize`` (a = -0.5). Beyond its ends, the line is mirrored.
 
     Args:
-        positions: (M,) in cells.
+        positions: (M,), positions in cells.
+        length: Number of cells of the line.
+
+    Returns:
+        (M, length), weights; each row adds up to 1.
     """
     places = np.asarray(positions, dtype=np.float64)
     taps = np.floor(places)[:, None] + np.arange(-1, 3)
@@ -76,20 +91,19 @@ def crop_weights(
     stride: int = 8,
     first_cell: float | None = None,
 ) -> FloatArray:
-    """Weights (S, M, num_cells) from the cells of S crops to image pixels, along one axis.
+    """Compute the weights from the cells of S crops to image pixels, along one axis.
 
     Args:
-        pixels: (M,), of the image.
-        center: of the crops, in image pixels.
+        pixels: (M,), pixels of the image.
+        center: Center of the crops in image pixels.
         extents: (S,), length of each crop in image pixels.
-        input_length: of the network input, in its pixels.
-        num_cells: of the belief maps.
-        stride: input pixels per cell.
-        first_cell: input pixel of cell 0; by default that of
-            ``cpm_plugin.core.maps.geometry``. It is 0 for MMPose's ``MSRAHeatmap``.
+        input_length: Length of the network input in input pixels.
+        num_cells: Number of cells of the belief maps.
+        stride: Input pixels per cell.
+        first_cell: Input pixel of the center of cell 0, see ``pixel_to_cell``.
 
     Returns:
-        Rows that add up to 1, or to 0 for a pixel outside the crop.
+        (S, M, num_cells), rows that add up to 1, or to 0 for a pixel outside the crop.
     """
     places = np.asarray(pixels, dtype=np.float64)
     weights = []
@@ -104,11 +118,18 @@ def crop_weights(
 def pixel_range(
     center: float, extents: npt.ArrayLike, input_length: int, image_length: int
 ) -> npt.NDArray[np.int64]:
-    """Image pixels (M,) along one axis that lie in the largest of the crops.
+    """List the image pixels along one axis that lie in the largest crop.
 
-    M >= 1: where no crop reaches the image it is its nearest pixel.
+    Args:
+        center: Center of the crops in image pixels.
+        extents: (S,), length of each crop in image pixels.
+        input_length: Length of the network input in input pixels.
+        image_length: Length of the image in pixels.
+
+    Returns:
+        (M,), M >= 1. If no crop reaches the image, it is the nearest pixel of the image.
     """
-    # the outer edges of the first and last pixel of the largest crop
+    # The outer edges of the first and last pixel of the largest crop.
     ends = np.array([-0.5, input_length - 0.5]) / input_length - 0.5
     low, high = center + ends * np.max(extents)
     first = np.clip(math.floor(low), 0, image_length - 1)
@@ -117,14 +138,14 @@ def pixel_range(
 
 
 def mean_over_scales(beliefs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Beliefs of S crops -> their mean on image pixels.
+    """Compute the mean belief of S crops at the pixels of the image.
 
-    The authors' sum, divided by S: where a crop does not reach, it counts as 0.
+    It is the authors' sum, divided by S. A crop counts as 0 where it does not reach.
 
     Args:
         beliefs: (S, K, h, w).
         rows: (S, H, h), see ``crop_weights``.
-        columns: (S, W, w).
+        columns: (S, W, w), see ``crop_weights``.
 
     Returns:
         (K, H, W).
@@ -132,7 +153,7 @@ def mean_over_scales(beliefs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     num_scales, num_joints = beliefs.shape[:2]
     along_y = torch.einsum('syh,skhw->kysw', rows, beliefs).reshape(num_joints, rows.shape[1], -1)
     along_x = columns.permute(0, 2, 1).reshape(-1, columns.shape[1])
-    # one product sums over cells and scales
+    # One product sums over cells and scales.
     return along_y @ along_x / num_scales
 
 
@@ -146,26 +167,40 @@ def full_resolution_peaks(
     stride: int = 8,
     first_cell: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Joint positions: the pixel of the image with the largest mean belief.
+    """Find the keypoints: the pixel of the image with the largest mean belief over several crops.
 
-    Pixels outside the largest crop are not looked at. One joint after the other, for a
-    map is as large as the image.
+    Only pixels inside the largest crop are considered. A map is as large as the image; keypoints
+    are therefore processed one after the other.
 
     Args:
-        beliefs: (S, K, h, w) of S crops of one person, without background.
-        center: (2,), x and y of the crops' common center in image pixels.
+        beliefs: (S, K, h, w), belief maps of S crops of one person, without the background.
+        center: (2,), x and y of the common center of the crops in image pixels.
         crop_scales: (S, 2), width and height of each crop in image pixels.
         image_size: (width, height) of the image.
         input_size: (width, height) of the network input.
-        stride, first_cell: see ``crop_weights``.
+        stride: Input pixels per cell.
+        first_cell: Input pixel of the center of cell 0, see ``pixel_to_cell``.
 
     Returns:
-        positions (K, 2), whole numbers x and y in image pixels, and scores (K,), the
-        mean belief there.
+        Positions (K, 2), whole numbers x and y in image pixels, and scores (K,), the mean belief
+            there.
 
     Raises:
-        ValueError: on other shapes, or for a center or crop that is not finite, a crop
-            without area, or an empty image.
+        ValueError: If the shapes do not fit, the center or a crop is not finite, a crop has no
+            area, or the image is empty.
+
+    Examples:
+        One crop that is the whole image, of 48 x 48 pixels:
+
+        >>> import torch
+        >>> from cpm_plugin.core import ideal_belief_maps
+        >>> from cpm_plugin.core.evaluation import full_resolution_peaks
+        >>> maps = torch.from_numpy(ideal_belief_maps([[[12, 20]]], [[1]], size=(6, 6)))
+        >>> positions, scores = full_resolution_peaks(
+        ...     maps[None], (24, 24), [(48, 48)], image_size=(48, 48), input_size=(48, 48)
+        ... )
+        >>> positions
+        array([[12., 20.]])
     """
     middle = np.asarray(center, dtype=np.float64)
     crops = np.asarray(crop_scales, dtype=np.float64)
@@ -203,9 +238,18 @@ def full_resolution_peaks(
 def _largest(
     beliefs: Tensor, along_x: FloatArray, along_y: FloatArray
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Index (K,) into the flattened mean over scales, and the mean there (K,)."""
+    """Find the pixel with the largest mean over scales.
+
+    Args:
+        beliefs: (S, K, h, w).
+        along_x: (S, W, w), see ``crop_weights``.
+        along_y: (S, H, h), see ``crop_weights``.
+
+    Returns:
+        Indices (K,) into the flattened mean (H, W), and the mean there (K,).
+    """
     columns, rows = (torch.from_numpy(weights).to(beliefs) for weights in (along_x, along_y))
-    # half precision would move a peak by pixels
+    # Half precision would move a peak by pixels.
     with torch.autocast(beliefs.device.type, enabled=False):
         peaks = [
             mean_over_scales(beliefs[:, joint, None], rows, columns).flatten().max(dim=0)

@@ -1,4 +1,4 @@
-"""Joints, cells and pixels, and the belief maps between them: targets and decoding."""
+"""Keypoints, coordinates and belief maps (heatmaps): joint sets, targets and decoding."""
 
 from .belief_maps import background_map, center_map, decode_peaks, ideal_belief_maps
 from .geometry import cell_to_pixel, pixel_to_cell, pooled_size

@@ -1,7 +1,7 @@
-"""Ideal belief maps, the center map, and joint positions from belief maps.
+"""Target belief maps, background map and center map, and decoding of keypoints from belief maps.
 
-Arrays are (channels, height, width); keypoints are (x, y) in network-input
-pixels; cells and pixels are related by ``cpm_plugin.core.maps.geometry``.
+Belief maps (heatmaps) are (K, H, W): K keypoints, height and width in cells. Keypoints are (x, y)
+in pixels of the network input. ``cpm_plugin.core.maps.geometry`` relates cells and pixels.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from .geometry import FloatArray, cell_to_pixel, pixel_to_cell
 
-# putGaussianMaps of the authors' cpm_data_transformer.cpp skips cells whose exponent is
-# above 4.6052 = -ln(0.01), so an ideal belief below 0.01 is 0.
+# putGaussianMaps in the authors' cpm_data_transformer.cpp skips cells whose exponent is above
+# 4.6052 = -ln(0.01). An ideal belief below 0.01 is therefore 0.
 TRUNCATION = 0.01
 
-# A belief this far below any trained peak is noise; it keeps the logarithm finite.
+# Smaller beliefs are set to this before the logarithm, which stays finite. It is far below the
+# peaks of a trained network.
 _SMALLEST_BELIEF = 1e-6
 
 
@@ -28,26 +29,43 @@ def ideal_belief_maps(
     sigma: float = 7.0,
     truncation: float = TRUNCATION,
 ) -> npt.NDArray[np.float32]:
-    """Ideal belief maps: per joint a Gaussian for each person, added up and cut at 1.
+    """Draw the target belief maps: a Gaussian for each keypoint of each person.
+
+    Gaussians of several people in one map are added, and the sum is limited to 1.
 
     Source: ``putGaussianMaps`` in the authors' ``cpm_data_transformer.cpp``.
 
     Args:
-        keypoints: (P, K, 2), x and y of K joints of P >= 0 people in input pixels. They may
-            lie outside the image: the part of the Gaussian inside is drawn.
-        labeled: (P, K), joints with a value < 0.5 are not drawn.
+        keypoints: (P, K, 2), x and y in input pixels of K keypoints of P >= 0 people. They may
+            lie outside the image; the part of the Gaussian inside the image is drawn.
+        labeled: (P, K). Keypoints with a value below 0.5 are not drawn; their position may be
+            NaN.
         size: (width, height) of the maps in cells.
-        stride: input pixels per cell.
-        sigma: of the Gaussian, in input pixels. 7 is the default of ``sigma`` in the
-            authors' ``caffe.proto`` (paper, section 3.2, gives no number).
-        truncation: beliefs below this are 0.
+        stride: Input pixels per cell.
+        sigma: Standard deviation of the Gaussian in input pixels. The default, 7, is that of
+            ``sigma`` in the authors' ``caffe.proto``. Section 3.2 of the paper gives no number.
+        truncation: Beliefs of one person below this value are set to 0.
 
     Returns:
-        (K, height, width) in [0, 1].
+        (K, height, width) in float32, with values in [0, 1].
 
     Raises:
-        ValueError: on another shape, a labeled joint that is not finite, or a sigma or
-            stride that is not positive.
+        ValueError: If the shapes do not fit, a labeled keypoint is not finite, or ``sigma`` or
+            ``stride`` is not positive.
+
+    Examples:
+        One person with one keypoint, at the center of the cell in column 1 and row 2:
+
+        >>> from cpm_plugin.core.maps import ideal_belief_maps
+        >>> maps = ideal_belief_maps([[[11.5, 19.5]]], [[1]], size=(4, 5))
+        >>> maps.shape
+        (1, 5, 4)
+        >>> print(maps[0].round(2))
+        [[0.04 0.07 0.04 0.  ]
+         [0.27 0.52 0.27 0.04]
+         [0.52 1.   0.52 0.07]
+         [0.27 0.52 0.27 0.04]
+         [0.04 0.07 0.04 0.  ]]
     """
     points = np.asarray(keypoints, dtype=np.float64)
     seen = np.asarray(labeled) >= 0.5
@@ -61,11 +79,13 @@ def ideal_belief_maps(
     width, height = size
     x = cell_to_pixel(np.arange(width), stride)
     y = cell_to_pixel(np.arange(height), stride)
-    # not labeled: NaN in some datasets, so replaced before the arithmetic
+    # Keypoints that are not labeled are NaN in some datasets.
     points = np.where(seen[..., None], points, 0.0)
     if not np.isfinite(points).all():
-        raise ValueError('a labeled joint has a position that is not a number; mask it instead')
-    # separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
+        raise ValueError(
+            'a labeled joint has a position that is not finite; mark it as not labeled'
+        )
+    # Separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
     along_x = np.exp(-((x - points[..., :1]) ** 2) / (2 * sigma**2))
     along_y = np.exp(-((y - points[..., 1:]) ** 2) / (2 * sigma**2))
     maps = along_y[..., :, None] * along_x[..., None, :] * seen[..., None, None]
@@ -74,9 +94,22 @@ def ideal_belief_maps(
 
 
 def background_map(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The background channel (1, H, W): 1 - the largest belief of (K, H, W) at each cell.
+    """Compute the background channel: 1 minus the largest belief at each cell.
 
-    Source: the authors' ``putGaussianMaps``; the last channel of their networks.
+    Source: ``putGaussianMaps`` in the authors' ``cpm_data_transformer.cpp``. The background is the
+    last channel of their networks.
+
+    Args:
+        maps: (K, H, W), target belief maps with values in [0, 1].
+
+    Returns:
+        (1, H, W), with values in [0, 1].
+
+    Examples:
+        >>> import numpy as np
+        >>> from cpm_plugin.core.maps import background_map
+        >>> background_map(np.array([[[0.0, 0.25]], [[0.5, 1.0]]]))
+        array([[[0.5, 0. ]]])
     """
     return 1 - maps.max(axis=0, keepdims=True)
 
@@ -84,16 +117,23 @@ def background_map(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def center_map(
     size: tuple[int, int], center: tuple[float, float] | None = None, *, sigma: float = 21.0
 ) -> npt.NDArray[np.float32]:
-    """The Gaussian that tells the network which person is meant.
+    """Draw the center map: the Gaussian that tells the network which person is meant.
 
     Args:
         size: (width, height) of the network input in pixels.
-        center: (x, y) of the person in input pixels, by default the middle of the image.
-        sigma: in input pixels. 21 is the default of ``sigma_center`` in the authors'
-            ``caffe.proto``.
+        center: (x, y) of the person in input pixels; by default the middle of the image.
+        sigma: Standard deviation in input pixels. The default, 21, is that of ``sigma_center``
+            in the authors' ``caffe.proto``.
 
     Returns:
-        (height, width), 1 at the center.
+        (height, width) in float32, with values in [0, 1] and 1 at the center.
+
+    Examples:
+        >>> from cpm_plugin.core.maps import center_map
+        >>> print(center_map((5, 3), sigma=1.0).round(2))
+        [[0.08 0.37 0.61 0.37 0.08]
+         [0.14 0.61 1.   0.61 0.14]
+         [0.08 0.37 0.61 0.37 0.08]]
     """
     width, height = size
     if center is None:
@@ -106,23 +146,36 @@ def center_map(
 def decode_peaks(
     beliefs: npt.ArrayLike, *, stride: int = 8, subpixel: bool = True
 ) -> tuple[FloatArray, FloatArray]:
-    """Joint positions: the largest belief of each map, refined between cells.
+    """Find the keypoints: the position of the largest belief in each map.
 
-    The logarithm of a Gaussian is a parabola, so the parabola through the logarithms of
-    the peak and its two neighbors has its vertex exactly at the joint. A peak in the
-    first or last row or column uses the two cells beside it on the inner side.
+    With ``subpixel``, positions lie between cells. The logarithm of a Gaussian is a parabola. The
+    parabola through the logarithms of the peak and its two neighbors therefore has its vertex
+    exactly at the keypoint. For a peak in the first or last row or column, the two cells next to
+    it on the inner side are used.
 
     Args:
-        beliefs: (..., H, W), usually (K, H, W) or (N, K, H, W) without background.
-        stride: input pixels per cell.
-        subpixel: False returns the center of the peak's cell.
+        beliefs: (..., H, W), usually (K, H, W) or (N, K, H, W) without the background channel.
+        stride: Input pixels per cell.
+        subpixel: Refine the position between cells. If False, return the center of the cell with
+            the largest belief.
 
     Returns:
-        positions (..., 2), x and y in input pixels, and scores (...), the belief at the
-        peak's cell.
+        Positions (..., 2), x and y in input pixels, and scores (...), the belief at the cell of
+            the peak.
 
     Raises:
-        ValueError: for fewer than two dimensions or an empty map.
+        ValueError: If ``beliefs`` has fewer than two dimensions or the maps are empty.
+
+    Examples:
+        >>> from cpm_plugin.core.maps import decode_peaks, ideal_belief_maps
+        >>> maps = ideal_belief_maps([[[12.0, 20.0]]], [[1]], size=(6, 6))
+        >>> positions, scores = decode_peaks(maps)
+        >>> positions.round(3)
+        array([[12., 20.]])
+        >>> scores.round(3)
+        array([0.995])
+        >>> decode_peaks(maps, subpixel=False)[0]
+        array([[11.5, 19.5]])
     """
     maps = np.asarray(beliefs, dtype=np.float64)
     if maps.ndim < 2 or 0 in maps.shape[-2:]:
@@ -143,10 +196,15 @@ def decode_peaks(
 
 
 def _vertex(lines: FloatArray, peak: npt.NDArray[np.int64]) -> FloatArray:
-    """Offset in [-0.5, 0.5] of the vertex of the log parabola at ``peak`` of each line.
+    """Find the vertex of the parabola through the logarithms at a peak and its neighbors.
 
-    ``lines`` is (M, L), ``peak`` (M,). Where the three points do not bend downwards
-    (a plateau) the offset is 0, as it is on a line shorter than three cells.
+    Args:
+        lines: (M, L), beliefs along a row or a column.
+        peak: (M,), index of the largest belief of each line.
+
+    Returns:
+        (M,), offsets from ``peak`` in cells, in [-0.5, 0.5]. The offset is 0 where the three points
+            do not bend downwards (a plateau), and on lines shorter than three cells.
     """
     length = lines.shape[1]
     if length < 3:
@@ -164,16 +222,24 @@ def _vertex(lines: FloatArray, peak: npt.NDArray[np.int64]) -> FloatArray:
 def position_in_map(
     keypoints: npt.ArrayLike, size: tuple[int, int], *, stride: int = 8, sigma: float = 7.0
 ) -> npt.NDArray[np.bool_]:
-    """Which joints belong to a map: True within 3 sigma of its first and last cells, per axis.
+    """Tell which keypoints are close enough to a belief map to be seen in it.
 
-    Within a cell of MMPose's rule for joints that keep a weight in the loss.
+    Along each axis, a keypoint may be at most 3 sigma outside the first or last cell. This agrees
+    to within a cell with MMPose's rule for keypoints that keep a weight in the loss.
 
     Args:
-        keypoints: (..., 2) in input pixels.
+        keypoints: (..., 2), x and y in input pixels.
         size: (width, height) of the map in cells.
+        stride: Input pixels per cell.
+        sigma: Standard deviation of the Gaussian in input pixels.
 
     Returns:
         (...) of bool.
+
+    Examples:
+        >>> from cpm_plugin.core.maps.belief_maps import position_in_map
+        >>> position_in_map([[12, 20], [-17, 20], [-18, 20]], size=(6, 6))
+        array([ True,  True, False])
     """
     cells = pixel_to_cell(keypoints, stride)
     reach = 3 * sigma / stride

@@ -1,4 +1,4 @@
-"""Joint sets: the names of a model's belief channels, in order."""
+"""Joint sets: the names of a model's keypoints, in the order of its belief channels."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JointSet:
-    """Names of joints in channel order; left and right from the person's own side.
+    """Names of the keypoints of a model or dataset, in channel order.
 
-    Args:
-        names: unique, lower case; partners differ in ``left_`` / ``right_`` alone.
-        links: pairs of names to draw as bones.
+    Left and right are those of the person, not of the image.
+
+    Attributes:
+        names: Unique names in lower case. Names of a left and a right keypoint of the same kind
+            differ only in the prefix ``left_`` or ``right_``.
+        links: Pairs of names that are connected when a pose is drawn.
 
     Raises:
-        ValueError: for a name that is given twice, or a link to a joint that is not there.
+        ValueError: If a name is given twice, or a link has a name that is not in ``names``.
+
+    Examples:
+        >>> from cpm_plugin.core.maps import JointSet
+        >>> arm = JointSet(('neck', 'left_wrist', 'right_wrist'), links=(('neck', 'left_wrist'),))
+        >>> arm.index('left_wrist'), arm.partner('left_wrist'), arm.flip_indices
+        (1, 'right_wrist', (0, 2, 1))
     """
 
     names: tuple[str, ...]
@@ -28,13 +37,30 @@ class JointSet:
                 self.index(name)
 
     def index(self, name: str) -> int:
-        """Channel of a joint. Raises ValueError, naming what there is, if it has none."""
+        """Return the channel of a joint.
+
+        Args:
+            name: Name of the joint.
+
+        Returns:
+            Index into ``names``.
+
+        Raises:
+            ValueError: If there is no such joint; the message lists the names.
+        """
         if name not in self.names:
             raise ValueError(f'no joint {name!r}; there are: {", ".join(self.names)}')
         return self.names.index(name)
 
     def partner(self, name: str) -> str:
-        """Name of the same joint on the other side, or ``''`` for a joint of the middle."""
+        """Return the name of the same joint on the other side of the body.
+
+        Args:
+            name: Name of a joint.
+
+        Returns:
+            Name of the partner, or ``''`` for a joint that has none, such as the neck.
+        """
         for side, other in (('left_', 'right_'), ('right_', 'left_')):
             if name.startswith(side) and other + name[len(side) :] in self.names:
                 return other + name[len(side) :]
@@ -42,17 +68,29 @@ class JointSet:
 
     @property
     def flip_indices(self) -> tuple[int, ...]:
-        """For each channel, the channel it becomes in a mirrored image."""
+        """Channel that each channel becomes in a mirrored image, a tuple of length K."""
         return tuple(self.index(self.partner(name) or name) for name in self.names)
 
     def sources(self, target: JointSet) -> tuple[tuple[int, ...], ...]:
-        """For each joint of ``target``, the channels of this set whose mean it is.
+        """Find the channels of this set that give the joints of another set.
 
-        One channel for a joint of the same name; for one of ``BETWEEN`` the two that
-        it lies between.
+        A joint with the same name has one channel. A joint in ``BETWEEN`` has two: it is the mean
+        of the two joints that it lies between.
+
+        Args:
+            target: Joint set to be built from this one.
+
+        Returns:
+            For each joint of ``target``, the channels of this set whose mean it is.
 
         Raises:
-            ValueError: naming the joint that this set cannot give.
+            ValueError: If this set cannot give a joint; the message names it.
+
+        Examples:
+            >>> from cpm_plugin.core.maps import JointSet
+            >>> hips = JointSet(('left_hip', 'right_hip'))
+            >>> hips.sources(JointSet(('right_hip', 'pelvis')))
+            ((1,), (1, 0))
         """
         found: list[tuple[int, ...]] = []
         for name in target.names:
@@ -69,7 +107,13 @@ class JointSet:
         return tuple(found)
 
     def groups(self) -> dict[str, tuple[int, ...]]:
-        """Channels by part of the body: both sides together, neck and head top as head."""
+        """Group the channels by part of the body.
+
+        The two sides form one group. The neck and the top of the head form the group ``head``.
+
+        Returns:
+            Names of parts, such as ``'knee'``, mapped to their channels.
+        """
         groups: dict[str, list[int]] = {}
         for channel, name in enumerate(self.names):
             part = name.removeprefix('left_').removeprefix('right_')
@@ -78,11 +122,11 @@ class JointSet:
         return {part: tuple(channels) for part, channels in groups.items()}
 
 
-# MPII annotates these; the authors' 14-joint networks do not predict them, and MPII's
-# evaluation does not count them.
+# MPII annotates these two joints. The authors' networks of 14 joints do not predict them, and
+# MPII's evaluation does not count them.
 BETWEEN = {'pelvis': ('right_hip', 'left_hip'), 'thorax': ('right_shoulder', 'left_shoulder')}
 
-# Order: README.txt of LSP Extended (Johnson & Everingham, CVPR 2011), the same in LSP.
+# Order: README.txt of LSP Extended (Johnson & Everingham, CVPR 2011); LSP has the same.
 LSP = JointSet(
     names=(
         'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
@@ -107,7 +151,7 @@ _LIMBS = (
     ('left_hip', 'left_knee'), ('left_knee', 'left_ankle'),
 )  # fmt: skip
 
-# Order of the authors' MPII and LSP networks: part_str in their testing/config.m.
+# Order of the authors' MPII and LSP networks: part_str in the authors' testing/config.m.
 CPM = JointSet(
     names=(
         'head_top', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder',
@@ -117,7 +161,7 @@ CPM = JointSet(
     links=_LIMBS,
 )  # fmt: skip
 
-# Order of MPII's annotations: a comment of the authors' training/genJSON.m.
+# Order of MPII's annotations: a comment in the authors' training/genJSON.m.
 MPII = JointSet(
     names=(
         'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
@@ -127,7 +171,7 @@ MPII = JointSet(
     links=_LIMBS,
 )  # fmt: skip
 
-# Order of the authors' FLIC network: part_str in their testing/config.m.
+# Order of the authors' FLIC network: part_str in the authors' testing/config.m.
 FLIC = JointSet(
     names=(
         'left_shoulder', 'left_elbow', 'left_wrist', 'right_shoulder', 'right_elbow',
@@ -139,24 +183,46 @@ FLIC = JointSet(
     ),
 )  # fmt: skip
 
-# The one channel of the authors' person network: where people are.
+# The authors' person network has a single channel, which shows where people are.
 PERSON = JointSet(names=('person',))
 
 JOINT_SETS = {'cpm': CPM, 'flic': FLIC, 'lsp': LSP, 'mpii': MPII, 'person': PERSON}
 
 
 def joint_set(name: str) -> JointSet:
-    """The set of that name in ``JOINT_SETS``. Raises ValueError, naming what there is."""
+    """Return one of the known joint sets.
+
+    Args:
+        name: Key of ``JOINT_SETS``: ``'cpm'``, ``'flic'``, ``'lsp'``, ``'mpii'`` or ``'person'``.
+
+    Returns:
+        The joint set.
+
+    Raises:
+        ValueError: If the name is unknown; the message lists the known names.
+
+    Examples:
+        >>> from cpm_plugin.core.maps import joint_set
+        >>> joint_set('cpm').names[:3]
+        ('head_top', 'neck', 'right_shoulder')
+    """
     if name not in JOINT_SETS:
         raise ValueError(f'no joint set {name!r}; there are: {", ".join(JOINT_SETS)}')
     return JOINT_SETS[name]
 
 
 def joint_set_of(joints: JointSet | str | None, num_keypoints: int) -> JointSet | None:
-    """A joint set by itself or by its name in ``JOINT_SETS``.
+    """Return a joint set that is given by itself or by its name.
+
+    Args:
+        joints: A joint set, its name in ``JOINT_SETS``, or None.
+        num_keypoints: Number of joints that the set must have.
+
+    Returns:
+        The joint set, or None if ``joints`` is None.
 
     Raises:
-        ValueError: for an unknown name, or a set of another length than num_keypoints.
+        ValueError: If the name is unknown, or the number of joints is not ``num_keypoints``.
     """
     if joints is None:
         return None

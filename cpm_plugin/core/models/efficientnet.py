@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 as a trunk: features of a network trained on ImageNet, for small models.
+"""EfficientNet-Lite0 as a trunk for small models, whose weights can come from ImageNet.
 
-The layers are those of TensorFlow's ``efficientnet/lite`` (tpu/models/official): EfficientNet-B0
-(Tan & Le, ICML 2019, arXiv 1905.11946, table 1) without squeeze-and-excitation and with ReLU6.
-All tensors are (N, C, H, W).
+The layers are those of TensorFlow's ``efficientnet/lite`` (tpu/models/official). That is
+EfficientNet-B0 (Tan & Le, ICML 2019, arXiv 1905.11946, table 1) without squeeze-and-excitation and
+with ReLU6. All tensors are (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -16,19 +16,29 @@ from .layers import ConvBlock, NormLayer, initialize
 from .settings import TrunkSettings
 from .trunks import Trunks
 
-# Of each group: expansion, channels, blocks, stride of the first, kernel size (table 1).
+# Of each group: expansion, channels, number of blocks, stride of the first block, and kernel size
+# (table 1).
 _GROUPS = (
     (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
     (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
 )  # fmt: skip
-# Last groups at strides 8, 16 and 32.
+# Index of the last group at strides 8, 16 and 32.
 _LEVELS = (2, 4, 6)
 
 
 class SameConv(nn.Module):
-    """Convolution, batch normalization and, if asked for, ReLU6; size H / stride, rounded up.
+    """Convolution, batch normalization and ReLU6, with output sides of side / stride, rounded up.
 
-    Padding is TensorFlow's ``SAME``, a cell more after than before where it cannot be halved.
+    The padding is TensorFlow's ``SAME``. Where it cannot be halved, there is one cell more at the
+    right and bottom.
+
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        kernel_size: Side of the kernel.
+        stride: Stride of the convolution.
+        groups: Groups of channels of the convolution.
+        activation: Whether ReLU6 follows.
     """
 
     def __init__(
@@ -45,12 +55,19 @@ class SameConv(nn.Module):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, groups=groups, bias=False
         )
-        # epsilon and momentum of TensorFlow's EfficientNet
+        # Epsilon and momentum of TensorFlow's EfficientNet.
         self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
         self.activation = nn.ReLU6(inplace=True) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Compute the layers.
+
+        Args:
+            x: (N, in_channels, H, W).
+
+        Returns:
+            (N, out_channels, h, w), with h = H / stride and w = W / stride, rounded up.
+        """
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
         padding = []
         for side in (x.shape[3], x.shape[2]):
@@ -59,7 +76,7 @@ class SameConv(nn.Module):
         if any(padding):
             x = F.pad(x, padding)
         if kernel == 5 and x.device.type == 'cpu' and is_autocast('cpu'):
-            # backward of these filters takes up to five times as long in bfloat16
+            # In bfloat16, backward takes up to five times as long for these filters.
             with torch.autocast('cpu', enabled=False):
                 filtered = self.conv(x.float()).to(x.dtype)
         else:
@@ -69,7 +86,17 @@ class SameConv(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand by a 1x1 convolution, filter each channel, project; added to its input if it fits."""
+    """Expansion by a 1x1 convolution, a filter for each channel, and projection.
+
+    The input is added to the output if both have the same shape.
+
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        expansion: Factor between the input channels and the channels of the filters.
+        kernel_size: Side of the filters.
+        stride: Stride of the filters.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, expansion: int, kernel_size: int, stride: int
@@ -82,18 +109,36 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)."""
+        """Compute the layers.
+
+        Args:
+            x: (N, in_channels, H, W).
+
+        Returns:
+            (N, out_channels, h, w), with h = H / stride and w = W / stride, rounded up.
+        """
         y: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + y if self.adds else y
 
 
 class EfficientNetLite0(nn.Module):
-    """Image -> features at strides 8, 16 and 32, of 40, 112 and 320 channels.
+    """EfficientNet-Lite0 without its classifier: features at strides 8, 16 and 32.
 
     Args:
-        frozen_groups: leaves the first convolution and so many groups of blocks, 0 to 7, as they
-            were loaded, their batch statistics too. The first two, up to stride 4, take half of
-            the time of a training step.
+        frozen_groups: See ``TrunkSettings``.
+
+    Attributes:
+        channels: Numbers of channels of the features: 40, 112 and 320.
+
+    Raises:
+        ValueError: If ``frozen_groups`` is not between 0 and 7.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+        >>> network = EfficientNetLite0().eval()
+        >>> [tuple(features.shape) for features in network(torch.zeros(1, 3, 64, 48))]
+        [(1, 40, 8, 6), (1, 112, 4, 3), (1, 320, 2, 2)]
     """
 
     channels = tuple(_GROUPS[level][1] for level in _LEVELS)
@@ -121,14 +166,28 @@ class EfficientNetLite0(nn.Module):
             part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
-        """As ``nn.Module.train``; frozen parts stay in evaluation mode."""
+        """Set the mode as ``nn.Module.train`` does; frozen parts stay in evaluation mode.
+
+        Args:
+            mode: True for training, False for evaluation.
+
+        Returns:
+            The network itself.
+        """
         super().train(mode)
         for part in self._frozen:
             part.eval()
         return self
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), BGR and (v - 128) / 256 -> three tensors; sizes are rounded up."""
+        """Compute the features of an image.
+
+        Args:
+            image: (N, 3, H, W), BGR, with values (v - 128) / 256.
+
+        Returns:
+            Three tensors (N, C, h, w) at strides 8, 16 and 32, with sides rounded up.
+        """
         x = self.stem(image)
         levels = []
         for number, block in enumerate(self.blocks):
@@ -139,12 +198,13 @@ class EfficientNetLite0(nn.Module):
 
 
 class LiteTrunk(Trunks):
-    """``EfficientNetLite0`` and a feature pyramid's sum at stride 8, one for all stages.
+    """``EfficientNetLite0`` and a feature pyramid that is summed at stride 8, for all stages.
 
     Args:
-        settings: See ``TrunkSettings``; of the sizes channels and frozen_groups alone count.
-        norm_layer: After the convolutions of the pyramid; the encoder has batch normalization in
-            any case.
+        settings: See ``TrunkSettings``. Of the sizes, only ``channels`` and ``frozen_groups`` have
+            an effect.
+        norm_layer: Makes the normalization of the pyramid, see ``ConvBlock``. The encoder always
+            has batch normalization.
     """
 
     def __init__(self, settings: TrunkSettings, norm_layer: NormLayer | None = None) -> None:
@@ -159,8 +219,16 @@ class LiteTrunk(Trunks):
         initialize(self)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) -> features, the same again[, center map], as
-        ``FeatureTrunks.forward``."""
+        """Compute the features of an image, as ``FeatureTrunks.forward``.
+
+        Args:
+            image: (N, 3, H, W), BGR, with values (v - 128) / 256.
+            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image.
+
+        Returns:
+            The features twice, for stage 1 and for the later stages, and the pooled center map if
+                there is one.
+        """
         self._check(image, center_map)
         maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(image))]
         features = maps[0]

@@ -1,4 +1,4 @@
-"""``optimize_for_inference``: the same beliefs from a trained network, in less time."""
+"""``optimize_for_inference``, which makes a trained network faster and keeps its belief maps."""
 
 from __future__ import annotations
 
@@ -17,33 +17,51 @@ from .trunks import FeatureTrunk
 
 _Module = TypeVar('_Module', bound=nn.Module)
 
-# Pooled rows that are made together: the convolution's outputs for them stay in the cache.
+# Number of pooled rows that are computed together: the outputs of the convolution for them stay in
+# the cache.
 _BAND = 16
 
 
 def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
-    """A copy of a model that gives the same beliefs to rounding, faster, and cannot be trained.
+    """Make a faster model with the same belief maps, to rounding, that cannot be trained.
 
-    Takes a ``ConvolutionalPoseMachine`` and whatever else holds
-    its parts, such as an MMPose estimator with ``CPMBackbone`` and ``CPMStageHead``. Batch
-    normalization is folded into the convolutions before it; in the trunks pools go before
-    ReLU, which changes nothing, and the first convolution is pooled band by band. Memory order
-    is channels-last.
+    The model is a ``ConvolutionalPoseMachine`` or holds parts of one, such as an MMPose estimator
+    with ``CPMBackbone`` and ``CPMStageHead``. These are the changes:
 
-    The names of its weights are others: load checkpoints before, and do not change weights
-    through ``.data`` later. An optimized model stays as it is.
+    - Batch normalization is folded into the convolution before it.
+    - In the trunks, pools come before ReLU, which does not change the result.
+    - The first convolution is computed and pooled in bands.
+    - The memory format is channels-last.
+
+    The weights of the new model have other names: load checkpoints before. Do not change weights
+    through ``.data`` afterwards. A model that is optimized already stays as it is.
 
     Args:
-        inplace: change and return ``model`` itself.
+        model: Trained model.
+        inplace: Change and return ``model`` itself instead of a copy.
+
+    Returns:
+        The faster model, in evaluation mode.
 
     Raises:
-        ValueError: if there is nothing of ours in the model.
+        ValueError: If the model has no parts of a ``ConvolutionalPoseMachine``, or something wraps
+            one of its convolutions.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core import create_model, optimize_for_inference
+        >>> model = create_model('cpm_slim_3s', pretrained=True).eval()
+        >>> faster = optimize_for_inference(model)
+        >>> image = torch.rand(1, 3, 64, 64) - 0.5
+        >>> with torch.no_grad():
+        ...     torch.allclose(faster(image)[-1], model(image)[-1], atol=1e-4)
+        True
     """
     if not any(isinstance(layer, ConvBlock | ConvPool) for layer in model.modules()):
         raise ValueError(
             f'{type(model).__name__} has no parts of a CPM to optimize; this is for '
             "create_model's networks and MMPose models with CPMBackbone or CPMStageHead. A "
-            'LargeKernelConv2d needs eval() and torch.no_grad() alone'
+            'LargeKernelConv2d needs only eval() and torch.no_grad()'
         )
     if not inplace:
         model = copy.deepcopy(model)
@@ -62,12 +80,12 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
 
 
 def _fold_norm(block: ConvBlock | SameConv) -> None:
-    """Convolution and batch normalization -> a convolution. Other norms stay."""
+    """Fold batch normalization into the convolution before it. Other normalizations stay."""
     norm = getattr(block, 'norm', None)
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
         return
     conv = _conv_of(block)
-    # in float64, which not all devices have: what is rounded here, all images get
+    # In float64 on the CPU, since not all devices have it. An error here would be in all images.
     scale = (_exact(norm.running_var) + norm.eps).rsqrt()
     if norm.affine:
         scale = scale * _exact(norm.weight)
@@ -86,22 +104,26 @@ def _fold_norm(block: ConvBlock | SameConv) -> None:
 
 
 def _exact(value: Any) -> Tensor:
+    """Return a value as a float64 tensor on the CPU."""
     return torch.as_tensor(value).detach().cpu().double()
 
 
 def _conv_of(block: ConvBlock | SameConv) -> nn.Conv2d:
+    """Return the convolution of a block; raise ValueError if something wraps it."""
     conv = block.get_submodule('conv')
     if not isinstance(conv, nn.Conv2d):
         raise ValueError(
-            f'a convolution is a {type(conv).__name__}, not an nn.Conv2d: merge or take off what '
+            f'a convolution is a {type(conv).__name__}, not an nn.Conv2d: merge or remove what '
             'wraps it before optimizing for inference'
         )
     return conv
 
 
 def _join_pools(trunk: FeatureTrunk) -> None:
-    """Each convolution and the pool after it -> a ``ConvPool``; the first two, whose
-    tensors are large -> ``ImageByImage``."""
+    """Replace each convolution and the pool after it by a ``ConvPool``.
+
+    The first two, whose tensors are large, become an ``ImageByImage``.
+    """
     joined = []
     for number in (1, 2, 3):
         block, pool = (trunk.get_submodule(f'{kind}{number}') for kind in ('conv', 'pool'))
@@ -114,8 +136,15 @@ def _join_pools(trunk: FeatureTrunk) -> None:
 
 
 class ImageByImage(nn.Module):
-    """The first two layers, on as many images at a time as keep the tensor between them below
-    the size that glibc takes anew from the system at every call."""
+    """The first two layers of a trunk, computed for a few images at a time.
+
+    The tensor between the layers then stays below the size for which glibc requests memory from
+    the system at every call (``ALLOCATOR_BYTES``).
+
+    Args:
+        first: First layer.
+        second: Second layer.
+    """
 
     def __init__(self, first: ConvPool, second: ConvPool) -> None:
         super().__init__()
@@ -123,7 +152,7 @@ class ImageByImage(nn.Module):
         self.second = second
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, D, h, w), pooled twice."""
+        """Compute both layers: (N, C, H, W) -> (N, D, h, w), pooled twice."""
         if x.device.type != 'cpu' or is_recorded():
             return self.second(self.first(x))
         cells = x.shape[2] * x.shape[3] // 4
@@ -136,8 +165,13 @@ class ImageByImage(nn.Module):
 class ConvPool(nn.Module):
     """A ``ConvBlock`` and its 3x3 pool of stride 2.
 
-    ReLU comes last, on a quarter of the values. A convolution of few channels (an image) is
-    pooled in bands: its outputs, larger than any other tensor of the network, never exist.
+    ReLU comes last, on a quarter of the values. A convolution of few channels (an image) is pooled
+    in bands. Its outputs would be larger than any other tensor of the network, and are never held
+    all at once.
+
+    Args:
+        block: Convolution, optional normalization, and ReLU.
+        pool: Pool after it.
     """
 
     def __init__(self, block: ConvBlock, pool: nn.MaxPool2d) -> None:
@@ -150,7 +184,7 @@ class ConvPool(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, D, h, w)."""
+        """Compute the layer: (N, C, H, W) -> (N, D, h, w), pooled."""
         few = len(x) > 0 and x.shape[1] <= 4 and self.norm is None
         if few and x.device.type == 'cpu' and not is_recorded():
             return self.relu(self._in_bands(x))
@@ -160,6 +194,7 @@ class ConvPool(nn.Module):
         return self.relu(self.pool(values))
 
     def _in_bands(self, x: Tensor) -> Tensor:
+        """Compute the convolution and the pool in bands of rows, without ReLU."""
         conv, top = self.conv, self.pool_padding
         border = conv.kernel_size[0] // 2
         count, _, height, width = x.shape
@@ -170,14 +205,14 @@ class ConvPool(nn.Module):
         for image in range(count):
             for first in range(0, pooled_height, _BAND):
                 last = min(first + _BAND, pooled_height)
-                begin, end = 2 * first - top, 2 * last + 1 - top  # rows of the convolution
+                begin, end = 2 * first - top, 2 * last + 1 - top  # output rows of the convolution
                 inside = slice(max(begin, 0), min(end, height) + 2 * border)
                 rows = F.conv2d(padded[image : image + 1, :, inside], conv.weight, conv.bias)
                 if begin < 0 or end > height:
                     edges = (0, 0, max(-begin, 0), max(end - height, 0))
                     rows = F.pad(rows, edges, value=-torch.inf)
                 band = F.max_pool2d(rows, 3, 2, padding=(0, top), ceil_mode=self.ceil_mode)
-                if result is None:  # after the first band: under autocast it has another dtype
+                if result is None:  # made here, since under autocast the dtype is another
                     result = torch.empty(
                         shape, dtype=band.dtype, device=x.device, memory_format=torch.channels_last
                     )
@@ -186,6 +221,6 @@ class ConvPool(nn.Module):
         return result
 
     def _pooled(self, side: int) -> int:
-        """The size of the pool's output, in either mode of ``FeatureTrunk``."""
+        """Return the side of the pool's output, with either padding of ``FeatureTrunk``."""
         span = side + 2 * self.pool_padding - 3
         return (-(-span // 2) if self.ceil_mode else span // 2) + 1

@@ -1,4 +1,4 @@
-"""The layer that all parts of the network are made of, and how it starts."""
+"""The layer that all parts of the network are built from, and the initialization of weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ NormLayer = Callable[[int], nn.Module]
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution that keeps the size, optional normalization, ReLU."""
+    """Convolution that keeps the size, optional normalization, and ReLU.
+
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        kernel_size: Side of the kernel, odd.
+        norm_layer: Called with the number of output channels to make the normalization, such as
+            ``nn.BatchNorm2d``. None: no normalization, and the convolution has a bias.
+
+    Raises:
+        ValueError: If the kernel size is even or a number of channels is less than 1.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, norm_layer: NormLayer | None
@@ -36,10 +47,14 @@ class ConvBlock(nn.Sequential):
 
 
 def initialize(module: nn.Module) -> None:
-    """Fill hidden convolutions by He's rule and outputs named ``beliefs`` with N(0, 0.001).
+    """Initialize the hidden convolutions by He's rule and the outputs with N(0, 0.001).
 
-    The authors fill all with N(0, 0.01). He's rule keeps the variance from layer to layer;
-    0.001 is stock MMPose's value for its outputs, so that beliefs start at 0.
+    Outputs are the convolutions named ``beliefs``. Biases are set to 0. The authors initialize all
+    convolutions with N(0, 0.01). He's rule keeps the variance from layer to layer. 0.001 is the
+    value of stock MMPose for its outputs; beliefs thus begin near 0.
+
+    Args:
+        module: Module whose parts are initialized, in place.
     """
     for layer in module.modules():
         if isinstance(layer, ConvBlock):

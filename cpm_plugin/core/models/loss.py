@@ -1,4 +1,4 @@
-"""Intermediate supervision: a squared-error loss at every stage (paper, eq. 4 and 5)."""
+"""Intermediate supervision: a squared-error loss at every stage (paper, equations 4 and 5)."""
 
 from __future__ import annotations
 
@@ -18,26 +18,40 @@ def stage_losses(
     stage_weights: Sequence[float] | None = None,
     reduction: str = 'mean',
 ) -> Tensor:
-    """The loss of every stage; their sum is the network's loss.
+    """Compute the loss of every stage; their sum is the loss of the network.
 
-    With e = weights * (beliefs - targets)^2, summed over N, C, H, W:
+    Let e = weights * (beliefs - targets)^2, and sum(e) its sum over N, C, H and W.
 
-    - ``'mean'``: sum(e) / (N C H W), MMPose's ``KeypointMSELoss``. Pixels masked by a
-      weight of 0 still count in the denominator.
-    - ``'sum'``: sum(e) / (2 N), Caffe's ``EuclideanLoss``, which the authors use.
+    - ``'mean'``: sum(e) / (N C H W), as in MMPose's ``KeypointMSELoss``. Cells that a weight of 0
+      masks still count in the denominator.
+    - ``'sum'``: sum(e) / (2 N), as in Caffe's ``EuclideanLoss``, which the authors use.
+
+    Half precision is converted to float32 first.
 
     Args:
-        beliefs: T tensors (N, C, H, W).
-        targets: (N, C, H, W) for all stages, or T of them.
-        weights: (N, C) or (N, C, H, W); 0 masks a joint that is not labeled.
-        stage_weights: T factors, by default all 1.
-        reduction: one of ``REDUCTIONS``.
+        beliefs: Belief maps of T stages, each (N, C, H, W).
+        targets: Target belief maps, (N, C, H, W) for all stages, or T of them.
+        weights: (N, C) or (N, C, H, W). A weight of 0 masks a keypoint that is not labeled. None:
+            all are 1.
+        stage_weights: T factors, one for each stage; by default all are 1.
+        reduction: ``'mean'`` or ``'sum'``.
 
     Returns:
-        (T,) losses, stage 1 first.
+        (T,), the losses, stage 1 first.
 
     Raises:
-        ValueError: for shapes or lengths that do not fit, or an unknown reduction.
+        ValueError: If shapes or lengths do not fit, or the reduction is unknown.
+
+    Examples:
+        Three stages, where each belief differs from its target by 1:
+
+        >>> import torch
+        >>> from cpm_plugin.core import stage_losses
+        >>> beliefs, targets = [torch.zeros(1, 2, 4, 4)] * 3, torch.ones(1, 2, 4, 4)
+        >>> stage_losses(beliefs, targets)
+        tensor([1., 1., 1.])
+        >>> stage_losses(beliefs, targets, torch.tensor([[1.0, 0.0]]), reduction='sum')
+        tensor([8., 8., 8.])
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f'reduction {reduction!r} must be one of {REDUCTIONS}')
@@ -56,7 +70,7 @@ def stage_losses(
                 f'{tuple(target.shape)}; check the number of joints, background and the '
                 'heatmap_size of the codec'
             )
-        # Beliefs may be half precision under autocast, where a sum of squares overflows.
+        # Under autocast, beliefs may be in half precision, where a sum of squares overflows.
         dtype = torch.promote_types(belief.dtype, torch.float32)
         error = (belief.to(dtype) - target.to(dtype)) ** 2
         if weights is not None:
@@ -67,6 +81,7 @@ def stage_losses(
 
 
 def _per_pixel(weights: Tensor, belief: Tensor) -> Tensor:
+    """Return weights that can be multiplied with belief maps: (N, C, 1, 1) or (N, C, H, W)."""
     if weights.shape == belief.shape:
         return weights
     if weights.shape == belief.shape[:2]:
@@ -80,10 +95,20 @@ class IntermediateSupervisionLoss(nn.Module):
     """``stage_losses`` as a module.
 
     Args:
-        stage_weights: T factors, by default all 1.
-        reduction: ``'mean'`` or ``'sum'``.
-        use_target_weight: False ignores the weights of joints.
-        loss_weight: factor on all stages.
+        stage_weights: See ``stage_losses``.
+        reduction: See ``stage_losses``.
+        use_target_weight: Use the weights of keypoints. If False, all count.
+        loss_weight: Factor on the losses of all stages.
+
+    Raises:
+        ValueError: If the reduction is unknown.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core import IntermediateSupervisionLoss
+        >>> loss = IntermediateSupervisionLoss(stage_weights=(0.5, 1.0), loss_weight=2.0)
+        >>> loss([torch.zeros(1, 2, 4, 4)] * 2, torch.ones(1, 2, 4, 4))
+        tensor([1., 2.])
     """
 
     def __init__(
@@ -108,7 +133,16 @@ class IntermediateSupervisionLoss(nn.Module):
         targets: Sequence[Tensor] | Tensor,
         weights: Tensor | None = None,
     ) -> Tensor:
-        """See ``stage_losses``. Returns (T,)."""
+        """Compute the loss of every stage.
+
+        Args:
+            beliefs: Belief maps of T stages, each (N, C, H, W).
+            targets: Target belief maps, (N, C, H, W) for all stages, or T of them.
+            weights: (N, C) or (N, C, H, W); see ``stage_losses``.
+
+        Returns:
+            (T,), the losses, stage 1 first.
+        """
         losses = stage_losses(
             beliefs,
             targets,

@@ -1,7 +1,7 @@
 """The network of "Convolutional Pose Machines" (Wei et al., CVPR 2016, arXiv 1602.00134).
 
-``ConvolutionalPoseMachine`` is its trunks (image -> features) and its stages (features -> belief
-maps of every stage).
+``ConvolutionalPoseMachine`` consists of trunks and stages. The trunks compute features from an
+image, and the stages compute belief maps from features.
 """
 
 from __future__ import annotations
@@ -18,20 +18,28 @@ from .settings import StageSettings, TrunkSettings, split_settings
 from .stages import BeliefStages, split_features
 from .trunks import FeatureTrunks, Trunks, VggTrunk
 
-# The paper's network for LSP, figure 2, where it is not the settings' defaults.
+# The paper's network for LSP (figure 2), where it differs from the defaults of the settings.
 PAPER = {'num_keypoints': 14, 'background': True, 'center_map_sigma': 21.0}
 
 
 class ConvolutionalPoseMachine(nn.Module):
-    """The whole network: image -> belief maps of every stage.
+    """A convolutional pose machine, which computes the belief maps of all stages from an image.
+
+    ``build_network`` and ``create_model`` make such networks.
 
     Args:
-        trunks: Image (and center map) -> features.
-        stages: Features -> belief maps; built for the trunks' ``out_channels``.
-        joints: What the belief channels are; None: unknown.
+        trunks: Module that computes features from an image and a center map.
+        stages: Module that computes belief maps from features, for the ``out_channels`` of
+            ``trunks``.
+        joints: Names of the belief channels; None if they are unknown.
+
+    Attributes:
+        trunks: As the argument.
+        stages: As the argument.
+        joints: As the argument.
 
     Raises:
-        ValueError: If the two do not fit together.
+        ValueError: If the trunks, the stages and the joints do not fit together.
     """
 
     def __init__(
@@ -48,23 +56,34 @@ class ConvolutionalPoseMachine(nn.Module):
         self.joints = joint_set_of(joints, stages.num_keypoints)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> list[Tensor]:
-        """(N, 3, H, W) -> T tensors (N, num_keypoints + background, h, w), not rectified.
-
-        h and w follow ``pooled_size``: 368 -> 46.
+        """Compute the belief maps of all stages.
 
         Args:
-            image: Roughly in [-0.5, 0.5]; the authors' is BGR, (v - 128) / 256.
-            center_map: (N, 1, H, W), by default a Gaussian in the middle of the image.
+            image: (N, 3, H, W), with values of about [-0.5, 0.5]. The authors' images are BGR, with
+                values (v - 128) / 256.
+            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image.
+
+        Returns:
+            T tensors (N, num_keypoints + background, h, w), stage 1 first, not rectified. For the
+                trunks of the paper, ``pooled_size`` gives h and w: 368 becomes 46.
+
+        Raises:
+            ValueError: If the image or the center map has another shape, or a side that the pools
+                do not allow.
         """
         return self.stages(*split_features(self.trunks(image, center_map)))
 
 
 def build_trunks(settings: TrunkSettings, norm_layer: NormLayer | None = None) -> Trunks:
-    """Trunks of the kind that the settings ask for.
+    """Build trunks of the kind that the settings ask for.
 
     Args:
         settings: See ``TrunkSettings``.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
+
+    Returns:
+        ``LiteTrunk`` for settings with an encoder, ``VggTrunk`` for settings with ``vgg_tail``,
+            else ``FeatureTrunks``.
     """
     if settings.encoder is not None:
         return LiteTrunk(settings, norm_layer)
@@ -80,23 +99,30 @@ def build_network(
     conv_method: str = 'auto',
     **settings: Any,
 ) -> ConvolutionalPoseMachine:
-    """A network by its settings; without any the paper's for LSP, of 14 joints.
+    """Build a network from settings; the defaults are the paper's for LSP, with 14 keypoints.
 
     Args:
-        joints: What the belief channels are, a ``JointSet`` or the name of one; None: unknown.
-        norm_layer: E.g. ``nn.BatchNorm2d``; None, as in the paper: no normalization.
-        conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
-            conv2d, bit for bit; see ``LargeKernelConv2d``.
-        settings: Of ``TrunkSettings`` and ``StageSettings``. A name that both have, such as
-            channels, goes to both; ``trunk_channels`` to the trunks alone. The trunks' kernel
-            size is ``trunk_kernel_size``.
+        joints: Names of the belief channels, as a ``JointSet`` or as the name of one (see
+            ``joint_set``). None if they are unknown.
+        norm_layer: Makes the normalization after each convolution, such as ``nn.BatchNorm2d``.
+            None: no normalization, as in the paper.
+        conv_method: ``'auto'`` for the faster of two exact methods of convolution, ``'direct'``
+            for plain ``conv2d``, bit for bit, or ``'tiled'``. See ``LargeKernelConv2d``.
+        **settings: Settings of ``TrunkSettings`` and ``StageSettings`` by name. A name that both
+            have, such as ``channels``, goes to both. With the prefix ``trunk_`` it goes to the
+            trunks only. The kernel size of the trunks is ``trunk_kernel_size``.
+
+    Returns:
+        The network, with initialized weights, in training mode.
 
     Raises:
-        ValueError: For an unknown or wrong setting.
+        ValueError: If a setting is unknown or has a wrong value.
 
     Examples:
-        A slim network of three stages:
+        A slim network with three stages:
 
+        >>> import torch
+        >>> from cpm_plugin.core import build_network
         >>> network = build_network(num_stages=3, channels=32, first_stage_channels=128)
         >>> beliefs = network(torch.zeros(1, 3, 64, 48))
         >>> [tuple(stage.shape) for stage in beliefs]
@@ -106,7 +132,7 @@ def build_network(
         {**PAPER, **settings}, others=('joints', 'norm_layer', 'conv_method')
     )
     stage_settings = StageSettings(**of_stages)
-    if stage_settings.num_stages == 1:  # there is nobody to take them
+    if stage_settings.num_stages == 1:  # only later stages use these
         of_trunks |= {'shared_trunk': False, 'center_map_sigma': None}
     trunks = build_trunks(TrunkSettings(**of_trunks), norm_layer)
     stages = BeliefStages(

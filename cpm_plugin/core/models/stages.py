@@ -1,9 +1,9 @@
-"""Image features -> beliefs: stage 1, the refinement stages, and all of them together.
+"""Stages, which compute belief maps from features: stage 1, a refinement stage, and all together.
 
-All tensors are (N, C, H, W). Layer sizes are those of figure 2 of the paper (arXiv
-1602.00134) and of the authors' MPII and LSP deploy files; arguments make those of their
-VGG networks and of MMPose's ``CPM``. All convolutions have stride 1 and keep the size;
-ReLU follows all but the belief outputs.
+All tensors are (N, C, H, W). The default sizes of layers are those of figure 2 of the paper (arXiv
+1602.00134) and of the authors' deploy files for MPII and LSP. Other settings give those of their
+VGG networks and of MMPose's ``CPM``. All convolutions have stride 1 and keep the size. ReLU follows
+all convolutions except the belief outputs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from .settings import StageSettings
 
 
 class FirstStage(nn.Sequential):
-    """Image features -> belief maps, from local evidence: 5x5-32, 9x9-512, 1x1-512, 1x1-out.
+    """Stage 1, which computes belief maps from features, that is, from local evidence.
+
+    The layers of the paper are 5x5-32, 9x9-512, 1x1-512 and 1x1-out.
 
     Args:
-        in_channels: Of the features.
-        settings: Widths and kernels; see ``StageSettings``.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        in_channels: Number of channels of the features.
+        settings: See ``StageSettings``.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
     """
 
     def __init__(
@@ -48,17 +50,18 @@ class FirstStage(nn.Sequential):
 
 
 class RefinementStage(nn.Module):
-    """Shared features, previous belief maps and center map -> better belief maps.
+    """Refinement stage, which computes better belief maps from those of the stage before it.
 
-    The features go through a 5x5-32 convolution of this stage's own. The rest sees, in
-    the authors' order, (features, beliefs, center map): 3 x 11x11-128, 1x1-128, 1x1-out.
-    At stride 8 three 11x11 convolutions see 31 cells = 248 pixels, most of a person.
+    Each stage has its own convolution on the shared features, 5x5-32 in the paper. The result,
+    the beliefs and the center map are concatenated; the authors' order is (features, beliefs,
+    center map). In the paper, 3 x 11x11-128, 1x1-128 and 1x1-out follow. At stride 8, three 11x11
+    convolutions see 31 cells or 248 pixels, most of a person.
 
     Args:
-        in_channels: Of the shared features.
-        settings: Widths, kernels, order of the inputs; see ``StageSettings``.
-        center_map: Whether the stage sees the pooled center map.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        in_channels: Number of channels of the shared features.
+        settings: See ``StageSettings``.
+        center_map: Whether the stage takes the pooled center map.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
     """
 
     def __init__(
@@ -87,7 +90,16 @@ class RefinementStage(nn.Module):
         self.beliefs = nn.Conv2d(channels, settings.out_channels, 1)
 
     def forward(self, features: Tensor, beliefs: Tensor, center: Tensor | None) -> Tensor:
-        """(N, C, h, w), (N, K, h, w) and (N, 1, h, w) or None -> (N, K, h, w)."""
+        """Compute the belief maps of this stage.
+
+        Args:
+            features: (N, C, h, w), the shared features.
+            beliefs: (N, K, h, w), of the stage before; K includes the background.
+            center: (N, 1, h, w), the pooled center map, or None.
+
+        Returns:
+            (N, K, h, w).
+        """
         seen = [self.reduce(features), beliefs]
         if self.beliefs_first:
             seen.reverse()
@@ -97,16 +109,25 @@ class RefinementStage(nn.Module):
 
 
 class BeliefStages(nn.Module):
-    """Image features -> the belief maps of every stage.
+    """All stages of a network, which compute belief maps from features.
 
     Args:
-        in_channels: Of (stage-1 features, shared features).
-        settings: Number of stages and of keypoints, widths, kernels; see ``StageSettings``.
-        center_map: Later stages also see the pooled center map.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        in_channels: Numbers of channels of the stage-1 features and of the shared features.
+        settings: See ``StageSettings``.
+        center_map: Whether later stages take the pooled center map.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
 
     Raises:
-        ValueError: For other than two numbers of in_channels.
+        ValueError: If ``in_channels`` does not have two numbers.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core import BeliefStages, StageSettings
+        >>> settings = StageSettings(num_keypoints=14, num_stages=3, background=True)
+        >>> stages = BeliefStages((8, 8), settings)
+        >>> features = torch.zeros(1, 8, 8, 6)
+        >>> [tuple(beliefs.shape) for beliefs in stages(features, features)]
+        [(1, 15, 8, 6), (1, 15, 8, 6), (1, 15, 8, 6)]
     """
 
     def __init__(
@@ -140,10 +161,19 @@ class BeliefStages(nn.Module):
     def forward(
         self, stage1_features: Tensor, shared_features: Tensor, center: Tensor | None = None
     ) -> list[Tensor]:
-        """Features (N, C, h, w) and the pooled center map (N, 1, h, w) -> T beliefs.
+        """Compute the belief maps of all stages.
+
+        Args:
+            stage1_features: (N, C, h, w), features for stage 1.
+            shared_features: (N, C, h, w), features for the later stages.
+            center: (N, 1, h, w), the pooled center map; None for a network without one.
 
         Returns:
             T tensors (N, num_keypoints + background, h, w), stage 1 first, not rectified.
+
+        Raises:
+            ValueError: If the channels of the features are not ``in_channels``, or a center map is
+                given or missing against the settings.
         """
         found = (stage1_features.shape[1], shared_features.shape[1])
         if found != self.in_channels:
@@ -159,14 +189,23 @@ class BeliefStages(nn.Module):
         beliefs = [self.first(stage1_features)]
         for stage in self.later:
             beliefs.append(stage(shared_features, beliefs[-1], center))
-        # whatever order the convolutions worked in
+        # The convolutions may have used another memory format.
         return [belief.contiguous() for belief in beliefs]
 
 
 def split_features(features: Sequence[Tensor] | Tensor) -> tuple[Tensor, ...]:
-    """What a trunk or any other backbone gives, as (stage 1, shared[, center map]).
+    """Return what a backbone gives as stage-1 features, shared features and, if given, center map.
 
-    One feature map serves stage 1 and the later stages alike.
+    A single feature map serves all stages.
+
+    Args:
+        features: One feature map, or a sequence of one to three.
+
+    Returns:
+        Two or three tensors.
+
+    Raises:
+        ValueError: If there are none or more than three.
     """
     maps = (features,) if isinstance(features, Tensor) else tuple(features)
     if not 1 <= len(maps) <= 3:

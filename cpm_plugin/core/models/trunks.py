@@ -1,8 +1,8 @@
-"""Image -> image features: the trunks, and the center map pooled to their size.
+"""Trunks, which compute features from an image and pool the center map to the same size.
 
-All tensors are (N, C, H, W). ``FeatureTrunks`` are those of figure 2 of the paper
-(arXiv 1602.00134) and of the authors' MPII, LSP and FLIC deploy files, ``VggTrunk``
-that of their two VGG networks.
+All tensors are (N, C, H, W). ``FeatureTrunks`` are those of figure 2 of the paper (arXiv
+1602.00134) and of the authors' deploy files for MPII, LSP and FLIC. ``VggTrunk`` is that of their
+two VGG networks.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from torch import Tensor, nn
 from .layers import ConvBlock, NormLayer, initialize
 from .settings import TrunkSettings
 
-# The authors' first convolutions are VGG-19's: convolutions and channels up to each pool.
+# First layers of the authors' VGG networks, those of VGG-19: number of convolutions and of
+# channels up to each pool.
 _VGG_GROUPS = ((2, 64), (2, 128), (4, 256))
 
 
 class FeatureTrunk(nn.Sequential):
-    """Image -> image features at stride 8: three convolutions, a 3x3 pool after each.
+    """Trunk of the paper: three convolutions with a 3x3 pool after each; the stride is 8.
+
+    Without padding of the pools, ``pooled_size`` gives the sizes of the features: 368 becomes 46.
 
     Args:
-        settings: Widths, kernels, and padding of the pools; see ``TrunkSettings``. Without
-            padding sizes follow ``pooled_size``: 368 -> 46.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        settings: See ``TrunkSettings``.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
     """
 
     def __init__(self, settings: TrunkSettings, norm_layer: NormLayer | None = None) -> None:
@@ -38,10 +40,20 @@ class FeatureTrunk(nn.Sequential):
 
 
 class Trunks(nn.Module):
-    """What all kinds share: the checks, and the center map.
+    """Base class of all trunks, with the checks of the input and the center map.
+
+    Args:
+        settings: See ``TrunkSettings``.
+        out_channels: Number of channels of the features.
+        sides: Sides for which features and center map have the same size, for the error message.
+        least_side: Smallest allowed side of the image in pixels.
 
     Attributes:
-        out_channels: Of the stage-1 features, and of the shared ones.
+        stride: Input pixels per cell of the features, 8.
+        settings: As the argument.
+        in_channels: Number of channels of the image.
+        out_channels: Number of channels of the stage-1 features and of the shared features.
+        center_map_sigma: Standard deviation of the center map in input pixels, or None.
     """
 
     stride = 8
@@ -56,11 +68,12 @@ class Trunks(nn.Module):
         self.center_map_sigma = settings.center_map_sigma
         self._sides = sides
         self._least_side = least_side
-        # The authors' deploy files: AVE pool, kernel 9, stride 8; as in Caffe, windows at
-        # the border divide by their clipped area.
+        # The authors' deploy files: AVE pool, kernel 9, stride 8. As in Caffe, the sum of a window
+        # at the border is divided by the area inside the image.
         self.center_pool = nn.AvgPool2d(9, stride=8, ceil_mode=True)
 
     def _check(self, image: Tensor, center_map: Tensor | None) -> None:
+        """Raise ValueError if the image or the center map does not fit the settings."""
         if image.ndim != 4 or image.shape[1] != self.in_channels:
             raise ValueError(
                 f'image of shape {tuple(image.shape)}: this network takes '
@@ -87,7 +100,19 @@ class Trunks(nn.Module):
     def _pooled_center(
         self, image: Tensor, center_map: Tensor | None, features: Tensor
     ) -> tuple[Tensor, ...]:
-        """The center map at the size of the features, or nothing if the network has none."""
+        """Pool the center map to the size of the features.
+
+        Args:
+            image: (N, C, H, W).
+            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image.
+            features: (N, C, h, w).
+
+        Returns:
+            The pooled center map (N, 1, h, w), or nothing if the network has none.
+
+        Raises:
+            ValueError: If the pooled center map and the features differ in size.
+        """
         if self.center_map_sigma is None:
             return ()
         if center_map is None:
@@ -104,11 +129,18 @@ class Trunks(nn.Module):
 
 
 class FeatureTrunks(Trunks):
-    """Both trunks of the paper: one for stage 1, one shared by all later stages.
+    """The trunks of the paper: one for stage 1, and one shared by all later stages.
 
     Args:
-        settings: See ``TrunkSettings``; those of other kinds of trunks have no meaning here.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        settings: See ``TrunkSettings``. The settings of other kinds of trunks have no effect.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core import FeatureTrunks, TrunkSettings
+        >>> trunks = FeatureTrunks(TrunkSettings(channels=8, center_map_sigma=21))
+        >>> [tuple(features.shape) for features in trunks(torch.zeros(1, 3, 64, 48))]
+        [(1, 8, 8, 6), (1, 8, 8, 6), (1, 1, 8, 6)]
     """
 
     def __init__(self, settings: TrunkSettings, norm_layer: NormLayer | None = None) -> None:
@@ -117,7 +149,7 @@ class FeatureTrunks(Trunks):
             settings,
             out_channels=settings.channels,
             sides='side % 8 other than 1' if padded else 'side % 8 of 0 or 1',
-            # three 3x3 pools, the last of which may be clipped to 2, as Caffe does
+            # Three 3x3 pools. As in Caffe, the last window may be clipped to 2.
             least_side=1 if padded else 8,
         )
         self.stage1_trunk = FeatureTrunk(settings, norm_layer)
@@ -125,15 +157,21 @@ class FeatureTrunks(Trunks):
         initialize(self)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
-        """(N, in_channels, H, W) -> stage-1 features[, shared features[, center map]].
+        """Compute the features of an image.
 
         Args:
-            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image,
-                where a top-down crop has its person.
+            image: (N, in_channels, H, W).
+            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image, where the
+                person is in a top-down crop.
+
+        Returns:
+            Stage-1 features, shared features and pooled center map, each (N, C, h, w). Without a
+                shared trunk there are only the first, and without ``center_map_sigma`` there is no
+                center map.
 
         Raises:
-            ValueError: for other shapes, or sides whose features and center map would
-                differ in size.
+            ValueError: If the image or the center map has another shape, or a side for which
+                features and center map would differ in size.
         """
         self._check(image, center_map)
         features = self.stage1_trunk(image)
@@ -147,17 +185,18 @@ class FeatureTrunks(Trunks):
 
 
 class VggTrunk(Trunks):
-    """The trunk of the authors' VGG networks, one for all stages: 3x3 convolutions.
+    """The trunk of the authors' VGG networks, for all stages, with 3x3 convolutions.
 
-    The first three groups are VGG-19's (64, 128 and 256 channels, a 2x2 pool after
-    each, Caffe's ceil rule), the fourth is ``settings.vgg_tail``.
+    The first three groups are those of VGG-19: 64, 128 and 256 channels, with a 2x2 pool after
+    each (Caffe's, with sizes rounded up). The fourth group is ``settings.vgg_tail``.
 
     Args:
-        settings: See ``TrunkSettings``; of the sizes in_channels and vgg_tail alone count.
-        norm_layer: Called with a number of channels after each convolution, or None.
+        settings: See ``TrunkSettings``. Of the sizes, only ``in_channels`` and ``vgg_tail`` have
+            an effect.
+        norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
 
     Raises:
-        ValueError: For settings without vgg_tail.
+        ValueError: If the settings have no ``vgg_tail``.
     """
 
     def __init__(self, settings: TrunkSettings, norm_layer: NormLayer | None = None) -> None:
@@ -180,16 +219,34 @@ class VggTrunk(Trunks):
         initialize(self)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
-        """(N, in_channels, H, W) -> features, the same again[, center map], as
-        ``FeatureTrunks.forward``."""
+        """Compute the features of an image, as ``FeatureTrunks.forward``.
+
+        Args:
+            image: (N, in_channels, H, W).
+            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image.
+
+        Returns:
+            The features twice, for stage 1 and for the later stages, and the pooled center map if
+                there is one.
+        """
         self._check(image, center_map)
         features = self.layers(image)
         return features, features, *self._pooled_center(image, center_map, features)
 
 
 def _map_of_the_middle(image: Tensor, sigma: float) -> Tensor:
-    """``belief_maps.center_map`` of the middle of each image, as a part of the graph, so that
-    tracing and other devices need nothing special. (N, C, H, W) -> (N, 1, H, W)."""
+    """Draw the center map of the middle of each image.
+
+    It has the values of ``belief_maps.center_map``. As part of the graph, it needs no special care
+    for tracing or on other devices.
+
+    Args:
+        image: (N, C, H, W).
+        sigma: Standard deviation in input pixels.
+
+    Returns:
+        (N, 1, H, W), in the dtype and on the device of the image.
+    """
     count, _, height, width = image.shape
     x, y = (torch.arange(side, device=image.device) - (side - 1) / 2 for side in (width, height))
     along_x, along_y = torch.exp(-(x**2) / (2 * sigma**2)), torch.exp(-(y**2) / (2 * sigma**2))

@@ -1,4 +1,4 @@
-"""Trained weights: checkpoints read safely and written whole, and the zoo that names them."""
+"""Trained weights: reading and writing of checkpoints, and the index of the weights that exist."""
 
 from .checkpoints import load_checkpoint, read_checkpoint, write_checkpoint
 from .zoo import ZooEntry, read_index, weights_file

@@ -1,4 +1,8 @@
-"""Weights from a file into a model; foreign names are renamed, nothing is guessed."""
+"""Reading, writing and loading of checkpoints.
+
+Names of weights from MMPose are converted. Weights that do not fit are refused; nothing is
+guessed.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# MMPose's TopdownPoseEstimator keeps our two halves in its backbone and head.
+from .archive import describe_unusable, load_file
+
+# MMPose's TopdownPoseEstimator holds the trunks in its backbone and the stages in its head.
 _MMPOSE_PREFIXES = {'backbone.trunks.': 'trunks.', 'head.stages.': 'stages.'}
 
-# How torch.save's files begin: its zip archives, and its pickles of before PyTorch 1.6.
-_PYTORCH_STARTS = (b'PK', b'\x80')
+# First bytes of files of torch.save: zip archives, and pickles from before PyTorch 1.6.
+PYTORCH_STARTS = (b'PK', b'\x80')
 
 
 def from_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of an MMPose estimator with our backbone and head -> of the core model.
+    """Convert the state dict of an MMPose estimator to that of the core model.
 
-    Keys of neither half (a loss, a data preprocessor) are dropped.
+    The estimator has the components ``CPMBackbone`` and ``CPMStageHead``.
+
+    Args:
+        state_dict: Names and weights of the estimator. Names outside both components, such as
+            those of a loss or a data preprocessor, are dropped.
+
+    Returns:
+        State dict of a ``ConvolutionalPoseMachine``, with the same tensors.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core.weights.checkpoints import from_mmpose
+        >>> list(from_mmpose({'head.stages.first.beliefs.bias': torch.zeros(15)}))
+        ['stages.first.beliefs.bias']
     """
     renamed = {}
     for key, value in state_dict.items():
@@ -35,7 +54,16 @@ def from_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of ``from_mmpose``."""
+    """Convert the state dict of a core model to that of an MMPose estimator.
+
+    This is the inverse of ``from_mmpose``.
+
+    Args:
+        state_dict: State dict of a ``ConvolutionalPoseMachine``.
+
+    Returns:
+        State dict of an estimator with ``CPMBackbone`` and ``CPMStageHead``, with the same tensors.
+    """
     prefixes = {ours: theirs for theirs, ours in _MMPOSE_PREFIXES.items()}
     return {
         key.replace(ours, prefixes[ours], 1): value
@@ -46,7 +74,22 @@ def to_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def describe_mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    """What keeps ``given`` from being loaded as ``expected``, or '' if nothing does."""
+    """Describe why weights cannot be loaded.
+
+    Args:
+        expected: State dict of the model.
+        given: State dict to be loaded.
+
+    Returns:
+        Names that are missing, of another shape, or left over, the first three of each kind. ``''``
+            if the weights fit.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core.weights.checkpoints import describe_mismatch
+        >>> describe_mismatch({'w': torch.zeros(2)}, {'w': torch.zeros(3), 'b': torch.zeros(1)})
+        'of another shape: w (3,) (the model has (2,)); left over: b'
+    """
     problems = {
         'missing': [key for key in expected if key not in given],
         'of another shape': [
@@ -60,16 +103,20 @@ def describe_mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor
 
 
 def _first(keys: Iterable[str], count: int = 3) -> str:
+    """Join the first names of a list, and say how many more there are."""
     keys = list(keys)
     more = f' and {len(keys) - count} more' if len(keys) > count else ''
     return ', '.join(keys[:count]) + more
 
 
 def numpy_safe_globals() -> list[Any]:
-    """What numpy arrays and scalars in a file need to pass ``weights_only=True``.
+    """List what numpy arrays and scalars in a file need to be read with ``weights_only=True``.
 
-    MMPose keeps its dataset's meta information as arrays beside the weights. Names are
-    those of numpy 1 and of numpy 2, whichever wrote the file.
+    MMPose keeps the meta information of its dataset as arrays beside the weights. The list has the
+    names of numpy 1 and of numpy 2, since either may have written the file.
+
+    Returns:
+        Entries for ``torch.serialization.safe_globals``.
     """
     multiarray = importlib.import_module(
         'numpy._core.multiarray' if hasattr(np, '_core') else 'numpy.core.multiarray'
@@ -88,25 +135,43 @@ def numpy_safe_globals() -> list[Any]:
 
 
 def allow_list_is_needed() -> bool:
-    """Whether this torch loads safely by default (2.6 and later), with an allow-list."""
+    """Tell whether this torch (2.6 or later) reads files safely by default, with an allow-list."""
     return tuple(map(int, torch.__version__.split('.')[:2])) >= (2, 6)
 
 
 def _numpy_allowed() -> AbstractContextManager[None]:
+    """Return a context in which numpy arrays may be read from a checkpoint."""
     if not allow_list_is_needed():
         return nullcontext()
-    # The context takes its entries back at its end: only those that nobody else allowed.
+    # At its end the context removes its entries. Those that others allowed before must stay.
     known = torch.serialization.get_safe_globals()
     return torch.serialization.safe_globals([x for x in numpy_safe_globals() if x not in known])
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State dict and ``meta`` of a file; reads tensors and numpy arrays only (``weights_only``).
+    """Read the state dict and the meta information of a checkpoint.
 
-    Takes a bare state dict, too, whose meta is empty.
+    Only tensors and numpy arrays are read (``weights_only=True``): no code in the file is run.
+
+    Args:
+        path: File of ``write_checkpoint``, of MMPose, or with a bare state dict.
+
+    Returns:
+        State dict, on the CPU, and ``meta``, which is empty for a bare state dict.
 
     Raises:
-        ValueError: naming the file, if it is missing, unreadable or no checkpoint.
+        ValueError: If the file is missing, broken, unreadable or no checkpoint, or a weight is not
+            finite, sparse or quantized; the message names it.
+
+    Examples:
+        >>> import tempfile
+        >>> import torch
+        >>> from cpm_plugin.core.weights import read_checkpoint
+        >>> with tempfile.NamedTemporaryFile(suffix='.pth') as file:
+        ...     torch.save({'weight': torch.ones(2)}, file.name)
+        ...     state_dict, meta = read_checkpoint(file.name)
+        >>> state_dict, meta
+        ({'weight': tensor([1., 1.])}, {})
     """
     if not Path(path).is_file():
         problem = ' is a folder; give a file' if Path(path).is_dir() else ': no such file'
@@ -114,10 +179,10 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     foreign = False
     try:
         with open(path, 'rb') as file:
-            foreign = not file.read(2).startswith(_PYTORCH_STARTS)
+            foreign = not file.read(2).startswith(PYTORCH_STARTS)
         with _numpy_allowed():
-            loaded: Any = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # a broken file makes torch.load raise nearly anything
+            loaded: Any = load_file(path)
+    except Exception as error:  # for a broken file, torch.load may raise nearly anything
         if foreign:
             problem = 'is no PyTorch checkpoint'
             remedy = 'weights of Caffe are converted by tools/convert_caffe.py'
@@ -136,6 +201,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise ValueError(f'checkpoint {path}: no state dict of names and tensors in it')
+    if problem := describe_unusable(state):
+        raise ValueError(f'checkpoint {path}: {problem}. Use an earlier one, or train it again')
     meta = loaded.get('meta')
     return state, meta if isinstance(meta, dict) else {}
 
@@ -143,10 +210,29 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
 def write_checkpoint(
     path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]
 ) -> None:
-    """Write ``{'state_dict': ..., 'meta': ...}``, all of the file or nothing. Makes its folder.
+    """Write a new checkpoint, ``{'state_dict': ..., 'meta': ...}``.
+
+    The file is written completely or not at all. Its folder is made if there is none.
+
+    Args:
+        path: File to write; it must not exist.
+        state_dict: Names and weights.
+        meta: Information about the weights.
 
     Raises:
-        ValueError: if there is such a file, or a file in its folder's place.
+        ValueError: If the file exists, or a part of the path of its folder is a file.
+
+    Examples:
+        >>> import tempfile
+        >>> import torch
+        >>> from pathlib import Path
+        >>> from cpm_plugin.core.weights import read_checkpoint, write_checkpoint
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / 'new' / 'model.pth'
+        ...     write_checkpoint(path, {'weight': torch.ones(2)}, meta={'epoch': 3})
+        ...     state_dict, meta = read_checkpoint(path)
+        >>> meta
+        {'epoch': 3}
     """
     target = Path(path)
     if target.exists():
@@ -162,19 +248,45 @@ def write_checkpoint(
         part = Path(folder) / target.name
         torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)
         try:
-            os.link(part, target)  # unlike a rename it does not replace
+            _place(part, target)
         except FileExistsError as error:
             raise ValueError(f'{target} exists; give the name of a new file') from error
 
 
-def load_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Load the weights in ``path`` into ``model``, all of them or none.
+def _place(part: Path, target: Path) -> None:
+    """Give a file its name; raises FileExistsError if that is taken."""
+    try:
+        os.link(part, target)  # unlike a rename, it does not replace a file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(target, 'xb') as file:
+            try:
+                file.write(part.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
 
-    Takes what ``read_checkpoint`` does, ours or of an MMPose run with ``CPMBackbone``
-    and ``CPMStageHead`` that MMPose's ``publish_model.py`` has stripped.
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Load the weights in a file into a model, all of them or none.
+
+    Args:
+        model: Model that takes the weights, in place.
+        path: Checkpoint as for ``read_checkpoint``. It may also be of an MMPose run with
+            ``CPMBackbone`` and ``CPMStageHead``, after MMPose's ``publish_model.py`` has removed
+            what are not weights.
 
     Raises:
-        ValueError: naming the file, if it is missing, unreadable or does not fit.
+        ValueError: If the file is missing, unreadable or does not fit; the message names it.
+
+    Examples:
+        >>> from cpm_plugin.core import create_model, load_checkpoint
+        >>> from cpm_plugin.core.weights import weights_file
+        >>> model = create_model('cpm_slim_3s')
+        >>> load_checkpoint(model, weights_file('cpm_slim_3s'))
     """
     state, _ = read_checkpoint(path)
     if any(key.startswith(tuple(_MMPOSE_PREFIXES)) for key in state):

@@ -1,9 +1,10 @@
-"""Trained weights by the name of their model: in the package, in a folder, or downloaded.
+"""Model zoo: trained weights by the name of their model, in the package, in a folder or downloaded.
 
-A zoo is a folder with ``index.json`` and, beside it, the files of weights; the package's own is
-``cpm_plugin/weights``. ``tools/publish_model.py`` writes them. The index maps names of models to::
+A zoo is a folder with ``index.json`` and, beside it, the files of weights. That of the package is
+``cpm_plugin/weights``. ``tools/publish_model.py`` writes both. The index maps names of models to
+entries (``ZooEntry``)::
 
-    {"file": "cpm_....pth", "sha256": "<64 hexadecimal digits>", "url": null or where to get it,
+    {"file": "cpm_....pth", "sha256": "<64 hexadecimal digits>", "url": null or "https://...",
      "config": "configs/....py", "license": "who may use the weights, for what"}
 """
 
@@ -13,10 +14,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
+
+from .download import download
 
 PACKAGED = Path(__file__).parents[2] / 'weights'
 INDEX = 'index.json'
@@ -24,10 +28,18 @@ INDEX = 'index.json'
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """A line of the index, see ``cpm_plugin.core.weights.zoo``.
+    """Entry of the index of a zoo: the weights of one model.
+
+    Attributes:
+        file: Name of the file of weights, without a folder: at most 200 letters, digits and
+            ``. _ + -``.
+        sha256: Checksum of the file, 64 hexadecimal digits.
+        config: Path of the config that the model was trained with, inside the zoo or the project.
+        license: Who may use the weights, and for what.
+        url: Where the file can be downloaded, by http or https, or None.
 
     Raises:
-        ValueError: for a file that is not a name alone, or no sha256.
+        ValueError: If a value is no text, or does not have the form that is described above.
     """
 
     file: str
@@ -40,20 +52,38 @@ class ZooEntry:
         texts = (self.file, self.sha256, self.config, self.license, self.url or '')
         if not all(isinstance(text, str) for text in texts):
             raise ValueError(f'all of an entry must be text: {texts}')
-        if not self.file or Path(self.file).name != self.file:
-            raise ValueError(f'file {self.file!r} must be a name without a folder')
+        if not re.fullmatch(r'\w[\w.+-]{0,199}', self.file):
+            raise ValueError(
+                f'file {self.file[:80]!r} must be a name without a folder, of letters, digits and '
+                '. _ + -, 200 at the most'
+            )
+        parts = PurePosixPath(self.config).parts
+        if not parts or parts[0] == '/' or '..' in parts or '\\' in self.config:
+            raise ValueError(  # a config is code: one from elsewhere would run as the zoo's
+                f'config {self.config[:80]!r} must be a path inside the zoo or the project'
+            )
+        if self.url and urlparse(self.url).scheme not in ('http', 'https'):
+            raise ValueError(f'url {self.url[:80]!r} must begin with http:// or https://')
         if not re.fullmatch('[0-9a-f]{64}', self.sha256):
             raise ValueError(f'sha256 {self.sha256!r} must be 64 hexadecimal digits')
 
 
 def read_index(zoo: str | Path | None = None) -> dict[str, ZooEntry]:
-    """Names of models with weights -> what the index says.
+    """Read the index of a zoo.
 
     Args:
-        zoo: the folder; None: the package's.
+        zoo: Folder of the zoo; None is that of the package.
+
+    Returns:
+        Names of models with weights, mapped to their entries.
 
     Raises:
-        ValueError: naming the file, if there is no index or it cannot be understood.
+        ValueError: If there is no index or it cannot be understood; the message names the file.
+
+    Examples:
+        >>> from cpm_plugin.core.weights import read_index
+        >>> sorted(read_index())
+        ['cpm_lite0_3s', 'cpm_slim_3s']
     """
     path = Path(zoo or PACKAGED) / INDEX
     try:
@@ -64,29 +94,39 @@ def read_index(zoo: str | Path | None = None) -> dict[str, ZooEntry]:
             f'no zoo of weights: {path} cannot be read ({error.strerror}); give a folder that '
             'tools/publish_model.py has written'
         ) from error
-    except (TypeError, AttributeError, ValueError) as error:
+    except (TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f'{path} is no index of weights: {error}') from error
 
 
 def file_sha256(path: Path) -> str:
-    """Of the bytes of a file, in hexadecimal digits."""
+    """Compute the SHA-256 checksum of a file, in hexadecimal digits."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def weights_file(name: str, zoo: str | Path | None = None) -> Path:
-    """The file of a model's trained weights, its checksum verified.
+    """Return the file of a model's trained weights, after verifying its checksum.
 
-    Taken from the zoo's folder, else from PyTorch Hub's cache, ``torch.hub.get_dir()`` +
-    ``/checkpoints``, else downloaded into that.
+    The file is looked for in the folder of the zoo, and then in the cache of PyTorch Hub
+    (``torch.hub.get_dir()``, folder ``checkpoints``). If it is in neither, it is downloaded to the
+    cache.
 
     Args:
-        name: of the model.
-        zoo: the folder; None: the package's.
+        name: Name of the model.
+        zoo: Folder of the zoo; None is that of the package.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        ValueError: if there are no weights of that name, they cannot be had, or are not those that
-            were published. A download with another checksum is removed.
+        ValueError: If there are no weights of that name, the file is missing and cannot be
+            downloaded, or its checksum is not that of the index. A download with another checksum
+            is removed.
+
+    Examples:
+        >>> from cpm_plugin.core.weights import weights_file
+        >>> weights_file('cpm_slim_3s').suffix
+        '.pth'
     """
     folder = Path(zoo or PACKAGED)
     entries = read_index(folder)
@@ -110,17 +150,17 @@ def weights_file(name: str, zoo: str | Path | None = None) -> Path:
         _check(cached, entry, 'remove it, and it is downloaded again')
         return cached
     try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(entry.url, str(cached), hash_prefix=entry.sha256)
-    except Exception as error:  # whatever the network, or the checksum, makes of it
+        download(entry.url, cached, sha256=entry.sha256)
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f'the weights of {name!r} could not be had from {entry.url}: {error}. Nothing was '
-            f'kept; get the file some other way and put it at {local}'
+            f'the weights of {name!r} could not be had: {error}. Nothing was kept; get the file '
+            f'some other way and put it at {local}'
         ) from error
     return cached
 
 
 def _check(path: Path, entry: ZooEntry, remedy: str) -> None:
+    """Raise ValueError, with a remedy, if a file does not have the checksum of its entry."""
     found = file_sha256(path)
     if found != entry.sha256:
         raise ValueError(

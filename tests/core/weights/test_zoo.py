@@ -67,10 +67,10 @@ def test_a_changed_file_is_refused_and_kept(zoo):
     assert (zoo / 'slim.pth').read_bytes() == b'other'  # it is the user's
 
 
-def test_a_download_is_verified_and_cached(zoo, tmp_path):
-    source = tmp_path / 'elsewhere.pth'
+def test_a_download_is_verified_and_cached(zoo, tmp_path, serve):
+    source = serve[0] / 'elsewhere.pth'
     (zoo / 'slim.pth').rename(source)
-    write_index(zoo, sha256=file_sha256(source), url=source.as_uri())
+    write_index(zoo, sha256=file_sha256(source), url=f'{serve[1]}/elsewhere.pth')
     first = weights_file(NAME, zoo)
     assert first == tmp_path / 'hub' / 'checkpoints' / 'slim.pth'
     assert first.read_bytes() == source.read_bytes()
@@ -81,24 +81,23 @@ def test_a_download_is_verified_and_cached(zoo, tmp_path):
         weights_file(NAME, zoo)
 
 
-def test_a_download_with_another_sum_leaves_nothing(zoo, tmp_path):
-    source = tmp_path / 'elsewhere.pth'
-    (zoo / 'slim.pth').rename(source)
-    write_index(zoo, sha256='0' * 64, url=source.as_uri())
-    with pytest.raises(ValueError, match=r'could not be had from file:.*Nothing was kept'):
+def test_a_download_with_another_sum_leaves_nothing(zoo, tmp_path, serve):
+    (zoo / 'slim.pth').rename(serve[0] / 'elsewhere.pth')
+    write_index(zoo, sha256='0' * 64, url=f'{serve[1]}/elsewhere.pth')
+    with pytest.raises(ValueError, match=r'could not be had: http:.*sha256 is.*Nothing was kept'):
         weights_file(NAME, zoo)
     assert list((tmp_path / 'hub' / 'checkpoints').iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_made_is_told(zoo, tmp_path):
-    (zoo / 'slim.pth').rename(tmp_path / 'gone.pth')
-    write_index(zoo, sha256='0' * 64, url=(tmp_path / 'gone.pth').as_uri())
+def test_a_cache_that_cannot_be_made_is_told(zoo, tmp_path, serve):
+    (zoo / 'slim.pth').rename(serve[0] / 'gone.pth')
+    write_index(zoo, sha256='0' * 64, url=f'{serve[1]}/gone.pth')
     (tmp_path / 'hub').write_text('a file in its place')
     with pytest.raises(ValueError, match='could not be had'):
         weights_file(NAME, zoo)
 
 
-def test_what_cannot_be_had_says_why(zoo, tmp_path):
+def test_what_cannot_be_had_says_why(zoo, tmp_path, serve):
     with pytest.raises(
         ValueError, match=r"no trained weights of 'cpm_6s' in .*; there are: cpm_sl"
     ):
@@ -106,8 +105,8 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path):
     (zoo / 'slim.pth').rename(tmp_path / 'gone.pth')
     with pytest.raises(ValueError, match='the index has no URL'):
         weights_file(NAME, zoo)
-    write_index(zoo, sha256='0' * 64, url=(tmp_path / 'nothing').as_uri())
-    with pytest.raises(ValueError, match='could not be had'):
+    write_index(zoo, sha256='0' * 64, url=f'{serve[1]}/nothing')
+    with pytest.raises(ValueError, match=r'could not be had: .*404'):
         weights_file(NAME, zoo)
     with pytest.raises(ValueError, match=re.escape(f'{tmp_path / "empty" / "index.json"} cannot')):
         cpm_plugin.list_models(pretrained=tmp_path / 'empty')
@@ -117,12 +116,22 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path):
     for changes, message in (
         (dict(sha256=''), "sha256 '' must be 64 hexadecimal digits"),
         (dict(file='../slim.pth'), 'must be a name without a folder'),
+        (dict(file='..'), 'must be a name without a folder'),
+        (dict(file='a' * 201), 'must be a name without a folder'),
         (dict(file=1), 'must be text'),
+        (dict(config='../x.py'), 'must be a path inside the zoo'),
+        (dict(config='/etc/x.py'), 'must be a path inside the zoo'),
+        (dict(config=''), 'must be a path inside the zoo'),
+        (dict(url='file:///etc/passwd'), 'must begin with http'),
+        (dict(url='ftp://127.0.0.1/x'), 'must begin with http'),
         (dict(sha='0' * 64), 'unexpected keyword'),
     ):
         write_index(zoo, **{'sha256': '0' * 64, **changes})
         with pytest.raises(ValueError, match=f'is no index of weights: .*{message}'):
             read_index(zoo)
+    (zoo / 'index.json').write_text('[' * 100_000)  # deeper than Python's stack
+    with pytest.raises(ValueError, match='is no index of weights'):
+        read_index(zoo)
     with pytest.raises(ValueError, match='give one of them'):
         cpm_plugin.create_model(NAME, pretrained=True, checkpoint='x.pth')
     with pytest.raises(ValueError, match='does not fit the model'):

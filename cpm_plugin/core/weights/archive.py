@@ -1,0 +1,95 @@
+"""Files of weights, verified before they are read, and read without running anything in them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def verify_archive(path: str | Path) -> None:
+    """Refuse a checkpoint whose records are broken, or are not what PyTorch writes.
+
+    PyTorch stores records as they are, with a checksum each. A flipped bit would load as another
+    weight; a compressed record can claim a thousand times the file's size in memory. Files from
+    before PyTorch 1.6, which are no archives, have no checksums and pass.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: Naming the record and what is wrong with it.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> path = Path(tempfile.mkdtemp()) / 'weights.pth'
+        >>> torch.save({'weight': torch.zeros(3)}, path)
+        >>> verify_archive(path)  # nothing is wrong with it
+    """
+    with open(path, 'rb') as file:
+        if file.read(2) != b'PK':
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for record in archive.infolist():
+                if record.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(
+                        f'record {record.filename} is compressed, {record.compress_size:,} bytes '
+                        f'to {record.file_size:,}: PyTorch does not write that, and it is not '
+                        'unpacked'
+                    )
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
+        raise ValueError(f'it is cut off or broken ({error})') from error
+    if broken is not None:
+        raise ValueError(f'record {broken} has another checksum than when it was written')
+
+
+def load_file(path: str | Path, map_location: Any = 'cpu') -> Any:
+    """What is in a file of ``torch.save``: tensors and plain values only, verified.
+
+    Args:
+        path: The file.
+        map_location: As of ``torch.load``.
+
+    Raises:
+        ValueError: If it is broken; see ``verify_archive``.
+        Exception: What ``torch.load`` raises, for contents that it does not read safely.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> path = Path(tempfile.mkdtemp()) / 'weights.pth'
+        >>> torch.save({'weight': torch.zeros(3)}, path)
+        >>> load_file(path)
+        {'weight': tensor([0., 0., 0.])}
+    """
+    verify_archive(path)
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def describe_unusable(state_dict: Mapping[str, Tensor]) -> str:
+    """What keeps tensors from being weights of a model, or '' if nothing does.
+
+    Args:
+        state_dict: Names and tensors.
+
+    Examples:
+        >>> import torch
+        >>> describe_unusable({'a': torch.ones(2), 'b': torch.tensor([1.0, float('nan')])})
+        'b has values that are not finite'
+    """
+    for key, value in state_dict.items():
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            kind = 'quantized' if value.is_quantized else 'without data' if value.is_meta else ''
+            return f'{key} is {kind or "sparse"}; weights are dense tensors'
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            return f'{key} has values that are not finite'
+    return ''
