@@ -30,6 +30,7 @@ from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .reproducible import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
+from .workers import WorkersHook  # noqa: E402
 
 __all__ = [
     'AddNeighbors',
@@ -57,4 +58,5 @@ __all__ = [
     'ScaleSearchHook',
     'SelectJoints',
     'TorsoPCKAccuracy',
+    'WorkersHook',
 ]

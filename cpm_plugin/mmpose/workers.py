@@ -1,0 +1,70 @@
+"""Workers of data loaders that end with the process that started them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmpose.registry import HOOKS
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl: a signal for when the parent dies
+
+
+class DiesWithParent:
+    """A ``worker_init_fn`` that makes Linux end the worker when its parent has ended, however.
+
+    PyTorch's workers look after their parent every 5 seconds, between two batches. After a
+    ``kill -9`` some were still there, with their memory, 8 seconds later.
+
+    Args:
+        init: What to call besides; None: nothing.
+    """
+
+    def __init__(self, init: Callable[[int], None] | None = None) -> None:
+        self.init = init
+        self.parent = os.getpid()
+
+    def __call__(self, worker_id: int) -> None:
+        if sys.platform == 'linux':
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != self.parent:  # it has ended in between
+                os._exit(1)
+        if self.init is not None:
+            self.init(worker_id)
+
+
+@HOOKS.register_module()
+class WorkersHook(Hook):
+    """No worker outlives the training, validation or test that started it.
+
+    Examples:
+        In a config; our own have it in their base:
+
+            custom_hooks = [dict(type='WorkersHook')]
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        _tie(runner.train_dataloader)
+        if runner.val_loop is not None:
+            _tie(runner.val_dataloader)
+
+    def before_val(self, runner: Runner) -> None:
+        _tie(runner.val_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        _tie(runner.test_dataloader)
+
+
+def _tie(loader: Any) -> None:
+    if isinstance(loader, DataLoader) and not isinstance(loader.worker_init_fn, DiesWithParent):
+        loader.worker_init_fn = DiesWithParent(loader.worker_init_fn)

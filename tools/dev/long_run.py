@@ -1,0 +1,157 @@
+"""Train for thousands of iterations and watch memory, handles and workers.
+
+    python tools/dev/long_run.py                     # 2,000 iterations, about 8 minutes on 2 cores
+    python tools/dev/long_run.py --iterations 200
+
+Trains a small network on generated images by tools/train.py, with 2 workers, validation and a
+checkpoint every 250 iterations. Prints the memory and the open files of the trainer and of its
+workers over time, then how soon all processes are gone after Ctrl-C, SIGTERM and SIGKILL. Exit
+code 0 if memory grows by less than 5 % from a quarter of the run to its end, no handles are lost
+and all processes end in time; 1 if not; 2 for refused arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = next((ROOT / 'configs').glob('*/*/figures/*.py'))
+
+# Seconds until all processes are gone. Ctrl-C lets PyTorch wait for its workers.
+LIMITS = {signal.SIGINT: 10.0, signal.SIGTERM: 2.0, signal.SIGKILL: 2.0}
+
+
+def start(data: Path, work_dir: Path, iterations: int) -> subprocess.Popen:
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    epochs = max(1, iterations // 8)  # 64 images, 8 at a time
+    options = [
+        'train_dataloader.batch_size=8', 'randomness.seed=1', 'model.backbone.channels=8',
+        'model.head.in_channels=8', 'model.head.channels=8', 'model.head.first_stage_channels=8',
+        f'train_cfg.max_epochs={epochs}', 'train_cfg.val_interval=31', 'param_scheduler=[]',
+        'default_hooks.checkpoint.interval=31', 'log_level=WARNING',
+        *(f'{name}.dataset.data_root={data}/' for name in loaders),
+        *(f'{name}.num_workers=2' for name in loaders),
+        *(f'{name}.persistent_workers=True' for name in loaders),
+    ]  # fmt: skip
+    command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools/train.py'), str(CONFIG)]
+    return subprocess.Popen(
+        [*command, '--work-dir', str(work_dir), '--cfg-options', *options],
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and those that they have."""
+    parents: dict[int, list[int]] = {}
+    for status in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            fields = status.read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found = list(parents.get(pid, []))
+    for child in found:
+        found += parents.get(child, [])
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def usage(pid: int) -> tuple[float, int]:
+    """MB of memory that are a process's own (not shared), and its open files."""
+    lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
+    private = sum(int(line.split()[1]) for line in lines if line.startswith('Private_'))
+    return private / 1024, len(os.listdir(f'/proc/{pid}/fd'))
+
+
+def watch(process: subprocess.Popen, every: float) -> Iterator[tuple[float, ...]]:
+    """Seconds, MB and files of the trainer, MB of all its workers, files of all."""
+    begin = time.monotonic()
+    while process.poll() is None:
+        try:
+            workers = [usage(pid) for pid in descendants(process.pid)]
+            trainer = usage(process.pid)
+        except (OSError, ValueError):  # one has just ended
+            continue
+        memory, files = (sum(column) for column in zip(*workers)) if workers else (0.0, 0)
+        yield time.monotonic() - begin, *trainer, memory, files
+        time.sleep(every)
+
+
+def long_run(data: Path, work_dir: Path, iterations: int) -> bool:
+    process = start(data, work_dir, iterations)
+    seen = list(watch(process, every=max(0.5, iterations / 2000)))
+    if process.returncode:
+        print(f'the training ended with exit code {process.returncode}')
+        return False
+    print('| time | trainer, MB | its files | workers, MB | their files |')
+    print('| --- | --- | --- | --- | --- |')
+    for part in (0.25, 0.4, 0.55, 0.7, 0.85, 0.98):
+        seconds, *row = seen[int(part * (len(seen) - 1))]
+        print(f'| {seconds:.0f} s | {row[0]:.0f} | {row[1]} | {row[2]:.0f} | {row[3]} |')
+    quarter, end = (seen[int(part * (len(seen) - 1))] for part in (0.25, 0.98))
+    fine = end[1] < 1.05 * quarter[1] and end[3] < 1.05 * quarter[3] + 1
+    return fine and end[2] <= quarter[2] + 2 and end[4] <= quarter[4] + 2
+
+
+def ends(data: Path, work_dir: Path, number: signal.Signals) -> bool:
+    """Whether a signal to a trainer ends it and its workers in time."""
+    process = start(data, work_dir, 100_000)
+    before: list[int] = []
+    while process.poll() is None and len(before) < 2:  # until it trains
+        time.sleep(0.5)
+        before = descendants(process.pid)
+    time.sleep(3)
+    before = [process.pid, *descendants(process.pid)]
+    process.send_signal(number)
+    begin = time.monotonic()
+    left = before
+    while left and time.monotonic() - begin < 15:
+        time.sleep(0.1)
+        process.poll()
+        left = [pid for pid in before if is_alive(pid)]
+    seconds = time.monotonic() - begin
+    shown = f'{len(left)} left' if left else f'all gone after {seconds:.1f} s'
+    print(f'{number.name}: {len(before)} processes, {shown}', flush=True)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return not left and seconds < LIMITS[number]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--iterations', type=int, default=2000, help='2000; at least 64')
+    parser.add_argument('--only-signals', action='store_true', help='leave the long run out')
+    args = parser.parse_args()
+    if args.iterations < 64:
+        parser.error(f'--iterations {args.iterations} must be at least 64')
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        make = [sys.executable, str(ROOT / 'tools/make_figures.py'), str(out / 'figures')]
+        subprocess.run([*make, '--train', '64', '--val', '8', '--size', '96'], check=True)
+        fine = args.only_signals or long_run(out / 'figures', out / 'long', args.iterations)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            fine = ends(out / 'figures', out / number.name, number) and fine
+    return int(not fine)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
