@@ -19,7 +19,7 @@ from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
 from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
-from .finite import FiniteHook  # noqa: E402
+from .finite_hook import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
@@ -27,10 +27,10 @@ from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
-from .reproducible import ReproducibleHook  # noqa: E402
+from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
-from .workers import WorkersHook  # noqa: E402
+from .workers_hook import WorkersHook  # noqa: E402
 
 __all__ = [
     'AddNeighbors',

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from cpm_plugin.mmpose.workers import DiesWithParent, WorkersHook
+from cpm_plugin.mmpose.workers_hook import DiesWithParent, WorkersHook
 
 PROGRAM = """
 import os, sys, time
-from cpm_plugin.mmpose.workers import DiesWithParent
+from cpm_plugin.mmpose.workers_hook import DiesWithParent
 init = DiesWithParent(lambda worker_id: print(os.getpid(), worker_id, flush=True))
 if os.fork() == 0:
     init(7)

@@ -8,7 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from cpm_plugin.mmpose.finite import FiniteHook, NotFiniteError
+from cpm_plugin.mmpose.finite_hook import FiniteHook, NotFiniteError
 
 
 class Training:

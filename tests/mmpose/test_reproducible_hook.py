@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_training import augmented, make_figures, tiny_config, train
 
-from cpm_plugin.mmpose.reproducible import Draw, DrawSampler, SeedSample
+from cpm_plugin.mmpose.reproducible_hook import Draw, DrawSampler, SeedSample
 
 
 def test_a_draw_is_an_index_that_knows_its_epoch():
