@@ -1,10 +1,21 @@
 """Fixtures of all tests. Without MMPose those that need it are not collected."""
 
+import contextlib
 import importlib.util
-from functools import partial
+import io
+import itertools
+import os
+import runpy
+import subprocess
+import sys
+import traceback
+import warnings
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -41,6 +52,83 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f'the data of the project ({folder}) is not here')
     return folder
+
+
+@cache
+def load_tool(name):
+    """The module of ``tools/NAME``, by which its workers find it, too."""
+    spec = importlib.util.spec_from_file_location(
+        f'tools_{name.removesuffix(".py").replace("/", "_")}', REPO / 'tools' / name
+    )
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='session', name='load_tool')
+def load_tool_fixture():
+    return load_tool
+
+
+EXPERIMENTS = itertools.count()
+STOCK_SCRIPTS = ('train.py', 'test.py')
+
+
+def run_tool(name, *arguments):
+    """``python tools/NAME ARGUMENTS`` without a process of its own: no import of MMPose each time.
+
+    Exit code, output and errors are those of the program, the traceback of an error that it does
+    not catch among them. Runs of MMPose's train and test scripts get experiments of their own:
+    MMEngine would give two of a name the same log.
+    """
+    path, words = str(REPO / 'tools' / name), [str(argument) for argument in arguments]
+    if name in STOCK_SCRIPTS:
+        if '--cfg-options' not in words:
+            words.append('--cfg-options')
+        words.append(f'experiment_name=run_{next(EXPERIMENTS)}')
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        stack.enter_context(mock.patch.object(sys, 'argv', [path, *words]))
+        stack.enter_context(mock.patch.dict(os.environ))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter('ignore')
+        try:
+            if name in STOCK_SCRIPTS:
+                runpy.run_path(path, run_name='__main__')
+            else:
+                code = load_tool(name).main(words)
+        except SystemExit as stopped:
+            code = stopped.code
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    if isinstance(code, str):
+        err.write(f'{code}\n')
+        code = 1
+    return SimpleNamespace(returncode=code or 0, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+@pytest.fixture(scope='session', name='run_tool')
+def run_tool_fixture():
+    return run_tool
+
+
+@pytest.fixture(scope='session')
+def start_tool():
+    """The same in a process of its own, as a user starts it: once a program is enough."""
+
+    def start(name, *arguments, **options):
+        return subprocess.run(
+            [sys.executable, '-W', 'ignore', str(REPO / 'tools' / name), *map(str, arguments)],
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(REPO), *sys.path])},
+            capture_output=True,
+            text=True,
+            **options,
+        )
+
+    return start
 
 
 @pytest.fixture

@@ -11,6 +11,6 @@ __all__ = [
     'person_search',
     'publish',
     'results',
-    'stages',
+    'show_stages',
     'zoo',
 ]

@@ -57,7 +57,7 @@ def build(name: str, task: str, device: str) -> nn.Module:
     return model
 
 
-def maps(model: nn.Module, image: Tensor) -> list[Tensor]:
+def maps(model: Any, image: Tensor) -> list[Tensor]:
     """Belief maps of every stage, as the head's loss sees them."""
     found = model.head(model.backbone(image))
     return list(found) if isinstance(found, list | tuple) else [found]
@@ -79,7 +79,7 @@ def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Ca
         optimizer.zero_grad(set_to_none=True)
         with low:
             found = maps(model, image)
-        sum((belief.float() - 0.1).square().mean() for belief in found).backward()
+        torch.stack([(belief.float() - 0.1).square().mean() for belief in found]).sum().backward()
         optimizer.step()
 
     return step
@@ -109,7 +109,7 @@ def gigaflops(model: nn.Module, shape: tuple[int, ...], task: str) -> float:
     with FlopCounterMode(display=False) as counter:
         found = maps(model, torch.empty(shape, device='meta'))
         if task == 'train':
-            sum(belief.sum() for belief in found).backward()
+            torch.stack([belief.sum() for belief in found]).sum().backward()
     return counter.get_total_flops() / 1e9
 
 
@@ -156,11 +156,11 @@ def time_networks(
     Args:
         names: ``'stock CPM'``, ``'ours'`` and others of ``STOCK``.
         task: ``'forward'`` or ``'train'``.
-        batch: images at a time.
-        size: height x width of the input, such as ``'256x192'``.
+        batch: Images at a time.
+        size: Height x width of the input, such as ``'256x192'``.
         device: ``'cpu'`` or ``'cuda'``.
-        precision: one of ``DTYPES``.
-        runs: counted runs, after a first one; figures are their medians.
+        precision: One of ``DTYPES``.
+        runs: Counted runs, after a first one; figures are their medians.
 
     Returns:
         A row a network.

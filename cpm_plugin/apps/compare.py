@@ -46,7 +46,7 @@ def evaluate(
         while it was timed (GPU).
 
     Raises:
-        ValueError: if the checkpoint does not fit the config.
+        ValueError: If the checkpoint does not fit the config.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(options))
@@ -161,7 +161,7 @@ def draw(rows: Mapping[str, Mapping[str, float]], metric: str, device: str) -> A
         A matplotlib figure.
 
     Raises:
-        ValueError: naming a model without that metric.
+        ValueError: Naming a model without that metric.
     """
     from matplotlib.figure import Figure
 

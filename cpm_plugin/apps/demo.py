@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
-from torch import nn
 
 from ..core.models.inference import optimize_for_inference
 from .person_search import box_around, find_person
-from .stages import person_figure
+from .show_stages import person_figure
 
 from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample, merge_data_samples, split_instances
@@ -25,7 +24,7 @@ from mmpose.structures import PoseDataSample, merge_data_samples, split_instance
 _LOST = 0.15
 
 
-def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> nn.Module:
+def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> Any:
     """An MMPose estimator for ``predict``, of our parts optimized for inference."""
     model = init_model(str(config), str(weights), device=device)
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
@@ -42,7 +41,7 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
         names -> (N, 4).
 
     Raises:
-        ValueError: naming what is no box.
+        ValueError: Naming what is no box.
     """
     given: Any
     if not arguments:
@@ -75,7 +74,7 @@ def _boxes(name: str, boxes: Any) -> np.ndarray:
     return array
 
 
-def crops_of(model: nn.Module, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
+def crops_of(model: Any, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
     """The network's inputs, as a test data loader gives them.
 
     Args:
@@ -97,7 +96,7 @@ def crops_of(model: nn.Module, image: np.ndarray, boxes: np.ndarray) -> dict[str
 
 @torch.no_grad()
 def predict(
-    model: nn.Module,
+    model: Any,
     image: np.ndarray,
     boxes: np.ndarray,
     *,
@@ -127,11 +126,11 @@ def predict(
     return merge_data_samples(samples)
 
 
-def find_people(model: nn.Module, image: np.ndarray, before: np.ndarray | None = None) -> Any:
+def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None) -> Any:
     """The one person of an image, by ``cpm_plugin.apps.person_search``.
 
     Args:
-        before: the box in the frame before, of a video; there it looks first.
+        before: The box in the frame before, of a video; there it looks first.
 
     Returns:
         The box (1, 4), and the prediction in it.
@@ -157,9 +156,9 @@ def draw_poses(
 
     Args:
         image: (H, W, 3) BGR.
-        people: of ``predict``.
-        meta: the dataset's, with ``skeleton_links`` and colors.
-        threshold: joints of a lower score, and bones that end in them, are not drawn.
+        people: Of ``predict``.
+        meta: The dataset's, with ``skeleton_links`` and colors.
+        threshold: Joints of a lower score, and bones that end in them, are not drawn.
     """
     drawn = image.copy()
     found = people.pred_instances
@@ -182,6 +181,6 @@ def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
     return json.loads(json.dumps(split_instances(people.pred_instances), default=float))
 
 
-def stages_figure(model: nn.Module, image: np.ndarray, box: np.ndarray) -> Any:
+def stages_figure(model: Any, image: np.ndarray, box: np.ndarray) -> Any:
     """The belief maps of each stage for the person in a box, a matplotlib figure."""
     return person_figure(model, crops_of(model, image, box[None]), model.dataset_meta)

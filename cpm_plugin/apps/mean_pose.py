@@ -27,10 +27,10 @@ def mean_pose_pck(config: Config) -> TorsoPCK:
     """PCK of the mean pose of the training set, in each box of the test set.
 
     Args:
-        config: of MMPose, with ``train_dataloader`` and ``test_dataloader``.
+        config: Of MMPose, with ``train_dataloader`` and ``test_dataloader``.
 
     Raises:
-        ValueError: if the test set has detected boxes without keypoints.
+        ValueError: If the test set has detected boxes without keypoints.
     """
     init_default_scope(config.default_scope)
     train = DATASETS.build(config.train_dataloader.dataset)

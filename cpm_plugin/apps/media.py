@@ -20,7 +20,7 @@ def inputs_of(path: Path) -> list[Path]:
     """An image or a video by itself; of a folder its images and videos, by name.
 
     Raises:
-        ValueError: naming the path, if it is neither or there are none in it.
+        ValueError: Naming the path, if it is neither or there are none in it.
     """
     kinds = (*IMAGES, *VIDEOS)
     if path.is_dir():
@@ -41,9 +41,9 @@ def check_outputs(
     """Raise ValueError if two inputs would write the same file, or one would write over an input.
 
     Args:
-        files: the inputs; what is made of them has their names, but for the suffix.
-        taken: other files that must not be written over.
-        stages: whether there are ``stages_name`` beside them.
+        files: The inputs; what is made of them has their names, but for the suffix.
+        taken: Other files that must not be written over.
+        stages: Whether there are ``stages_name`` beside them.
     """
     names: dict[str, Path] = {}
     inputs = {path.resolve() for path in (*files, *taken)}
@@ -104,10 +104,10 @@ class Video:
     """Frames of a video, (H, W, 3) BGR, and what is needed to write another one like it.
 
     Raises:
-        ValueError: naming the file, if there is nothing to read.
+        ValueError: Naming the file, if there is nothing to read.
 
     Attributes:
-        missing: after iteration, how many frames fewer there were than the header promises.
+        missing: After iteration, how many frames fewer there were than the header promises.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class Video:
         size = (self.reader.width, self.reader.height)
         part = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
         writer = cv2.VideoWriter(
-            str(part), cv2.VideoWriter_fourcc(*'mp4v'), self.reader.fps or 25, size
+            str(part), cv2.VideoWriter.fourcc(*'mp4v'), self.reader.fps or 25, size
         )
         if not writer.isOpened():
             raise ValueError(f'{path} cannot be written: this OpenCV has no MPEG-4 encoder for it')

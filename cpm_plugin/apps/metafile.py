@@ -26,7 +26,7 @@ def read_metafile(path: Path) -> dict[str, Any]:
     """A metafile, or an empty one of the collection if there is no such file.
 
     Raises:
-        ValueError: naming the file, if it is no metafile, or one of its models has not what its
+        ValueError: Naming the file, if it is no metafile, or one of its models has not what its
             row of the table needs.
     """
     if path.suffix not in ('.yml', '.yaml'):
@@ -64,7 +64,7 @@ def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) 
         What is to be written: files and their new texts.
 
     Raises:
-        ValueError: naming the file that cannot be understood.
+        ValueError: Naming the file that cannot be understood.
     """
     models = [*content['Models'], entry]
     new = {**content, 'Models': models}
@@ -128,7 +128,7 @@ def replace_table(text: str, table: str) -> str:
     They are added at the end of a text that has neither.
 
     Raises:
-        ValueError: if one of the two is missing, or they stand the other way round.
+        ValueError: If one of the two is missing, or they stand the other way round.
     """
     if TABLE_BEGIN not in text and TABLE_END not in text:
         text = f'{text}\n{TABLE_BEGIN}\n{TABLE_END}\n'

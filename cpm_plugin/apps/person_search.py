@@ -64,9 +64,9 @@ def find_person(
     """The box of the person whose joints are believed most, (4,).
 
     Args:
-        predict: boxes (N, 4) -> ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
-        width, height: of the image.
-        looks: how often to look again at the box of the joints.
+        predict: Boxes (N, 4) -> ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
+        width, height: Of the image.
+        looks: How often to look again at the box of the joints.
     """
     boxes = windows(width, height)
     found = predict(boxes)

@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.models.registry import MODELS, create_model
 from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
@@ -29,15 +30,15 @@ class Publication:
     """What is to be published, and what people are told about it.
 
     Args:
-        name: of the model in the zoo; one of ``cpm_plugin.list_models()`` to be loaded by
+        name: Of the model in the zoo; one of ``cpm_plugin.list_models()`` to be loaded by
             ``create_model``.
-        config, checkpoint: of the training.
-        results: the JSON file that ``tools/test.py`` wrote for this checkpoint.
-        dataset: what the results are of.
-        training_data: what it was trained on.
-        training: seed, epochs, time, hardware, in a line.
-        license: who may use the weights, for what.
-        url: where the file will be downloaded from, without its name; None: nowhere.
+        config, checkpoint: Of the training.
+        results: The JSON file that ``tools/test.py`` wrote for this checkpoint.
+        dataset: What the results are of.
+        training_data: What it was trained on.
+        training: Seed, epochs, time, hardware, in a line.
+        license: Who may use the weights, for what.
+        url: Where the file will be downloaded from, without its name; None: nowhere.
     """
 
     name: str
@@ -65,15 +66,15 @@ def publish(
     A config that is not of this project is copied into the zoo, its bases joined.
 
     Args:
-        metafile: by default ``cpm_<folder>.yml`` in the config's folder.
-        half: convolutions' weights in float16; the rest, a hundredth of the file, in float32.
-        averaged: after a training with ``EMAHook``, the averaged weights; else the last ones.
+        metafile: By default ``cpm_<folder>.yml`` in the config's folder.
+        half: Convolutions' weights in float16; the rest, a hundredth of the file, in float32.
+        averaged: After a training with ``EMAHook``, the averaged weights; else the last ones.
 
     Returns:
         The file of weights.
 
     Raises:
-        ValueError: naming what is wrong with the arguments or the files; then nothing has been
+        ValueError: Naming what is wrong with the arguments or the files; then nothing has been
             written.
     """
     for path in (what.config, what.checkpoint, what.results):
@@ -165,11 +166,11 @@ def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
             written.append(path)
     except OSError as error:
         for path in written:
-            text = before.get(path)
-            if text is None:
+            old = before.get(path)
+            if old is None:
                 path.unlink()
             else:
-                write_text(path, text)
+                write_text(path, old)
         raise ValueError(f'nothing is published, for a file cannot be written: {error}') from error
 
 
@@ -185,7 +186,7 @@ def _write_new(target: Path, content: bytes) -> None:
 
 
 @torch.no_grad()
-def _agree(name: str, weights: Path, model: nn.Module, input_size: tuple[int, int]) -> None:
+def _agree(name: str, weights: Path, model: Any, input_size: tuple[int, int]) -> None:
     """Raise ValueError unless ``create_model`` makes the same function of the weights."""
     width, height = input_size
     image = torch.rand(1, 3, height, width) - 0.5
@@ -205,7 +206,7 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
     """The weights of a checkpoint, read safely, without optimizer and the like.
 
     Raises:
-        ValueError: naming the file, if it cannot be read, there is no average in it to be left
+        ValueError: Naming the file, if it cannot be read, there is no average in it to be left
             out, or a weight is not finite or becomes so by rounding.
     """
     state, _ = read_checkpoint(path)

@@ -24,11 +24,11 @@ def config_file(name: str, zoo: str | Path | None = None) -> Path:
     """A published model's config: in its zoo, or in the project, wherever that is installed.
 
     Args:
-        name: as the index has it, a file of the zoo or ``configs/...``.
-        zoo: the folder; None: the package's.
+        name: As the index has it, a file of the zoo or ``configs/...``.
+        zoo: The folder; None: the package's.
 
     Raises:
-        ValueError: naming the places looked at.
+        ValueError: Naming the places looked at.
     """
     places = [root / name for root in (Path(zoo or PACKAGED), *_ROOTS)]
     for root, place in zip((Path(zoo or PACKAGED), *_ROOTS), places):
@@ -47,14 +47,14 @@ def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
         MMPoseInferencer(**pose2d('cpm_lite0_3s'), det_model='whole_image', device='cpu')
 
     Args:
-        name: of a published model; the package's are ``cpm_plugin.list_models(pretrained=True)``.
-        zoo: the folder of another zoo than the package's (``cpm_plugin.core.weights.zoo``).
+        name: Of a published model; the package's are ``cpm_plugin.list_models(pretrained=True)``.
+        zoo: The folder of another zoo than the package's (``cpm_plugin.core.weights.zoo``).
 
     Returns:
         ``pose2d``, the config's path, and ``pose2d_weights``, the verified file of weights.
 
     Raises:
-        ValueError: for a name without weights, or if they or the config cannot be had.
+        ValueError: For a name without weights, or if they or the config cannot be had.
     """
     weights = weights_file(name, zoo)
     config = config_file(read_index(zoo)[name].config, zoo)

@@ -1,5 +1,10 @@
-"""The MMPose components. ``custom_imports = dict(imports=['cpm_plugin.mmpose'])`` in a config
-registers them all, after making stock MMPose importable on this stack (``compat``)."""
+"""MMPose components of cpm_plugin.
+
+Importing this package makes stock MMPose importable on this stack (``compat``) and registers all
+components. In a config::
+
+    custom_imports = dict(imports=['cpm_plugin.mmpose'])
+"""
 
 import importlib.util
 

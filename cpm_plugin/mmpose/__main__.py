@@ -1,13 +1,20 @@
-"""Run a stock MMPose script with compat applied: python -m cpm_plugin.mmpose SCRIPT ARGS...
+"""Run a script of MMPose or cpm_plugin with the components registered.
 
-SCRIPT is a path inside the installed MMPose or cpm_plugin, or else a file, for example:
+    python -m cpm_plugin.mmpose SCRIPT ARGUMENTS...
 
+SCRIPT is a path inside the installed MMPose or cpm_plugin, or else the path of a file. Its own
+options follow it. Examples:
+
+    python -m cpm_plugin.mmpose tools/train.py CONFIG
+    python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --input-shape 256 192
     python -m cpm_plugin.mmpose demo/image_demo.py IMAGE CONFIG CHECKPOINT --device cpu ...
     python -m cpm_plugin.mmpose demo/inferencer_demo.py IMAGE --pose2d CONFIG --device cpu ...
-    python -m cpm_plugin.mmpose tools/analysis_tools/get_flops.py CONFIG --input-shape 256 192
-    python -m cpm_plugin.mmpose tools/train.py CONFIG
 
-So do our own programs where there is no clone: python -m cpm_plugin.mmpose tools/demo.py IMAGE
+The programs of cpm_plugin run in the same way where there is no clone of the repository:
+
+    python -m cpm_plugin.mmpose tools/demo.py IMAGE
+
+Exit codes: those of the script; 2 if there is no such script.
 """
 
 from __future__ import annotations
@@ -20,14 +27,20 @@ import mmpose
 
 
 def find_script(name: str) -> Path:
-    """A script by its path inside the installed MMPose or cpm_plugin, or else by its own path.
+    """Find a script by its path inside the installed MMPose or cpm_plugin, or else by its own path.
 
-    A wheel of MMPose has its tools and demos in ``mmpose/.mim``; an editable install may
-    not: there they are beside the package, in the repository. A wheel of cpm_plugin has its
-    own in ``cpm_plugin/.mim``.
+    A wheel of MMPose has its tools and demos in ``mmpose/.mim``. An editable install may have
+    them beside the package, in the repository. A wheel of cpm_plugin has its own in
+    ``cpm_plugin/.mim``.
+
+    Args:
+        name: Path of the script, such as ``tools/train.py``.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        ValueError: naming the places looked at.
+        ValueError: If there is no such script. The message names the places searched.
     """
     package = Path(mmpose.__file__).parent
     own = Path(__file__).parents[1]
@@ -40,10 +53,16 @@ def find_script(name: str) -> Path:
 
 
 def run_script(name: str, arguments: list[str]) -> None:
-    """Run a script with these arguments, as ``__main__``.
+    """Run a script with arguments, as ``__main__``.
 
-    Compat is applied and the components are registered already: by the import of this
-    module's package.
+    The import of this package has already applied ``compat`` and registered the components.
+
+    Args:
+        name: See ``find_script``.
+        arguments: Command-line arguments of the script.
+
+    Raises:
+        ValueError: If there is no such script.
     """
     script = find_script(name)
     sys.argv = [str(script), *arguments]
@@ -51,6 +70,11 @@ def run_script(name: str, arguments: list[str]) -> None:
 
 
 def main() -> int:
+    """Run the script that the command line names.
+
+    Returns:
+        Exit code: 0 when done, 2 if there is no such script or none is named.
+    """
     if len(sys.argv) < 2 or sys.argv[1] in ('-h', '--help'):
         print(__doc__)
         return 0 if len(sys.argv) > 1 else 2

@@ -1,4 +1,4 @@
-"""``CPMBackbone``: the two feature trunks as an MMPose backbone."""
+"""``CPMBackbone``: the feature trunks of a CPM as an MMPose backbone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from mmpose.registry import MODELS
 
 
 def norm_layer_of(norm_cfg: dict | None) -> NormLayer | None:
-    """MMCV's ``norm_cfg`` as the core's factory of normalization layers."""
+    """Turn MMCV's ``norm_cfg`` into a function that makes the core's normalization layers.
+
+    Args:
+        norm_cfg: Config of a normalization layer, such as ``dict(type='BN')``, or None.
+
+    Returns:
+        Function from a number of channels to a layer; None for no normalization.
+    """
     if norm_cfg is None:
         return None
     return lambda channels: build_norm_layer(norm_cfg, channels)[1]
@@ -27,25 +34,42 @@ def norm_layer_of(norm_cfg: dict | None) -> NormLayer | None:
 
 @MODELS.register_module()
 class CPMBackbone(BaseBackbone):
-    """Image -> ``(stage1_features, shared_features[, pooled_center_map])`` at stride 8.
+    """Backbone with the two trunks of a CPM, which computes image features at stride 8.
 
-    All (N, C, h, w); h and w by Caffe's ceil rule, H / 8 for multiples of 8.
+    The output is ``(stage1_features, shared_features)``; with a center map it is
+    ``(stage1_features, shared_features, pooled_center_map)``. All are (N, C, h, w) in cells.
+    The height h is H / 8 for multiples of 8, otherwise rounded up as in Caffe; so is w.
 
     Args:
-        norm_cfg: e.g. ``dict(type='BN')``; None, as in the paper: no normalization.
-        conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
-            conv2d, bit for bit.
-        encoder_weights: A file of the encoder's weights to begin training with, as
-            ``tools/convert_efficientnet_lite.py`` writes; read by ``init_weights`` alone.
-        strict_load: Refuse checkpoints that do not fit instead of warning.
-        init_cfg: None leaves the core's initialization.
-        settings: Of ``cpm_plugin.core.models.settings.TrunkSettings``, e.g. channels,
-            kernel_size, center_map_sigma. With center_map_sigma the center map is the input's
-            channel after the image's where it has one (``PersonCrop(center_map_sigma=...)``),
-            else a Gaussian in the middle of the crop, where a top-down crop has its person.
+        norm_cfg: Config of the normalization layers, such as ``dict(type='BN')``. None, as in the
+            paper, is for no normalization.
+        conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
+            ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
+        encoder_weights: File of ImageNet weights for the encoder, as
+            ``tools/convert_efficientnet_lite.py`` writes it. Only ``init_weights`` reads it, at the
+            beginning of a training.
+        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns.
+        init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
+        settings: Fields of ``cpm_plugin.core.models.settings.TrunkSettings``, such as ``channels``,
+            ``kernel_size`` or ``center_map_sigma``. With ``center_map_sigma``, the center map is
+            the fourth channel of the input, as ``PersonCrop(center_map_sigma=...)`` makes it.
+            Without a fourth channel it is a Gaussian in the middle of the crop, where a top-down
+            crop has its person.
 
     Raises:
-        ValueError: For an unknown or wrong setting.
+        ValueError: If a setting is unknown or out of range.
+
+    Examples:
+        The trunks of the paper with batch normalization, in a config:
+
+        ```python
+        model = dict(
+            backbone=dict(
+                type='CPMBackbone', channels=128, center_map_sigma=21.0, norm_cfg=dict(type='BN')
+            ),
+            ...
+        )
+        ```
     """
 
     def __init__(
@@ -68,10 +92,13 @@ class CPMBackbone(BaseBackbone):
             refuse_mismatch(self)
 
     def init_weights(self) -> None:
-        """What ``init_cfg`` says, and the encoder's weights. The runner calls it to train.
+        """Initialize as ``init_cfg`` says, and load the weights of the encoder.
+
+        MMEngine's runner calls this before a training.
 
         Raises:
-            ValueError: naming the file, if it is missing or does not fit.
+            ValueError: If the file of the encoder's weights is missing or does not fit. The message
+                names the file.
         """
         super().init_weights()
         if self.encoder_weights is None:
@@ -87,7 +114,15 @@ class CPMBackbone(BaseBackbone):
         encoder.load_state_dict(state)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, in_channels[+ 1], H, W); a channel more is the center map."""
+        """Compute the features of a batch of images.
+
+        Args:
+            x: (N, in_channels, H, W), the images; or (N, in_channels + 1, H, W), with the center map,
+                in [0, 1], as the last channel.
+
+        Returns:
+            Two or three tensors (N, C, h, w); see the class.
+        """
         image, center_map = x[:, : self.trunks.in_channels], x[:, self.trunks.in_channels :]
         if center_map.shape[1] == 1:
             return self.trunks(image, center_map)

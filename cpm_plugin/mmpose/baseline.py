@@ -1,5 +1,10 @@
-"""Stock MMPose CPM in other widths and with our decoding, and stock's head under autocast to
-bfloat16, to compare with; import it where it is needed."""
+"""Variants of stock MMPose models to compare with; imported only where they are needed.
+
+They are stock CPM with other widths, stock heads that work under autocast to bfloat16, and a stock
+codec with the decoding of this package. In a config::
+
+    custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])
+"""
 
 from __future__ import annotations
 
@@ -19,16 +24,29 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 
 @MODELS.register_module()
 class NarrowStockCPM(CPM):
-    """MMPose's ``CPM`` with narrower trunks, all else as it is; or of its own widths, 128 and 512,
-    to train under autocast to bfloat16.
+    """MMPose's ``CPM`` with narrower trunks, or for training under autocast to bfloat16.
 
-    Stock CPM fixes its stem at 128 and 512 channels in code; only the layers with those
-    widths are replaced.
+    Stock CPM fixes its stem at 128 and 512 channels in code. Only the layers with those widths
+    are replaced; all else is as in stock. With the widths 128 and 512 nothing changes but the
+    type of the output.
 
     Args:
-        channels: of trunks and refinement stages, in place of 128.
-        first_stage_channels: in place of 512.
-        kwargs: see ``mmpose.models.backbones.CPM``.
+        channels: Channels of the trunks and the refinement stages, instead of 128.
+        first_stage_channels: Channels of stage 1, instead of 512.
+        kwargs: See ``mmpose.models.backbones.CPM``.
+
+    Examples:
+        In a config:
+
+        ```python
+        model = dict(
+            backbone=dict(
+                type='NarrowStockCPM', in_channels=3, out_channels=14, num_stages=3,
+                channels=32, first_stage_channels=128,
+            ),
+            ...
+        )
+        ```
     """
 
     def __init__(self, channels: int = 32, first_stage_channels: int = 128, **kwargs: Any) -> None:
@@ -38,8 +56,16 @@ class NarrowStockCPM(CPM):
             _narrow(sequence, widths)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """In float32, under autocast too: ``CPMHead`` turns beliefs into numpy arrays, which
-        know no bfloat16."""
+        """Compute the belief maps of all stages in float32, under autocast too.
+
+        ``CPMHead`` turns belief maps into NumPy arrays, and NumPy has no bfloat16.
+
+        Args:
+            x: (N, 3, H, W).
+
+        Returns:
+            Belief maps (N, K, H / 8, W / 8) of each stage.
+        """
         return [beliefs.float() for beliefs in super().forward(x)]
 
 
@@ -60,23 +86,44 @@ def _narrow(sequence: nn.Sequential, widths: dict[int, int]) -> None:
 
 @MODELS.register_module()
 class Float32HeatmapHead(HeatmapHead):
-    """MMPose's ``HeatmapHead`` with heatmaps in float32, under autocast to bfloat16 too, which
-    numpy does not know."""
+    """MMPose's ``HeatmapHead`` with heatmaps in float32, under autocast to bfloat16 too.
+
+    NumPy, which decodes the heatmaps, has no bfloat16.
+
+    Examples:
+        In a config:
+
+        ```python
+        model = dict(head=dict(type='Float32HeatmapHead', in_channels=2048, out_channels=14), ...)
+        ```
+    """
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Compute heatmaps (N, K, h, w) in float32; see ``HeatmapHead``."""
         return super().forward(feats).float()
 
 
 @KEYPOINT_CODECS.register_module()
 class ParabolaMSRAHeatmap(MSRAHeatmap):
-    """MMPose's ``MSRAHeatmap``, its peaks refined by our parabola and not by quarters of a cell.
+    """MMPose's ``MSRAHeatmap`` that refines peaks by a parabola and not by quarters of a cell.
 
-    To see what comes from the decoder, test stock CPM with
-    ``--cfg-options model.head.decoder.type=ParabolaMSRAHeatmap``.
+    Examples:
+        To see how much of a difference the decoder makes, test stock CPM with
+
+        ```bash
+        python tools/test.py CONFIG CHECKPOINT \
+            --cfg-options model.head.decoder.type=ParabolaMSRAHeatmap
+        ```
     """
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(K, H, W) -> keypoints (1, K, 2) in input pixels, cells at multiples of the stride, and
-        scores (1, K)."""
+        """Find the keypoints of one person in heatmaps.
+
+        Args:
+            encoded: (K, H, W), heatmaps. Cells lie at multiples of the stride.
+
+        Returns:
+            Keypoints (1, K, 2) in input pixels, and scores (1, K), the beliefs at the peaks.
+        """
         cells, scores = decode_peaks(encoded, stride=1)
         return (cells * self.scale_factor)[None], scores[None]

@@ -1,4 +1,4 @@
-"""Checkpoints that a crash cannot take away: written whole, the old one removed last."""
+"""Checkpoints that survive a crash: a new one is complete before the old one is removed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ LAST = 'last_checkpoint'
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file, all of it or nothing: a file of another name first, then renamed.
+    """Write a file completely or not at all.
 
-    What is on the disk under ``path`` is the old content or the new, even after a power cut.
+    The content goes into a file with another name, which is then renamed. The disk has the old
+    content or the new content under ``path``, even after a power failure.
 
     Args:
-        path: The file; its folder is made.
-        content: Its bytes.
+        path: Path of the file. Its folder is made.
+        content: Bytes to write.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,17 +52,28 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
 
 class WholeFileBackend(LocalBackend):
-    """MMEngine's backend of local files, whose files are written whole or not at all.
+    """MMEngine's backend for local files, which writes a file completely or not at all.
 
-    Registered in the place of MMEngine's own, so that whatever saves a checkpoint uses it.
+    It is registered instead of MMEngine's own, so that everything that saves a checkpoint uses it.
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a file; see ``write_whole``."""
+        """Write bytes to a file; see ``write_whole``.
+
+        Args:
+            obj: Bytes to write.
+            filepath: Path of the file.
+        """
         write_whole(filepath, obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write text to a file; see ``write_whole``."""
+        """Write text to a file; see ``write_whole``.
+
+        Args:
+            obj: Text to write.
+            filepath: Path of the file.
+            encoding: Encoding of the text.
+        """
         write_whole(filepath, obj.encode(encoding))
 
 
@@ -67,16 +82,22 @@ register_backend('local', WholeFileBackend, force=True, prefixes='')
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook``, but an old checkpoint goes when the new one is there.
+    """MMEngine's ``CheckpointHook``, which removes an old checkpoint only after the new one is saved.
 
-    MMEngine removes first: with ``max_keep_ckpts=1`` a crash while it saves leaves nothing. It
-    also writes ``last_checkpoint`` in place. Arguments and files are the same.
+    MMEngine removes the old one first. With ``max_keep_ckpts=1``, a crash while it saves leaves
+    no checkpoint. MMEngine also writes ``last_checkpoint`` in place. The arguments and the files
+    are the same.
 
     Examples:
-        In a config; our own have it in their base:
+        In a config; the configs of this project have it in their base:
 
-            default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=1))
+        ```python
+        default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=1))
+        ```
     """
+
+    file_backend: Any  # set by before_train
+    keep_ckpt_ids: deque[int]
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         name = self.filename_tmpl.format(step)
@@ -112,7 +133,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.rmtree(path)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """As MMEngine's; the best one before is removed when the new one is there."""
+        """Save the best checkpoint as MMEngine does, then remove the previous best one."""
         kept, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
         later = self.file_backend
         try:
@@ -133,7 +154,7 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 class _RemovesLater:
-    """A file backend that only notes what it is asked to remove."""
+    """File backend that only notes what it is asked to remove."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
@@ -149,20 +170,20 @@ class _RemovesLater:
 
 
 def find_resumable(work_dir: str) -> str | None:
-    """The checkpoint that ``--resume`` goes on from.
+    """Find the checkpoint that ``--resume`` continues from.
 
-    That which ``last_checkpoint`` names, if it is whole; else the newest whole one in the folder,
-    which is said in the log. In the place of MMEngine's ``find_latest_checkpoint``, which takes
-    what ``last_checkpoint`` says.
+    It is the one that ``last_checkpoint`` names, if that is complete. Otherwise it is the newest
+    complete one in the folder, and the log says so. This replaces MMEngine's
+    ``find_latest_checkpoint``, which takes what ``last_checkpoint`` says without a check.
 
     Args:
-        work_dir: The folder of the run.
+        work_dir: Folder of the run.
 
     Returns:
-        Its path, or None if the folder has no checkpoint.
+        Path of the checkpoint, or None if the folder has no checkpoint.
 
     Raises:
-        ValueError: If there are checkpoints, but none that is whole.
+        ValueError: If there are checkpoints, but none of them is complete.
     """
     folder = Path(work_dir)
     note = folder / LAST
@@ -189,7 +210,14 @@ def find_resumable(work_dir: str) -> str | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether all records of a checkpoint are there, by their checksums."""
+    """Check that all records of a checkpoint are there, by their checksums.
+
+    Args:
+        path: Path of the checkpoint. A folder, as DeepSpeed writes it, is not checked.
+
+    Returns:
+        Whether the checkpoint is complete.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

@@ -1,4 +1,4 @@
-"""``CPMHeatmap``: ideal belief maps as MMPose targets, and peaks as keypoints."""
+"""``CPMHeatmap``: the authors' belief maps as an MMPose codec."""
 
 from __future__ import annotations
 
@@ -21,33 +21,42 @@ from mmpose.utils.tensor_utils import to_numpy
 
 @KEYPOINT_CODECS.register_module()
 class CPMHeatmap(BaseKeypointCodec):
-    """The authors' belief maps (``cpm_plugin.core.maps.belief_maps``).
+    """Codec that draws the authors' belief maps and finds keypoints at their peaks.
 
-    Cells are centered at stride * g + stride / 2 - 0.5 pixels, so a mirrored image has
-    exactly the mirrored map: configs with this codec need
-    ``test_cfg=dict(shift_heatmap=False)``, where MSRAHeatmap needs True.
-
-    ``encode`` gives, for K joints:
-
-    - ``heatmaps`` (K[+1], H, W), the background last;
-    - ``heatmaps_all``, the same with the joints of everybody in the crop, with
-      ``all_people`` (put ``AddNeighbors`` after ``TopdownAffine``);
-    - ``keypoint_weights`` (1, K): 0 where a joint is masked in the loss;
-    - ``background_weights`` (1, 1), with ``background``: 0 where a joint is masked because
-      it is not labeled: then nobody knows what is background.
+    The maps are those of ``cpm_plugin.core.maps.belief_maps``. The center of cell g lies at
+    stride * g + stride / 2 - 0.5 input pixels. A mirrored image therefore has exactly the
+    mirrored map. Configs with this codec need ``test_cfg=dict(shift_heatmap=False)``, where
+    ``MSRAHeatmap`` needs True.
 
     Args:
         input_size: (width, height) of the network input in pixels.
-        heatmap_size: (width, height) of the maps in cells, the input's eighth.
-        sigma: of the Gaussians in input pixels; the authors' is 7 at 368 x 368.
-        background: adds the background channel.
-        all_people: adds ``heatmaps_all``.
-        mask_unlabeled: joints that are not labeled count nothing in the loss. False, the
-            authors' way: their ideal map is empty, as if they were not there.
-        mask_outside: nor do joints that leave no trace in the map, as in MMPose's codecs.
-            False, the authors' way: their ideal map is empty.
-        truncation: beliefs below this are 0 (the authors' 0.01).
-        subpixel: refine peaks between cells when decoding.
+        heatmap_size: (width, height) of the maps in cells, an eighth of the input.
+        sigma: Standard deviation of the Gaussians in input pixels, positive. The authors' is 7, at
+            368 x 368.
+        background: Add the background channel.
+        all_people: Add ``heatmaps_all``, with the keypoints of all people in the crop. Put
+            ``AddNeighbors`` after ``TopdownAffine`` in the pipeline.
+        mask_unlabeled: Leave keypoints that are not labeled out of the loss. False is the authors'
+            way: the target map of such a keypoint is empty, as if it were not in the image.
+        mask_outside: Leave keypoints out of the loss that leave no trace in the map, as MMPose's
+            codecs do. False is the authors' way: their target map is empty.
+        truncation: Beliefs below this value are 0. The authors' is 0.01.
+        subpixel: Refine peaks between cells when decoding.
+
+    Raises:
+        ValueError: If the sizes do not have one whole ratio, or ``sigma`` is not positive.
+
+    Examples:
+        The paper's input size, in a config:
+
+        ```python
+        codec = dict(
+            type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46), sigma=7.0,
+            background=True,
+        )
+        train_pipeline = [..., dict(type='GenerateTarget', encoder=codec), ...]
+        model = dict(head=dict(decoder=codec, ...), test_cfg=dict(shift_heatmap=False), ...)
+        ```
     """
 
     auxiliary_encode_keys = {'neighbor_keypoints', 'neighbor_keypoints_visible'}  # noqa: RUF012
@@ -73,8 +82,8 @@ class CPMHeatmap(BaseKeypointCodec):
             )
         if sigma <= 0:
             raise ValueError(f'sigma {sigma} must be positive')
-        self.input_size = tuple(input_size)
-        self.heatmap_size = tuple(heatmap_size)
+        self.input_size = (input_size[0], input_size[1])
+        self.heatmap_size = (heatmap_size[0], heatmap_size[1])
         self.stride = int(stride)
         self.sigma = sigma
         self.background = background
@@ -97,9 +106,26 @@ class CPMHeatmap(BaseKeypointCodec):
         neighbor_keypoints: np.ndarray | None = None,
         neighbor_keypoints_visible: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """(1, K, 2) keypoints in input pixels, (1, K) visible -> see the class.
+        """Draw the target belief maps of one person with K keypoints.
 
-        Neighbors are (M, K, 2) and (M, K), M >= 0.
+        Args:
+            keypoints: (1, K, 2), x and y in input pixels.
+            keypoints_visible: (1, K). Values below 0.5 mean "not labeled". By default all are labeled.
+            neighbor_keypoints: (M, K, 2), keypoints of M >= 0 other people in input pixels.
+            neighbor_keypoints_visible: (M, K).
+
+        Returns:
+            Arrays in float32 by name:
+
+            - ``heatmaps`` (K, height, width), in [0, 1]; with ``background`` one channel more, the
+              last;
+            - ``heatmaps_all``, with ``all_people``: the same for all people in the crop;
+            - ``keypoint_weights`` (1, K): 0 where a keypoint is left out of the loss, otherwise 1;
+            - ``background_weights`` (1, 1), with ``background``: 0 where a keypoint is left out
+              because it is not labeled. The background is then unknown.
+
+        Raises:
+            ValueError: If there is more than one person, or ``all_people`` has no neighbors to draw.
         """
         if len(keypoints) != 1:
             raise ValueError(f'{len(keypoints)} people in a top-down sample; expected one')
@@ -141,12 +167,26 @@ class CPMHeatmap(BaseKeypointCodec):
         return np.concatenate([maps, background_map(maps)]) if self.background else maps
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Beliefs (K, H, W) without background -> keypoints (1, K, 2) and scores (1, K)."""
+        """Find the keypoints of one person in belief maps.
+
+        Args:
+            encoded: (K, height, width), belief maps without background.
+
+        Returns:
+            Keypoints (1, K, 2) in input pixels, and scores (1, K), the beliefs at the peaks.
+        """
         keypoints, scores = decode_peaks(encoded, stride=self.stride, subpixel=self.subpixel)
         return keypoints[None].astype(np.float32), scores[None].astype(np.float32)
 
     def batch_decode(self, batch_encoded: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Beliefs (N, K, H, W) -> N keypoints (1, K, 2) and N scores (1, K)."""
+        """Find the keypoints of N people in belief maps.
+
+        Args:
+            batch_encoded: (N, K, height, width), belief maps without background.
+
+        Returns:
+            N arrays of keypoints (1, K, 2) in input pixels, and N arrays of scores (1, K).
+        """
         keypoints, scores = decode_peaks(
             to_numpy(batch_encoded), stride=self.stride, subpixel=self.subpixel
         )

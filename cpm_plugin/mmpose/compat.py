@@ -1,20 +1,19 @@
-"""What lets stock MMPose 1.3 import, load checkpoints and draw on a current stack.
+"""Fixes that let stock MMPose 1.3 import, load checkpoints, draw and train on a current stack.
 
-Each fix acts only where something is missing, and does nothing otherwise:
+Each fix acts only where something is missing, and otherwise does nothing:
 
-========================  ===========================================================
-``fix_torchvision``   a torchvision whose compiled operators do not load (a CUDA
-                          build beside a CPU torch) fails at import
-``fix_mmcv_ops``      ``mmpose.models`` imports ``mmcv.ops``, which wants the
-                          compiled ``mmcv._ext`` that mmcv-lite lacks
-``fix_safe_loading``  torch >= 2.6 loads with ``weights_only=True``, which refuses
-                          what MMEngine keeps in its checkpoints
-``fix_drawing``       numpy >= 2.4 refuses ``int(array of one element)``, which
-                          MMPose's visualizer does
-========================  ===========================================================
+- ``fix_torchvision``: The import fails for a torchvision whose compiled operators do not load,
+  such as a CUDA build beside a CPU build of PyTorch.
+- ``fix_mmcv_ops``: ``mmpose.models`` imports ``mmcv.ops``, which needs the compiled
+  ``mmcv._ext``. mmcv-lite does not have it.
+- ``fix_safe_loading``: PyTorch from 2.6 on loads with ``weights_only=True``, which refuses
+  what MMEngine keeps in its checkpoints.
+- ``fix_drawing``: NumPy from 2.4 on refuses ``int(array of one element)``, which MMPose's
+  visualizer does.
+- ``fix_cpu_training``: MMEngine gives every process of a distributed training a CUDA device.
 
-``import cpm_plugin.mmpose`` applies them all. Scripts that import mmpose before they
-read a config run as ``python -m cpm_plugin.mmpose SCRIPT ARGS...``.
+``import cpm_plugin.mmpose`` applies them all. Scripts that import ``mmpose`` before they read a
+config run as ``python -m cpm_plugin.mmpose SCRIPT ARGUMENTS...``.
 """
 
 from __future__ import annotations
@@ -43,7 +42,11 @@ _libraries: list[torch.library.Library] = []
 
 
 def apply() -> list[str]:
-    """Apply all fixes in the order they are needed. Returns the names of those that acted."""
+    """Apply all fixes in the order in which they are needed.
+
+    Returns:
+        Names of the fixes that acted.
+    """
     fixes = (
         fix_torchvision,
         fix_mmcv_ops,
@@ -55,11 +58,17 @@ def apply() -> list[str]:
 
 
 def fix_torchvision() -> bool:
-    """Declare the compiled operators that keep torchvision from being imported.
+    """Declare the compiled operators whose absence keeps torchvision from being imported.
 
-    Only their schemas are declared, one for each that the import asks for. To call one
-    still fails: with torchvision's own error, or through ``torch.ops`` with one that names
+    Only the schemas of the operators are declared, one for each that the import needs. A call of
+    such an operator still fails. The error is torchvision's own; through ``torch.ops`` it names
     the operator and the remedy.
+
+    Returns:
+        Whether something was declared.
+
+    Raises:
+        RuntimeError: If torchvision cannot be imported for another reason.
     """
     acted = False
     while True:
@@ -84,11 +93,14 @@ def fix_torchvision() -> bool:
 
 
 def fix_mmcv_ops() -> bool:
-    """Stand in for ``mmcv._ext`` where mmcv has no compiled operators (mmcv-lite).
+    """Put a substitute in place of ``mmcv._ext`` where MMCV has no compiled operators (mmcv-lite).
 
-    The stand-in has every name; to call one raises an error with the operator's name and
-    the remedy. Its spec has no loader, so that ``mmengine``'s ``mmcv_full_available()``
-    stays False and nothing takes mmcv-lite for full mmcv.
+    The substitute has every name. A call raises an error with the name of the operator and the
+    remedy. Its spec has no loader. MMEngine's ``mmcv_full_available()`` therefore stays False, and
+    nothing takes mmcv-lite for the full MMCV.
+
+    Returns:
+        Whether the substitute was needed.
     """
     # A spec is looked up from the parent's path, without running mmcv/_ext itself.
     if importlib.util.find_spec('mmcv') is None or 'mmcv._ext' in sys.modules:
@@ -116,12 +128,16 @@ def _missing(operator: str, remedy: str) -> Any:
 
 
 def fix_safe_loading() -> bool:
-    """Allow-list what MMEngine's checkpoints hold, so that the safe loading stays on.
+    """Allow what MMEngine's checkpoints contain, so that safe loading can stay on.
 
-    Their message hub keeps ``HistoryBuffer`` objects of numpy arrays and scalars, and with
-    them the buffer's methods, pickled as ``getattr(HistoryBuffer, 'mean')``: ``getattr``
-    is answered by ``_history_buffer_method``, which gives nothing else. The names
-    under which numpy 1 pickled its own are allowed too, for older checkpoints.
+    The message hub in a checkpoint keeps ``HistoryBuffer`` objects, with NumPy arrays and
+    scalars. It also keeps the methods of the buffer, pickled as
+    ``getattr(HistoryBuffer, 'mean')``. ``_history_buffer_method`` answers that ``getattr`` and
+    gives nothing else. The names under which NumPy 1 pickled its objects are allowed too, for
+    older checkpoints.
+
+    Returns:
+        Whether something was added to PyTorch's list of allowed objects.
     """
     if not allow_list_is_needed():
         return False
@@ -147,7 +163,11 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
 
 
 def fix_drawing() -> bool:
-    """Let MMPose's visualizer take the radius it computes, an array of one element."""
+    """Let MMPose's visualizer draw with the radius that it computes, an array of one element.
+
+    Returns:
+        Whether the visualizer was changed.
+    """
     if np.lib.NumpyVersion(np.__version__) < '2.4.0':
         return False
     from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
@@ -169,10 +189,13 @@ def fix_drawing() -> bool:
 
 
 def fix_cpu_training() -> bool:
-    """Let several processes train on CPUs: MMEngine takes a CUDA device for each in any case.
+    """Let several processes train on CPUs, where MMEngine wants a CUDA device for each.
 
-    Where there is none, no device is set, the backend nccl becomes gloo, and
-    ``MMDistributedDataParallel`` gets no device of a model that is on a CPU.
+    Without CUDA, no device is set, and the backend ``nccl`` becomes ``gloo``.
+    ``MMDistributedDataParallel`` gets no device ids for a model on a CPU.
+
+    Returns:
+        Whether MMEngine was changed.
     """
     if torch.cuda.is_available():
         return False

@@ -1,5 +1,7 @@
-"""How a person is cut out of the image in the authors' way: transforms in place of MMPose's
-``GetBBoxCenterScale``, ``RandomBBoxTransform`` and ``TopdownAffine``."""
+"""Transforms that crop a person as the authors do, in place of MMPose's.
+
+They replace ``GetBBoxCenterScale``, ``RandomBBoxTransform`` and ``TopdownAffine``.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +28,47 @@ _INTERPOLATIONS = {
 
 @TRANSFORMS.register_module()
 class GetPersonCenterScale(Transform):
-    """The authors' crop: ``box_size`` pixels of the image resized by target_dist / scale.
+    """Set the center and the size of the authors' crop around a person.
 
-    That is 368 x 35 / 41 = 314 scale pixels of the image, where MMPose cuts out 250
-    scale. Scale is MPII's, 1 for a person of 200 pixels: the dataset's, where it gives
-    ``bbox_center`` and ``bbox_scale`` (MPII, FLIC, ``LspDataset(center_scale='authors')``),
-    else the longer side of ``bbox`` / 200 around the middle of the box.
+    The authors resize the image by target_dist / scale and cut out ``box_size`` pixels. These are
+    368 x 35 / 41 = 314 x scale pixels of the image; MMPose cuts out 250 x scale.
 
-    Stands after ``RandomFlip``, which mirrors the box and its center only.
+    The scale is that of MPII, 1 for a person of 200 pixels. It is taken from the dataset where
+    that gives ``bbox_center`` and ``bbox_scale``, as MPII, FLIC and
+    ``LspDataset(center_scale='authors')`` do. Otherwise it is the longer side of ``bbox`` / 200,
+    around the middle of the box.
 
-    Required keys: bbox, or bbox_center (1, 2) and bbox_scale (1, 2) in pixels.
-    Added keys: bbox_center, bbox_scale, and person_center, where ``PersonCrop`` draws the
-    center map even if a later step moves the crop.
+    Put it after ``RandomFlip``, which mirrors only the box and its center.
+
+    Required keys: ``bbox``, or ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2) in image pixels.
+
+    Added keys: ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2) in image pixels, and
+    ``person_center`` (1, 2). ``PersonCrop`` draws the center map at ``person_center``, even if a
+    later transform moves the crop.
 
     Args:
-        target_dist: 41 / 35 for all of the authors' datasets.
-        box_size: side of the network input, 368.
-        moved_down: what the dataset has added to the center's y, in pixels at scale 1;
-            MMPose's ``MpiiDataset`` adds 15, the authors nothing.
+        target_dist: Size of the person in the crop, as a part of ``box_size``, roughly. 41 / 35
+            for all datasets of the authors.
+        box_size: Side of the network input in pixels. The authors' is 368.
+        moved_down: Pixels, at scale 1, that the dataset has added to the y coordinate of the
+            center. MMPose's ``MpiiDataset`` adds 15, the authors add nothing.
+
+    Raises:
+        ValueError: If ``target_dist`` or ``box_size`` is not positive, or a person has no size.
+
+    Examples:
+        In a config, for training:
+
+        ```python
+        train_pipeline = [
+            dict(type='LoadImage'),
+            dict(type='RandomFlip'),
+            dict(type='GetPersonCenterScale'),
+            dict(type='RandomScaleRotate'),
+            dict(type='PersonCrop', input_size=(368, 368)),
+            ...
+        ]
+        ```
     """
 
     def __init__(
@@ -76,16 +101,35 @@ class GetPersonCenterScale(Transform):
 # GetPictureCenterScale: its name in configs of before 0.1.0
 @TRANSFORMS.register_module(name=['GetImageCenterScale', 'GetPictureCenterScale'])
 class GetImageCenterScale(Transform):
-    """The authors' crop for testing on LSP, which knows nothing of the person: the middle of
-    the image, scale = its height / 368 (``run_benchmark.m``), so height / target_dist pixels.
+    """Set the authors' crop for testing on LSP, which uses nothing of the person's annotation.
 
-    A sample without ``keypoints``, as inference on a given box makes, gets
-    ``GetPersonCenterScale`` of its box.
+    The center is the middle of the image, and the scale is its height / 368
+    (``run_benchmark.m``). The crop has height / target_dist pixels of the image.
 
-    Required keys: img_shape, or bbox. Added keys: bbox_center, bbox_scale.
+    A sample without ``keypoints``, as inference in a given box makes it, is treated as
+    ``GetPersonCenterScale`` treats its box.
+
+    Required keys: ``img_shape``, or ``bbox``.
+
+    Added keys: ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2) in image pixels.
 
     Args:
-        target_dist: the authors' is 0.8.
+        target_dist: Size of the person in the crop, as a part of the height. The authors' is 0.8.
+
+    Raises:
+        ValueError: If ``target_dist`` is not positive.
+
+    Examples:
+        In a config, for testing:
+
+        ```python
+        test_pipeline = [
+            dict(type='LoadImage'),
+            dict(type='GetImageCenterScale'),
+            dict(type='PersonCrop', input_size=(368, 368)),
+            dict(type='PackPoseInputs'),
+        ]
+        ```
     """
 
     def __init__(self, target_dist: float = 0.8) -> None:
@@ -104,17 +148,29 @@ class GetImageCenterScale(Transform):
 
 @TRANSFORMS.register_module()
 class RandomScaleRotate(Transform):
-    """The authors' augmentation of the crop, all uniform (``data_transformer.cpp``).
+    """Change the size and the rotation of the crop at random, as the authors do.
 
-    MMPose's ``RandomBBoxTransform`` draws from normal distributions, and the size of the
-    crop where this draws the size of the person.
+    All values are drawn from uniform distributions (``data_transformer.cpp``). MMPose's
+    ``RandomBBoxTransform`` draws from normal distributions, and draws the size of the crop, where
+    this draws the size of the person.
 
-    Required keys: bbox_center, bbox_scale.
-    Added keys: bbox_rotation (1,) in degrees.
+    Required keys: ``bbox_center``, ``bbox_scale``.
+
+    Added keys: ``bbox_rotation`` (1,) in degrees. ``bbox_scale`` is changed.
 
     Args:
-        scale: smallest and largest factor on the person's size; authors: 0.7 to 1.3.
-        rotate: largest angle in degrees, either way; authors: 40.
+        scale: Smallest and largest factor on the size of the person. The authors' are 0.7 and 1.3.
+        rotate: Largest angle in degrees, in either direction. The authors' is 40.
+
+    Raises:
+        ValueError: If the factors are not positive and in order, or the angle is negative.
+
+    Examples:
+        In a config, between ``GetPersonCenterScale`` and ``PersonCrop``:
+
+        ```python
+        dict(type='RandomScaleRotate', scale=(0.7, 1.3), rotate=40.0)
+        ```
     """
 
     def __init__(self, scale: tuple[float, float] = (0.7, 1.3), rotate: float = 40.0) -> None:
@@ -136,26 +192,41 @@ class RandomScaleRotate(Transform):
 
 @TRANSFORMS.register_module()
 class PersonCrop(Transform):
-    """Stock ``TopdownAffine`` with the authors' border, center map, several scales, averaging.
+    """Crop a person, as stock ``TopdownAffine`` does, with what the authors' crop has in addition.
 
-    Required keys: img (H, W, 3), bbox_center, bbox_scale, optionally bbox_rotation,
-    keypoints and person_center.
-    Added keys: input_size, input_center, input_scale, transformed_keypoints, as
-    ``TopdownAffine`` does; with ``scales`` also ``crop_scales`` (S, 2), the width and
-    height of each crop in pixels of the image, and img is a list of S crops.
+    These are the value of the border, the center map, crops at several scales, and averaging.
+
+    Required keys: ``img`` (H, W, 3), ``bbox_center``, ``bbox_scale``; optionally
+    ``bbox_rotation``, ``keypoints`` and ``person_center``.
+
+    Added keys: ``input_size``, ``input_center``, ``input_scale`` and ``transformed_keypoints``,
+    as by ``TopdownAffine``. With ``scales`` also ``crop_scales`` (S, 2), the width and height of
+    each crop in image pixels; ``img`` is then a list of S crops.
 
     Args:
-        input_size: (width, height) of the network input.
-        border: value of pixels outside the image; authors: 128.
-        interpolation: ``'cubic'`` (authors), ``'linear'`` (stock), or ``'area'``: linear, but
-            where the person becomes n >= 2 times smaller, of the image averaged over squares
-            of int(n) pixels. Linear looks at the two pixels beside a point, and from 2 on
-            skips some, which large photographs suffer from.
-        center_map_sigma: adds the center map, (H, W) in [0, 1], as a fourth channel; in
-            input pixels, authors: 21. It is drawn at ``person_center``, by default the
-            middle of the crop, and not cut off at 0.01, as in the authors' testing code
-            (their training code does cut it off). Needs ``CPMDataPreprocessor``.
-        scales: factors on the person's size: a crop each, for testing; None: one crop.
+        input_size: (width, height) of the network input in pixels.
+        border: Value of pixels outside the image, 0 to 255. The authors' is 128.
+        interpolation: ``'cubic'`` (the authors'), ``'linear'`` (stock MMPose's) or ``'area'``.
+            ``'linear'`` looks at the two pixels next to a point on each axis. It skips pixels
+            where the image becomes 2 or more times smaller, which does harm to large photographs.
+            ``'area'`` is linear too, but where the person becomes n >= 2 times smaller, it first
+            averages the image over squares of int(n) pixels.
+        center_map_sigma: Add the center map, (H, W) in [0, 1], as a fourth channel. This is the
+            standard deviation of its Gaussian in input pixels; the authors' is 21. It is drawn at
+            ``person_center``, by default in the middle of the crop. It is not cut off at 0.01, as
+            in the authors' testing code; their training code does cut it off. It needs
+            ``CPMDataPreprocessor``.
+        scales: Factors on the size of the person, for testing: one crop for each. None: one crop.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Examples:
+        The authors' crop with a center map, in a config:
+
+        ```python
+        dict(type='PersonCrop', input_size=(368, 368), center_map_sigma=21.0)
+        ```
     """
 
     def __init__(
@@ -176,7 +247,7 @@ class PersonCrop(Transform):
             _positive(center_map_sigma=center_map_sigma)
         if scales is not None and not (np.ndim(scales) == 1 and len(scales) and min(scales) > 0):
             raise ValueError(f'scales {scales} must be positive numbers, or None for one crop')
-        self.input_size = tuple(input_size)
+        self.input_size = (input_size[0], input_size[1])
         self.border = border
         self.interpolation = interpolation
         self.center_map_sigma = center_map_sigma
@@ -213,7 +284,8 @@ class PersonCrop(Transform):
         )
 
     def _crop(self, results: dict[str, Any], scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(height, width, 3 or 4) of uint8, or of float32 with a center map; and its matrix."""
+        """Return a crop (height, width, 3 or 4) and its matrix; float32 with a center map, else uint8.
+        """
         matrix = self._matrix(results, scale)
         image, to_input = results['img'], matrix
         if self.interpolation == 'area' and scale[0] >= 2 * self.input_size[0]:
@@ -234,7 +306,7 @@ class PersonCrop(Transform):
 
 
 def _shrunk(image: np.ndarray, matrix: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """An image (H, W, 3) made smaller by ``factor``, and a (2, 3) matrix that does the rest."""
+    """Return an image (H, W, 3) made smaller by ``factor``, and the (2, 3) matrix for the rest."""
     height, width = image.shape[:2]
     size = max(1, round(width / factor)), max(1, round(height / factor))
     x, y = width / size[0], height / size[1]

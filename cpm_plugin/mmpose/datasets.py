@@ -71,7 +71,7 @@ def read_joints(path: str | Path) -> LspJoints:
     an occluded joint is labeled all the same.
 
     Raises:
-        ValueError: naming the file, if it is missing or not such a file.
+        ValueError: Naming the file, if it is missing or not such a file.
     """
     if not Path(path).is_file():
         raise ValueError(
@@ -117,7 +117,7 @@ def image_middle(path: str | Path) -> tuple[float, float]:
     which begin with 1. Reads the file's header alone.
 
     Raises:
-        ValueError: naming the file, if it is missing or not an image.
+        ValueError: Naming the file, if it is missing or not an image.
     """
     try:
         with Image.open(path) as image:
@@ -148,9 +148,9 @@ class LspDataset(BaseCocoStyleDataset):
     training and in testing: results are those of a perfect detector.
 
     Args:
-        image_range: first and last image number, both included, counted from 1 as the
+        image_range: First and last image number, both included, counted from 1 as the
             files are. None: all.
-        box_margin: the box is the labeled joints' and this times its longer side on
+        box_margin: The box is the labeled joints' and this times its longer side on
             every side: 0.1 covers the outline of head, hands and feet. MMPose's
             ``GetBBoxCenterScale`` enlarges it once more by 1.25.
         center_scale: ``'authors'`` adds ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2), MPII's
@@ -166,7 +166,12 @@ class LspDataset(BaseCocoStyleDataset):
     Images without a labeled joint are left out.
 
     Raises:
-        ValueError: naming the file or value, for a missing or broken file or range.
+        ValueError: Naming the file or value, for a missing or broken file or range.
+
+    Examples:
+        >>> dataset = dict(
+        ...     type='LspDataset', data_root='data/lspet/', ann_file='joints.mat', split=(1, 7500),
+        ...     data_prefix=dict(img='images/'))
     """
 
     METAINFO = dataset_info(
@@ -260,7 +265,12 @@ class LspDataset(BaseCocoStyleDataset):
 @DATASETS.register_module()
 class LspConcatDataset(ConcatDataset):
     """LSP and LSP Extended together: a ``ConcatDataset`` that tells its joints, which MMPose's
-    ``init_model`` and inferencers ask the training data's class for."""
+    ``init_model`` and inferencers ask the training data's class for.
+
+    Examples:
+        >>> lsp, lspet = (dict(type='LspDataset', data_root=f'data/{n}/') for n in ('lsp', 'lspet'))
+        >>> dataset = dict(type='LspConcatDataset', datasets=[lsp, lspet])
+    """
 
     METAINFO = LspDataset.METAINFO
 
@@ -270,7 +280,12 @@ class FiguresDataset(BaseCocoStyleDataset):
     """Images of ``tools/make_figures.py``: COCO keypoints with the joints of LSP.
 
     Raises:
-        ValueError: naming the file, if the annotations are missing or broken.
+        ValueError: Naming the file, if the annotations are missing or broken.
+
+    Examples:
+        >>> dataset = dict(
+        ...     type='FiguresDataset', data_root='data/figures/', ann_file='annotations/train.json',
+        ...     data_prefix=dict(img='train/'))
     """
 
     METAINFO = dataset_info(LSP, dataset_name='figures')

@@ -35,10 +35,7 @@ class FiniteHook(Hook):
         ValueError: For another action, or a max_skipped that is negative.
 
     Examples:
-        In a config; our own have the first in their base:
-
-            custom_hooks = [dict(type='FiniteHook')]
-            custom_hooks = [dict(type='FiniteHook', action='skip', max_skipped=10)]
+        >>> default_hooks = dict(finite=dict(type='FiniteHook', action='skip', max_skipped=10))
     """
 
     def __init__(self, action: str = 'stop', max_skipped: int = 10) -> None:

@@ -56,7 +56,7 @@ def read_examples(path: str | Path) -> list[FlicExample]:
     """``examples.mat`` of FLIC, in its order.
 
     Raises:
-        ValueError: naming the file, if it is missing or not such a file, and the example
+        ValueError: Naming the file, if it is missing or not such a file, and the example
             (counted from 1) that has not 11 joints or has no torso.
     """
     if not Path(path).is_file():
@@ -125,8 +125,11 @@ class FlicDataset(BaseCocoStyleDataset):
             data.
 
     Raises:
-        ValueError: naming the file or value, for a missing or broken file, an unknown
+        ValueError: Naming the file or value, for a missing or broken file, an unknown
             split or one without examples.
+
+    Examples:
+        >>> dataset = dict(type='FlicDataset', data_root='data/flic/', split='test', test_mode=True)
     """
 
     METAINFO = dataset_info(

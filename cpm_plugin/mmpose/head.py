@@ -58,6 +58,12 @@ class CPMStageHead(BaseHead):
 
     Raises:
         ValueError: For an unknown or wrong setting.
+
+    Examples:
+        >>> decoder = dict(type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46))
+        >>> head = dict(
+        ...     type='CPMStageHead', in_channels=128, num_keypoints=14, center_map=True,
+        ...     norm_cfg=dict(type='BN'), decoder=decoder)
     """
 
     searches_scales = True  # see ScaleSearchHook
@@ -114,9 +120,9 @@ class CPMStageHead(BaseHead):
         beliefs of the mirrored image.
 
         Args:
-            feats: features; under ``test_cfg['flip_test']`` a list of two, of the image
+            feats: Features; under ``test_cfg['flip_test']`` a list of two, of the image
                 and of the mirrored one.
-            data_samples: of the batch; the first one's ``flip_indices`` are used, unless the
+            data_samples: Of the batch; the first one's ``flip_indices`` are used, unless the
                 head has joints of its own.
 
         Returns:

@@ -23,6 +23,9 @@ class ChannelsLastHook(Hook):
     """Keep the model's weights in channels-last order; values do not change.
 
     Convolutions then work in that order throughout, which is that of the tiled ones, too.
+
+    Examples:
+        >>> custom_hooks = [dict(type='ChannelsLastHook')]
     """
 
     priority = 'VERY_HIGH'  # before EMAHook copies the model
@@ -50,6 +53,9 @@ class FastInferenceHook(Hook):
     In ``tools/train.py`` it does nothing, validation is as without: the model that is tested
     cannot be trained on. Without ``EMAHook``, which would exchange weights that are folded
     then: a checkpoint of a run with it has the averaged weights in its ``state_dict`` already.
+
+    Examples:
+        >>> default_hooks = dict(fast=dict(type='FastInferenceHook'))
     """
 
     def before_test(self, runner: Runner) -> None:
@@ -70,13 +76,14 @@ class BeliefMapHook(Hook):
     A row a person: the crop, the target, then the beliefs of each stage, the largest over the
     joints; on a scale from 0 to 1. Goes to all of the visualizer's backends, as ``beliefs``:
     ``vis_data/vis_image/beliefs_<iteration>.png`` by MMPose's default, TensorBoard with
-    ``visualizer.vis_backends=[dict(type='TensorboardVisBackend')]``. In a config::
-
-        custom_hooks = [dict(type='BeliefMapHook', interval=500)]
+    ``visualizer.vis_backends=[dict(type='TensorboardVisBackend')]``.
 
     Args:
-        interval: iterations from one drawing to the next.
-        num_people: rows of a drawing.
+        interval: Iterations from one drawing to the next.
+        num_people: Rows of a drawing.
+
+    Examples:
+        >>> custom_hooks = [dict(type='BeliefMapHook', interval=500)]
     """
 
     def __init__(self, interval: int = 500, num_people: int = 4) -> None:

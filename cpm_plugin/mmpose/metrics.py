@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..core.maps.joints import JointSet
 from mmpose.registry import METRICS
 
 
-def joints_of(dataset_meta: dict[str, Any]) -> JointSet:
+def joints_of(dataset_meta: Mapping[str, Any]) -> JointSet:
     """The joint set that MMPose's dataset meta information describes."""
     names = dataset_meta['keypoint_id2name']
     return JointSet(
@@ -39,8 +39,11 @@ class TorsoPCKAccuracy(BaseMetric):
     joints counted; and logs a table.
 
     Args:
-        thr: a joint is correct at a distance <= thr x torso.
-        collect_device, prefix: see ``mmengine.evaluator.BaseMetric``.
+        thr: A joint is correct at a distance <= thr x torso.
+        collect_device, prefix: See ``mmengine.evaluator.BaseMetric``.
+
+    Examples:
+        >>> val_evaluator = dict(type='TorsoPCKAccuracy', thr=0.2)
     """
 
     default_prefix = 'torso'

@@ -23,6 +23,10 @@ class Bfloat16OptimWrapper(OptimWrapper):
     No loss scaling: bfloat16 has float32's range::
 
         optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=...)
+
+    Examples:
+        >>> optim_wrapper = dict(
+        ...     type='Bfloat16OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
     """
 
     _checked = False

@@ -19,8 +19,11 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
     Where images are padded the center map gets 0.
 
     Args:
-        kwargs: see ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` are
+        kwargs: See ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` are
             refused, because they would move the image and not its center map.
+
+    Examples:
+        >>> data_preprocessor = dict(type='CPMDataPreprocessor')
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -35,7 +35,7 @@ class Draw(int):
         draw.epoch = epoch
         return draw
 
-    def __getnewargs__(self) -> tuple[int, int]:  # to workers
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]  # to workers
         return int(self), self.epoch
 
     def __add__(self, other: int) -> Draw:
@@ -117,9 +117,7 @@ class ReproducibleHook(Hook):
     Datasets in a ``ClassBalancedDataset`` are not seeded by sample: it hides the index.
 
     Examples:
-        In a config; our own have it in their base:
-
-            custom_hooks = [dict(type='ReproducibleHook')]
+        >>> default_hooks = dict(reproducible=dict(type='ReproducibleHook'))
     """
 
     priority = 'VERY_HIGH'

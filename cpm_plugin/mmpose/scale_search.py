@@ -47,6 +47,9 @@ class GetOctaveCenterScale(Transform):
     Args:
         start_scale, end_scale, octave: ``param`` of the authors' ``config.m``: how far off
             the height may be, and the number of scales for each doubling.
+
+    Examples:
+        >>> center_scale = dict(type='GetOctaveCenterScale')
     """
 
     def __init__(self, start_scale: float = 0.8, end_scale: float = 1.2, octave: int = 6) -> None:
@@ -83,7 +86,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
     Args:
         beliefs: (N x S, K, h, w), one person after the other.
         samples: N, with the meta information that ``PersonCrop(scales=...)`` gives.
-        decoder: the head's codec, which says where cells lie.
+        decoder: The head's codec, which says where cells lie.
 
     Returns:
         N with ``keypoints`` (1, K, 2), which are whole pixels of the image, given in
@@ -91,7 +94,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
         mean belief there.
 
     Raises:
-        ValueError: for another codec than CPMHeatmap and MSRAHeatmap, or a batch that was
+        ValueError: For another codec than CPMHeatmap and MSRAHeatmap, or a batch that was
             not put together by ``collate_crops``.
     """
     stride, first_cell = _cell_grid(decoder)
@@ -160,15 +163,18 @@ class ScaleSearchHook(Hook):
     about as many crops as it had people.
 
     Args:
-        scales: factors on the person's size; None: those of the center_scale transform,
+        scales: Factors on the person's size; None: those of the center_scale transform,
             where it has some, else the authors' 0.7, 0.8, ... 1.3.
-        center_scale: config of a transform that sets bbox_center and bbox_scale, in place
+        center_scale: Config of a transform that sets bbox_center and bbox_scale, in place
             of the pipeline's; None: leave it.
 
     Raises:
-        ValueError: for scales that are not positive; and before the test for a model
+        ValueError: For scales that are not positive; and before the test for a model
             whose head is not a ``CPMStageHead``, a dataset without one of these steps, or
             ``TopdownAffine(use_udp=True)``.
+
+    Examples:
+        >>> default_hooks = dict(scale_search=dict(type='ScaleSearchHook'))
     """
 
     def __init__(

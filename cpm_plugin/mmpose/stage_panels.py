@@ -8,15 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
 
-def stage_beliefs(model: nn.Module, batch: dict[str, Any]) -> tuple[list[torch.Tensor], Any]:
+def stage_beliefs(model: Any, batch: dict[str, Any]) -> tuple[list[torch.Tensor], Any]:
     """Key-point beliefs of every stage, with flip test if the config has it.
 
     Args:
-        model: a ``TopdownPoseEstimator`` with a ``CPMStageHead``.
-        batch: of a test data loader.
+        model: A ``TopdownPoseEstimator`` with a ``CPMStageHead``.
+        batch: Of a test data loader.
 
     Returns:
         T tensors (N, K, h, w), and the data samples.
@@ -46,9 +45,9 @@ def draw_belief_rows(
 
     Args:
         crops: N arrays (H, W, 3) RGB, 0 to 255.
-        columns: arrays (N, K, h, w), of a target or of a stage; the largest of the K values is
+        columns: Arrays (N, K, h, w), of a target or of a stage; the largest of the K values is
             drawn, 0 as the crop in gray, 1 as white.
-        side: width of a column in pixels.
+        side: Width of a column in pixels.
 
     Returns:
         (N x side x H / W, (1 + columns) x side, 3) RGB, 0 to 255.

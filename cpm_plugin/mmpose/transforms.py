@@ -60,15 +60,18 @@ class SelectJoints(Transform):
     ``joint_selection`` is added, for ``AddNeighbors``.
 
     Args:
-        source: the dataset's joints, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
-        target: the model's.
-        first_pixel: number of the first pixel in the joints that the dataset gives. It
+        source: The dataset's joints, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
+        target: The model's.
+        first_pixel: Number of the first pixel in the joints that the dataset gives. It
             is 1 for stock ``MpiiDataset``, which counts centers from 0 and joints, as
             MPII does, from 1.
 
     Raises:
-        ValueError: for an unknown name, a model's joint that the dataset has not, or
+        ValueError: For an unknown name, a model's joint that the dataset has not, or
             samples with another number of joints than ``source``.
+
+    Examples:
+        >>> step = dict(type='SelectJoints', source='mpii', target='cpm', first_pixel=1)
     """
 
     def __init__(self, source: str, target: str, first_pixel: int = 0) -> None:
@@ -109,10 +112,13 @@ class AddNeighbors(Transform):
     Added keys: ``neighbor_keypoints`` (M, K, 2), ``neighbor_keypoints_visible`` (M, K).
 
     Raises:
-        ValueError: in MMPose's ``CombinedDataset``, which hides the sample's number.
+        ValueError: In MMPose's ``CombinedDataset``, which hides the sample's number.
 
     Args:
-        use_udp: as in ``TopdownAffine``.
+        use_udp: As in ``TopdownAffine``.
+
+    Examples:
+        >>> step = dict(type='AddNeighbors')  # after TopdownAffine or PersonCrop
     """
 
     def __init__(self, use_udp: bool = False) -> None:

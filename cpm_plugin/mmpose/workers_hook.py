@@ -46,9 +46,7 @@ class WorkersHook(Hook):
     """No worker outlives the training, validation or test that started it.
 
     Examples:
-        In a config; our own have it in their base:
-
-            custom_hooks = [dict(type='WorkersHook')]
+        >>> default_hooks = dict(workers=dict(type='WorkersHook'))
     """
 
     priority = 'VERY_HIGH'

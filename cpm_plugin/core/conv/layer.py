@@ -222,7 +222,7 @@ def is_recorded() -> bool:
     """
     compiler = getattr(torch, 'compiler', None)  # not in torch 2.0
     compiling = hasattr(compiler, 'is_compiling') and compiler.is_compiling()  # type: ignore[union-attr]
-    return compiling or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return compiling or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
 
 
 def is_autocast(device: str) -> bool:

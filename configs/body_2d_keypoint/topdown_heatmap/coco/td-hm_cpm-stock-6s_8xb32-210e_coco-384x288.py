@@ -1,7 +1,7 @@
 # Stock's config with stock's network built of our components, to take its checkpoints.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py',
-    '../../../_base_/models/cpm-stock-6s.py',
+    '../../../_base_/models/cpm-6s-mmpose.py',
     '../../../_base_/safe_hooks.py'
 ]
 

@@ -1,7 +1,7 @@
 # Stock's config with stock's network built of our components, to take its checkpoints.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_cpm_8xb64-210e_mpii-368x368.py',
-    '../../../_base_/models/cpm-stock-6s.py',
+    '../../../_base_/models/cpm-6s-mmpose.py',
     '../../../_base_/safe_hooks.py'
 ]
 

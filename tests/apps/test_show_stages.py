@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cpm_plugin.apps.stages import StagePredictions, draw_stages
+from cpm_plugin.apps.show_stages import StagePredictions, draw_stages
 from cpm_plugin.core.maps.joints import LSP
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..core.evaluation.pck import TorsoPCK, torso_lengths, torso_pck
 from ..core.maps.joints import JointSet
@@ -50,7 +49,7 @@ class StagePredictions:
 
 
 @torch.no_grad()
-def predict_stages(model: nn.Module, batches: Iterable[dict[str, Any]]) -> StagePredictions:
+def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredictions:
     """Decode every stage on all batches of a test data loader."""
     model.eval()
     keypoints, truth, labeled = [], [], []
@@ -74,12 +73,12 @@ def predict_stages(model: nn.Module, batches: Iterable[dict[str, Any]]) -> Stage
 
 
 @torch.no_grad()
-def person_figure(model: nn.Module, batch: dict[str, Any], meta: Mapping[str, Any]) -> Any:
+def person_figure(model: Any, batch: dict[str, Any], meta: Mapping[str, Any]) -> Any:
     """``draw_stages`` of the one person in a batch of a test data loader.
 
     Args:
-        model: see ``stage_beliefs``.
-        meta: the dataset's; joints and colors are taken of it, unless the head has joints of
+        model: See ``stage_beliefs``.
+        meta: The dataset's; joints and colors are taken of it, unless the head has joints of
             its own.
     """
     beliefs, _ = stage_beliefs(model, batch)
@@ -113,7 +112,7 @@ def draw_stages(
         crop: (H, W, 3) RGB, the network's input.
         beliefs: T arrays (K, h, w).
         keypoints: T arrays (K, 2) in pixels of the crop.
-        joints: names and links of the K joints.
+        joints: Names and links of the K joints.
         link_colors: (links, 3) RGB, 0 to 255.
 
     Returns:
