@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ..core.models.registry import MODELS, create_model
 from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
+from ..core.weights.files import locked, place_new
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
 from .metafile import add_model, read_metafile
 from .results import metrics_of, torso_threshold
@@ -80,6 +80,13 @@ def publish(
     for path in (what.config, what.checkpoint, what.results):
         if not path.is_file():
             raise ValueError(f'{path}: no such file')
+    with locked(zoo):  # two at once would each write the index without the other's model
+        return _publish(what, zoo, metafile, half=half, averaged=averaged)
+
+
+def _publish(
+    what: Publication, zoo: Path, metafile: Path | None, *, half: bool, averaged: bool
+) -> Path:
     folder = what.config.resolve().parent
     metafile = metafile or folder / f'cpm_{folder.name}.yml'
     content = read_metafile(metafile)
@@ -115,6 +122,8 @@ def publish(
 
     date = datetime.date.today().strftime('%Y%m%d')
     target = zoo / f'{title}-{sha256[:8]}_{date}.pth'
+    if any(entry.file == target.name for entry in index.values()):
+        raise ValueError(f'{target} exists; take it away first')
     index[what.name] = ZooEntry(
         file=target.name,
         sha256=sha256,
@@ -175,14 +184,16 @@ def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
 
 
 def _write_new(target: Path, content: bytes) -> None:
-    """All of a file or nothing; raises ValueError if it exists."""
+    """All of a file or nothing; raises ValueError if another one has its name."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publishing') as folder:
         part = Path(folder) / target.name
         part.write_bytes(content)
         try:
-            os.link(part, target)
+            place_new(part, target)
         except FileExistsError as error:
-            raise ValueError(f'{target} exists; take it away first') from error
+            # of a publication that was killed before it wrote the index: the same weights
+            if target.read_bytes() != content:
+                raise ValueError(f'{target} exists; take it away first') from error
 
 
 @torch.no_grad()

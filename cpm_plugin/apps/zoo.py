@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ..core.weights.files import write_whole
 from ..core.weights.zoo import PACKAGED, read_index, weights_file
 
 # Where configs are: in the package in a wheel (as mim wants them), beside it in a clone.
@@ -62,11 +62,5 @@ def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, all of it or nothing; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        part.write_text(text)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write a file of text, all of it or nothing; makes its folder."""
+    write_whole(path, text.encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections import deque
 from pathlib import Path
@@ -15,40 +14,11 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.runner import runner as mmengine_runner
 
+from ..core.weights.files import write_whole
+
 from mmpose.registry import HOOKS
 
 LAST = 'last_checkpoint'
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file completely or not at all.
-
-    The content goes into a file with another name, which is then renamed. The disk has the old
-    content or the new content under ``path``, even after a power failure.
-
-    Args:
-        path: Path of the file. Its folder is made.
-        content: Bytes to write.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        with open(part, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too
-    finally:
-        os.close(folder)
 
 
 class WholeFileBackend(LocalBackend):
@@ -82,7 +52,7 @@ register_backend('local', WholeFileBackend, force=True, prefixes='')
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook``, which removes an old checkpoint only after the new one is saved.
+    """MMEngine's ``CheckpointHook``, but an old checkpoint is removed after the new one is saved.
 
     MMEngine removes the old one first. With ``max_keep_ckpts=1``, a crash while it saves leaves
     no checkpoint. MMEngine also writes ``last_checkpoint`` in place. The arguments and the files
@@ -96,7 +66,7 @@ class SafeCheckpointHook(CheckpointHook):
         ```
     """
 
-    file_backend: Any  # set by before_train
+    file_backend: Any  # MMEngine's before_train sets it
     keep_ckpt_ids: deque[int]
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -195,8 +165,8 @@ def find_resumable(work_dir: str) -> str | None:
     for path in found:
         if is_whole(path):
             print_log(
-                f'{note} names {named or "nothing"!r}, which is no whole checkpoint; resuming '
-                f'from the newest one that is: {path}',
+                f'{note} names {named or "nothing"!r}, which is not a complete checkpoint; '
+                f'resuming from the newest complete one: {path}',
                 logger='current',
                 level=30,
             )

@@ -1,6 +1,9 @@
 """From a training's checkpoint to a model by name, and its facts in metafile and table."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 from mmengine.config import Config
 
 from cpm_plugin import create_model, list_models
+from cpm_plugin.apps import publish as module
 from cpm_plugin.apps.metafile import (
     TABLE_BEGIN,
     TABLE_END,
@@ -341,3 +345,49 @@ def test_metafiles_have_the_facts_of_the_index():
         assert (model['Config'], model['Weights']) == (entry.config, entry.url or entry.file)
         assert (about['SHA256'], about['License']) == (entry.sha256, entry.license)
         assert about['Parameters'] == sum(p.numel() for p in create_model(name).parameters())
+
+
+def test_two_at_once_are_both_in_the_index(training, tmp_path):
+    what, _ = training
+    (tmp_path / 'other.py').write_text(f"_base_ = '{SLIM}'\n")
+    other = replace(what, name='other', config=tmp_path / 'other.py')
+
+    def one(publication):
+        return publish(publication, tmp_path / 'zoo', metafile=tmp_path / f'{publication.name}.yml')
+
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(one, (what, other)))
+    assert {entry.file for entry in read_index(tmp_path / 'zoo').values()} == {
+        path.name for path in paths
+    }
+    assert set(read_index(tmp_path / 'zoo')) == {'cpm_slim_3s', 'other'}
+
+
+def test_a_publication_that_was_killed_does_not_block_the_next(training, tmp_path, monkeypatch):
+    what, _ = training
+    zoo, metafile = tmp_path / 'zoo', tmp_path / 'm.yml'
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, 'write_text', die)  # after the weights, before the index
+        publish(what, zoo, metafile=metafile)
+    (left,) = zoo.glob('*.pth')
+    assert not (zoo / 'index.json').exists()
+    assert publish(what, zoo, metafile=metafile) == left
+    assert read_index(zoo)['cpm_slim_3s'].file == left.name
+
+
+def test_a_file_system_without_hard_links(training, tmp_path, monkeypatch):
+    what, _ = training
+
+    def refuse(*_):
+        raise PermissionError(1, 'Operation not permitted')
+
+    monkeypatch.setattr(os, 'link', refuse)
+    path = publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
+    assert file_sha256(path) == read_index(tmp_path / 'zoo')['cpm_slim_3s'].sha256

@@ -42,7 +42,8 @@ def die() -> None:
 
 
 def set_trap(what: str, number: int) -> None:
-    """Make this process kill itself at a call inside ``cpm_plugin.mmpose.checkpoint_hook``."""
+    """Make this process kill itself at a call inside ``cpm_plugin.core.weights.files``."""
+    from cpm_plugin.core.weights import files
     from cpm_plugin.mmpose import checkpoint_hook
 
     count = 0
@@ -53,7 +54,7 @@ def set_trap(what: str, number: int) -> None:
         return count == number
 
     class Trapped:
-        """The module ``os``, in the hook alone."""
+        """The module ``os``, for that module alone."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(os, name)
@@ -84,8 +85,8 @@ def set_trap(what: str, number: int) -> None:
             return _File(file, write_half)
         return file
 
-    checkpoint_hook.os = Trapped()
-    checkpoint_hook.open = open_half
+    files.os = Trapped()
+    files.open = open_half
     if what == 'remove':
         checkpoint_hook.SafeCheckpointHook._remove = lambda hook, path: die()
 

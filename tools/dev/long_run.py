@@ -6,7 +6,7 @@
 Trains a small network on generated images by tools/train.py, with 2 workers, validation and a
 checkpoint every 250 iterations. Prints the memory and the open files of the trainer and of its
 workers over time, then how soon all processes are gone after Ctrl-C, SIGTERM and SIGKILL. Exit
-code 0 if memory grows by less than 5 % from a quarter of the run to its end, no handles are lost
+code 0 if memory grows by less than 5 % from a fifth of the run to its end, no handles are lost
 and all processes end in time; 1 if not; 2 for refused arguments.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -74,10 +75,10 @@ def is_alive(pid: int) -> bool:
 
 
 def usage(pid: int) -> tuple[float, int]:
-    """MB of memory that are a process's own (not shared), and its open files."""
-    lines = Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
-    private = sum(int(line.split()[1]) for line in lines if line.startswith('Private_'))
-    return private / 1024, len(os.listdir(f'/proc/{pid}/fd'))
+    """MB of memory (resident, which counts what is shared), and open files."""
+    lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+    resident = next(int(line.split()[1]) for line in lines if line.startswith('VmRSS'))
+    return resident / 1024, len(os.listdir(f'/proc/{pid}/fd'))
 
 
 def watch(process: subprocess.Popen, every: float) -> Iterator[tuple[float, ...]]:
@@ -102,12 +103,18 @@ def long_run(data: Path, work_dir: Path, iterations: int) -> bool:
         return False
     print('| time | trainer, MB | its files | workers, MB | their files |')
     print('| --- | --- | --- | --- | --- |')
-    for part in (0.25, 0.4, 0.55, 0.7, 0.85, 0.98):
-        seconds, *row = seen[int(part * (len(seen) - 1))]
-        print(f'| {seconds:.0f} s | {row[0]:.0f} | {row[1]} | {row[2]:.0f} | {row[3]} |')
-    quarter, end = (seen[int(part * (len(seen) - 1))] for part in (0.25, 0.98))
-    fine = end[1] < 1.05 * quarter[1] and end[3] < 1.05 * quarter[3] + 1
-    return fine and end[2] <= quarter[2] + 2 and end[4] <= quarter[4] + 2
+    windows = [middle(seen, part) for part in (0.2, 0.35, 0.5, 0.65, 0.8)]
+    for seconds, *row in windows:
+        print(f'| {seconds:.0f} s | {row[0]:.0f} | {row[1]:.0f} | {row[2]:.0f} | {row[3]:.0f} |')
+    first, last = windows[0], windows[-1]
+    memory = all(last[i] < 1.05 * first[i] for i in (1, 3))
+    return memory and all(last[i] <= first[i] + 5 for i in (2, 4))
+
+
+def middle(seen: list[tuple[float, ...]], part: float) -> list[float]:
+    """Medians of the 15 % of the samples that begin at a part of the run."""
+    window = seen[int(part * len(seen)) : int((part + 0.15) * len(seen)) + 1]
+    return [statistics.median(column) for column in zip(*window)]
 
 
 def ends(data: Path, work_dir: Path, number: signal.Signals) -> bool:

@@ -7,7 +7,6 @@ guessed.
 from __future__ import annotations
 
 import importlib
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .archive import describe_unusable, load_file
+from .files import place_new
 
 # MMPose's TopdownPoseEstimator holds the trunks in its backbone and the stages in its head.
 _MMPOSE_PREFIXES = {'backbone.trunks.': 'trunks.', 'head.stages.': 'stages.'}
@@ -248,26 +248,9 @@ def write_checkpoint(
         part = Path(folder) / target.name
         torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)
         try:
-            _place(part, target)
+            place_new(part, target)
         except FileExistsError as error:
             raise ValueError(f'{target} exists; give the name of a new file') from error
-
-
-def _place(part: Path, target: Path) -> None:
-    """Give a file its name; raises FileExistsError if that is taken."""
-    try:
-        os.link(part, target)  # unlike a rename, it does not replace a file
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        with open(target, 'xb') as file:
-            try:
-                file.write(part.read_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:

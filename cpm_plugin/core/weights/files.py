@@ -1,0 +1,102 @@
+"""Files written whole or not at all, and a lock for what several processes change."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Seconds that a process waits for another one that holds a lock.
+PATIENCE = 60.0
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file, all of it or nothing: a file of another name first, then renamed.
+
+    What is on the disk under ``path`` is the old content or the new, even after a power cut.
+
+    Args:
+        path: File to write; its folder is made if there is none.
+        content: Bytes of the file.
+
+    Raises:
+        OSError: If it cannot be written. The old content is there then.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        with open(part, 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(
+            error.errno, f'{error.strerror}; what was there before is untouched', str(path)
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too
+    finally:
+        os.close(folder)
+
+
+def place_new(part: Path, target: Path) -> None:
+    """Give a whole file its name, unless that is taken.
+
+    Args:
+        part: File, in the folder of the target.
+        target: New name of it.
+
+    Raises:
+        FileExistsError: If there is a file of that name.
+    """
+    try:
+        os.link(part, target)  # unlike a rename, it does not replace a file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(target, 'xb') as file:
+            try:
+                file.write(part.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes on this computer out, until the block is left or the process ends.
+
+    Args:
+        path: What is locked, such as a folder. It need not exist.
+
+    Raises:
+        ValueError: If another process has held the lock for ``PATIENCE`` seconds.
+    """
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    name = Path(tempfile.gettempdir()) / f'cpm_plugin-{os.getuid()}-{key}.lock'
+    end = time.monotonic() + PATIENCE
+    with open(name, 'w') as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise ValueError(
+                        f'{path} is being changed by another process for {PATIENCE:g} s; wait for '
+                        'it, or end it'
+                    ) from None
+                time.sleep(0.05)
+        yield  # the kernel releases the lock when the file is closed, also after a kill
