@@ -1,11 +1,12 @@
-# make demo    watch a pose machine learn: generated pictures, stock MMPose tools
+# make demo    watch a model learn: generated images, stock MMPose tools
 # make test    lint, types and all tests
+# make docs    the documentation as a site, in site/
 # make setup   only the virtual environment in .venv, which the others make if it is missing
 PYTHON ?= python3
 BIN := .venv/bin
 FIGURES := configs/body_2d_keypoint/topdown_heatmap/figures/td-hm_cpm-slim-3s_1xb16-3e_figures-96x96.py
 
-.PHONY: demo test setup clean
+.PHONY: demo test docs setup clean
 
 demo: .venv/ready
 	$(BIN)/python tools/make_figures.py demo_output/figures --train 3000 --val 300 --size 96 --seed 1
@@ -21,6 +22,9 @@ test: .venv/ready
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 setup: .venv/ready
 
 # Without build isolation, because mmpose's chumpy cannot be built in it.
@@ -30,8 +34,8 @@ setup: .venv/ready
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install -q -c constraints.txt 'setuptools<81' wheel
 	$(BIN)/pip install -q -c constraints.txt numpy cython
-	$(BIN)/pip install -c constraints.txt --no-build-isolation -e '.[mmpose,dev]' mmcv-lite
+	$(BIN)/pip install -c constraints.txt --no-build-isolation -e '.[mmpose,docs,dev]' mmcv-lite
 	touch $@
 
 clean:
-	rm -rf .venv demo_output
+	rm -rf .venv demo_output site

@@ -33,7 +33,8 @@ def test_the_plain_example_gives_the_positions_of_mmpose(width, turned, tmp_path
         image = image.transpose(Image.Transpose.ROTATE_90)
         exif[ExifTags.Base.Orientation] = 6
     image.save('image.jpg', exif=exif)
-    blocks = re.findall(r'```python\n(.*?)```', (DOCS / 'zoo.md').read_text(), re.DOTALL)
+    page = (DOCS / 'getting-started.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
     seen: dict = {}
     for block in blocks:
         exec(block, seen)

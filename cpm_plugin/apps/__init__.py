@@ -1,4 +1,7 @@
-"""What the programs in ``tools/`` are made of, a module a program; over ``core`` and ``mmpose``."""
+"""Functions that the programs in ``tools/`` consist of; each module is for one program or several.
+
+They use ``core`` and ``mmpose``.
+"""
 
 __all__ = [
     'benchmark',

@@ -1,4 +1,4 @@
-"""Time our network beside stock MMPose's CPM and other stock networks, with the same weights."""
+"""Timing of our network, stock MMPose's CPM and other stock networks, side by side."""
 
 from __future__ import annotations
 
@@ -38,7 +38,19 @@ DTYPES = {'float32': torch.float32, 'bf16': torch.bfloat16}
 
 
 def build(name: str, task: str, device: str) -> nn.Module:
-    """A network with the weights that its namesake has in every process of this program."""
+    """Build a network with weights that are the same in every process.
+
+    ``'ours'`` and ``'stock CPM'`` have the same weights and compute the same.
+
+    Args:
+        name: ``'ours'`` or a key of ``STOCK``.
+        task: ``'forward'`` or ``'train'``.
+        device: ``'cpu'`` or ``'cuda'``.
+
+    Returns:
+        The network, in evaluation or training mode. For ``'forward'``, ours is optimized for
+            inference.
+    """
     torch.manual_seed(0)
     kind = 'stock CPM' if name == 'ours' else name
     model = MODELS.build(get_config(f'mmpose::{TOPDOWN}{STOCK[kind]}.py').model)
@@ -58,13 +70,31 @@ def build(name: str, task: str, device: str) -> nn.Module:
 
 
 def maps(model: Any, image: Tensor) -> list[Tensor]:
-    """Belief maps of every stage, as the head's loss sees them."""
+    """Compute the belief maps of every stage, as the loss of the head gets them.
+
+    Args:
+        model: A ``TopdownPoseEstimator``.
+        image: (N, 3, H, W).
+
+    Returns:
+        Belief maps (N, C, h, w) of each stage; one tensor for a network without stages.
+    """
     found = model.head(model.backbone(image))
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
 def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Callable[[], Any]:
-    """A forward pass, or a step of training with Adam."""
+    """Make a function that runs a network once.
+
+    Args:
+        model: Network to run.
+        image: (N, 3, H, W).
+        task: ``'forward'`` for a forward pass, ``'train'`` for a training step with Adam.
+        dtype: Type to compute in; other types than float32 by autocast.
+
+    Returns:
+        Function without arguments. For ``'forward'`` it returns the belief maps.
+    """
     low = torch.autocast(image.device.type, dtype) if dtype != torch.float32 else nullcontext()
     if task == 'forward':
 
@@ -86,6 +116,15 @@ def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Ca
 
 
 def seconds(call: Callable[[], Any], device: str) -> float:
+    """Time one call.
+
+    Args:
+        call: Function without arguments.
+        device: ``'cpu'``, or ``'cuda'`` to wait for the GPU.
+
+    Returns:
+        Time in seconds.
+    """
     if device != 'cpu':
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -96,7 +135,15 @@ def seconds(call: Callable[[], Any], device: str) -> float:
 
 
 def matrix_peak(device: str, dtype: torch.dtype) -> float:
-    """GFLOP/s of a large square matrix product."""
+    """Measure the speed of the product of two large square matrices.
+
+    Args:
+        device: ``'cpu'`` or ``'cuda'``.
+        dtype: Type of the matrices.
+
+    Returns:
+        GFLOP/s, the best of 10 runs.
+    """
     size = 2048 if device == 'cpu' else 8192
     matrix = torch.randn(size, size, device=device, dtype=dtype)
     best = min(seconds(lambda: matrix @ matrix, device) for _ in range(10))
@@ -104,7 +151,16 @@ def matrix_peak(device: str, dtype: torch.dtype) -> float:
 
 
 def gigaflops(model: nn.Module, shape: tuple[int, ...], task: str) -> float:
-    """Of direct convolutions, without memory or arithmetic."""
+    """Count the operations of direct convolutions, without allocating memory or computing.
+
+    Args:
+        model: Network.
+        shape: Shape of its input.
+        task: ``'forward'`` or ``'train'``, which includes the backward pass.
+
+    Returns:
+        Operations in 1e9, with a multiplication and an addition as two.
+    """
     model = copy.deepcopy(model).to('meta')
     with FlopCounterMode(display=False) as counter:
         found = maps(model, torch.empty(shape, device='meta'))
@@ -114,17 +170,39 @@ def gigaflops(model: nn.Module, shape: tuple[int, ...], task: str) -> float:
 
 
 def difference(ours: nn.Module, stock: nn.Module, image: Tensor, dtype: torch.dtype) -> float:
-    """Of the beliefs of all stages, relative to the largest of each; in training mode with the
-    batch's statistics."""
+    """Compare the belief maps of two networks in a forward pass.
+
+    In training mode the networks use the statistics of the batch.
+
+    Args:
+        ours: One network.
+        stock: Other network, with the same weights.
+        image: (N, 3, H, W).
+        dtype: Type to compute in.
+
+    Returns:
+        Largest difference over all stages, relative to the largest value of the stage.
+    """
     pairs = zip(*(runner(model, image, 'forward', dtype)() for model in (ours, stock)))
     return max(relative(one, other) for one, other in pairs)
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
+    """Return the largest difference, relative to the largest expected value."""
     return float((found - expected).abs().max() / expected.abs().max())
 
 
 def random_image(batch: int, size: str, device: str) -> Tensor:
+    """Make a batch of random images, always the same ones.
+
+    Args:
+        batch: Number of images, N.
+        size: Height x width, such as ``'256x192'``.
+        device: ``'cpu'`` or ``'cuda'``.
+
+    Returns:
+        (N, 3, height, width), from a normal distribution.
+    """
     height, width = map(int, size.split('x'))
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1)).to(
         device
@@ -132,6 +210,14 @@ def random_image(batch: int, size: str, device: str) -> Tensor:
 
 
 def device_name(device: str) -> str:
+    """Return the name of the processor or GPU.
+
+    Args:
+        device: ``'cpu'`` or a CUDA device.
+
+    Returns:
+        Model name; ``'cpu'`` if it is unknown.
+    """
     if device != 'cpu':
         return torch.cuda.get_device_name()
     for line in Path('/proc/cpuinfo').read_text().splitlines():
@@ -151,19 +237,22 @@ def time_networks(
     runs: int,
     quiet: bool = False,
 ) -> list[dict[str, Any]]:
-    """Time networks in turns, run by run, so that a computer whose speed drifts treats all alike.
+    """Time networks in turns, run by run.
+
+    A computer whose speed changes over time therefore treats all networks alike.
 
     Args:
         names: ``'stock CPM'``, ``'ours'`` and others of ``STOCK``.
         task: ``'forward'`` or ``'train'``.
-        batch: Images at a time.
+        batch: Number of images in a batch.
         size: Height x width of the input, such as ``'256x192'``.
         device: ``'cpu'`` or ``'cuda'``.
         precision: One of ``DTYPES``.
-        runs: Counted runs, after a first one; figures are their medians.
+        runs: Number of counted runs, after a first one. The results are their medians.
+        quiet: Show no progress bar.
 
     Returns:
-        A row a network.
+        One row for each network, by column name.
     """
     dtype = DTYPES[precision]
     models = {name: build(name, task, device) for name in names}
@@ -209,7 +298,19 @@ def time_networks(
 def peak_memory(
     name: str, *, task: str, batch: int, size: str, device: str, precision: str
 ) -> float:
-    """Peak MB of this process, or of the GPU's allocator, after two runs of a network."""
+    """Measure the memory that a network needs, in two runs of it.
+
+    Args:
+        name: ``'ours'`` or a key of ``STOCK``.
+        task: ``'forward'`` or ``'train'``.
+        batch: Number of images in a batch.
+        size: Height x width of the input.
+        device: ``'cpu'`` or ``'cuda'``.
+        precision: One of ``DTYPES``.
+
+    Returns:
+        Peak MB (1e6 bytes) of this process, or of the GPU's allocator.
+    """
     call = runner(
         build(name, task, device), random_image(batch, size, device), task, DTYPES[precision]
     )

@@ -1,4 +1,4 @@
-"""Measure trained models alike, and put them side by side: what ``tools/compare.py`` is made of."""
+"""Comparison of trained models by the same measurements, for ``tools/compare.py``."""
 
 from __future__ import annotations
 
@@ -36,14 +36,26 @@ def evaluate(
     batch_size: int,
     runs: int,
 ) -> dict[str, float]:
-    """Test a model with the stock runner, then time its network.
+    """Test a model with MMPose's runner, then time its network.
+
+    Args:
+        config: Path of the config.
+        checkpoint: Path of the checkpoint.
+        work_dir: Folder for the logs of the test.
+        options: Changes of the config, by dotted name.
+        device: Device for the timing, such as ``'cpu'`` or ``'cuda'``.
+        batch_size: Number of images in a batch, for the timing.
+        runs: Number of timed runs.
 
     Returns:
-        The metrics of the config's evaluator, and ``COSTS``: multiply-adds of direct
-        convolutions for an image; images a second through the network alone, without flip test,
-        in batches of batch_size, the median of runs, after ``optimize_for_inference`` where there
-        is something of ours; the peak memory of this process until then (CPU) or of the allocator
-        while it was timed (GPU).
+        The metrics of the config's evaluator, and ``COSTS``:
+
+        - ``M parameters``: parameters in 1e6;
+        - ``G multiply-adds``: multiply-adds of direct convolutions for one image, in 1e9;
+        - ``images/s``: speed of the network alone, without flip test, in batches; the median of
+          the runs, after ``optimize_for_inference`` if the network has a component of ours;
+        - ``peak MB``: peak memory of this process until then (CPU), or of the allocator during
+          the timing (GPU).
 
     Raises:
         ValueError: If the checkpoint does not fit the config.
@@ -72,7 +84,17 @@ def evaluate(
 
 @torch.no_grad()
 def multiply_adds(model: nn.Module, image: torch.Tensor) -> float:
-    """Of one forward pass, as direct convolutions; half of what PyTorch's counter says."""
+    """Count the multiply-adds of one forward pass, as direct convolutions.
+
+    They are half of the operations that PyTorch's counter gives.
+
+    Args:
+        model: A ``TopdownPoseEstimator``.
+        image: (1, 3, H, W).
+
+    Returns:
+        Number of multiply-adds.
+    """
     methods = {
         layer: layer.method for layer in model.modules() if isinstance(layer, LargeKernelConv2d)
     }
@@ -88,7 +110,17 @@ def multiply_adds(model: nn.Module, image: torch.Tensor) -> float:
 
 @torch.no_grad()
 def images_per_second(model: nn.Module, image: torch.Tensor, batch_size: int, runs: int) -> float:
-    """The median of some runs, after one to warm up."""
+    """Time the forward pass of a network.
+
+    Args:
+        model: A ``TopdownPoseEstimator``.
+        image: (1, 3, H, W).
+        batch_size: Number of images in a batch.
+        runs: Number of timed runs, after one to warm up.
+
+    Returns:
+        Images per second, from the median of the runs.
+    """
     if any(isinstance(layer, ConvBlock) for layer in model.modules()):
         model = optimize_for_inference(model)
     batch = image.repeat(batch_size, 1, 1, 1)
@@ -107,7 +139,14 @@ def images_per_second(model: nn.Module, image: torch.Tensor, batch_size: int, ru
 
 
 def peak_megabytes(device: str) -> float:
-    """The most memory that was in use at a time, of this process or on the GPU."""
+    """Return the most memory that was in use at one time, by this process or on the GPU.
+
+    Args:
+        device: ``'cpu'`` or a CUDA device.
+
+    Returns:
+        Memory in MiB (2**20 bytes).
+    """
     if device.startswith('cuda'):
         return torch.cuda.max_memory_allocated(device) / 2**20
     import resource  # not on Windows
@@ -116,13 +155,20 @@ def peak_megabytes(device: str) -> float:
 
 
 def columns_of(rows: Iterable[Mapping[str, float]]) -> list[str]:
-    """Metrics of any row in the order they come, then costs."""
+    """Return the metrics of all rows, in the order of their first appearance, then ``COSTS``."""
     names = dict.fromkeys(name for row in rows for name in row)
     return [*(name for name in names if name not in COSTS), *COSTS]
 
 
 def as_csv(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """A line a model, its label first."""
+    """Write the results as CSV.
+
+    Args:
+        rows: Label of each model -> values by column.
+
+    Returns:
+        Text with a header and one line for each model, its label first.
+    """
     columns = columns_of(rows.values())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
@@ -133,7 +179,14 @@ def as_csv(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """The same as a table; the best figure of each column in bold."""
+    """Write the results as a Markdown table, with the best value of each column in bold.
+
+    Args:
+        rows: Label of each model -> values by column.
+
+    Returns:
+        Text with one row for each model, its label first.
+    """
     columns = columns_of(rows.values())
     best = {column: _best(column, [row.get(column) for row in rows.values()]) for column in columns}
     lines = [table_row(['model', *columns]), '|' + ' --- |' * (len(columns) + 1)]
@@ -155,13 +208,20 @@ def _best(column: str, values: Sequence[float | None]) -> float | None:
 
 
 def draw(rows: Mapping[str, Mapping[str, float]], metric: str, device: str) -> Any:
-    """Accuracy against speed, a point a model, as large as it has parameters.
+    """Draw accuracy against speed, with one point for each model.
+
+    The size of a point grows with the number of parameters.
+
+    Args:
+        rows: Label of each model -> values by column.
+        metric: Column for the accuracy.
+        device: Name of the device, for the label of the axis.
 
     Returns:
         A matplotlib figure.
 
     Raises:
-        ValueError: Naming a model without that metric.
+        ValueError: If a model does not have the metric. The message names the model.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Images and videos in, poses out: what ``tools/demo.py`` is made of."""
+"""Prediction of poses in images and videos, for ``tools/demo.py``."""
 
 from __future__ import annotations
 
@@ -25,23 +25,39 @@ _LOST = 0.15
 
 
 def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> Any:
-    """An MMPose estimator for ``predict``, of our parts optimized for inference."""
+    """Load an MMPose model for ``predict``, with our components optimized for inference.
+
+    Args:
+        config: Path of the config.
+        weights: Path of the checkpoint.
+        device: Device, such as ``'cpu'`` or ``'cuda:0'``.
+
+    Returns:
+        A ``TopdownPoseEstimator``.
+
+    Raises:
+        ValueError: If the checkpoint cannot be read or does not fit.
+    """
     model = init_model(str(config), str(weights), device=device)
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
     return optimize_for_inference(model, inplace=True)
 
 
 def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
-    """Boxes of people, of ``--boxes``: a JSON file, or a box for each argument.
+    """Read the bounding boxes of ``--boxes``: a JSON file, or one box for each argument.
 
     The file maps names of images, without their folders, to lists of boxes. A box is x1, y1,
-    x2, y2 in pixels of the image. Boxes given by themselves are under the name ``''``, for all.
+    x2, y2 in image pixels. Boxes that are given directly have the name ``''`` and are for all
+    images.
+
+    Args:
+        arguments: Arguments of ``--boxes``.
 
     Returns:
-        names -> (N, 4).
+        Names -> (N, 4).
 
     Raises:
-        ValueError: Naming what is no box.
+        ValueError: If something is not a box. The message names it.
     """
     given: Any
     if not arguments:
@@ -75,11 +91,15 @@ def _boxes(name: str, boxes: Any) -> np.ndarray:
 
 
 def crops_of(model: Any, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
-    """The network's inputs, as a test data loader gives them.
+    """Make the inputs of the network, as a test data loader makes them.
 
     Args:
-        image: (H, W, 3) BGR.
-        boxes: (N, 4), x1, y1, x2, y2.
+        model: Model of ``load_model``.
+        image: (H, W, 3), BGR.
+        boxes: (N, 4), x1, y1, x2, y2 in image pixels.
+
+    Returns:
+        Batch with N samples.
     """
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
     people = [
@@ -103,16 +123,18 @@ def predict(
     batch_size: int = 32,
     flip_test: bool = True,
 ) -> PoseDataSample:
-    """Poses of the people in boxes.
+    """Predict the poses of the people in bounding boxes.
 
     Args:
-        image: (H, W, 3) BGR.
-        boxes: (N, 4), x1, y1, x2, y2 in pixels, N at least 1.
-        flip_test: False leaves it out where the config has it, for half the time.
+        model: Model of ``load_model``.
+        image: (H, W, 3), BGR.
+        boxes: (N, 4), x1, y1, x2, y2 in image pixels, with N >= 1.
+        batch_size: Largest number of people in a batch.
+        flip_test: False leaves the flip test out, if the config has it. It takes half the time.
 
     Returns:
-        A data sample with ``pred_instances`` of N people: keypoints (N, K, 2) in pixels of the
-        image, keypoint_scores (N, K), the peaks of their belief maps.
+        Data sample with ``pred_instances`` of N people: ``keypoints`` (N, K, 2) in image pixels,
+            and ``keypoint_scores`` (N, K), the peaks of their belief maps.
     """
     samples: list[PoseDataSample] = []
     configured = model.test_cfg
@@ -127,13 +149,15 @@ def predict(
 
 
 def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None) -> Any:
-    """The one person of an image, by ``cpm_plugin.apps.person_search``.
+    """Find the one person of an image by ``cpm_plugin.apps.person_search``, and predict the pose.
 
     Args:
-        before: The box in the frame before, of a video; there it looks first.
+        model: Model of ``load_model``.
+        image: (H, W, 3), BGR.
+        before: Box (1, 4) of the person in the previous frame of a video. The search begins there.
 
     Returns:
-        The box (1, 4), and the prediction in it.
+        The box (1, 4) in image pixels, and the prediction in it; see ``predict``.
     """
 
     def look(boxes: np.ndarray) -> Any:
@@ -152,13 +176,16 @@ def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None)
 def draw_poses(
     image: np.ndarray, people: PoseDataSample, meta: Mapping[str, Any], threshold: float
 ) -> np.ndarray:
-    """An image with the skeletons of people on it, lines as wide as the people are large.
+    """Draw the skeletons of people on an image, with wider lines for larger people.
 
     Args:
-        image: (H, W, 3) BGR.
-        people: Of ``predict``.
-        meta: The dataset's, with ``skeleton_links`` and colors.
-        threshold: Joints of a lower score, and bones that end in them, are not drawn.
+        image: (H, W, 3), BGR. It is not changed.
+        people: Result of ``predict``.
+        meta: Meta information of the dataset, with ``skeleton_links`` and colors.
+        threshold: Joints with a lower score are not drawn, nor are bones that end in them.
+
+    Returns:
+        (H, W, 3), BGR.
     """
     drawn = image.copy()
     found = people.pred_instances
@@ -176,11 +203,26 @@ def draw_poses(
 
 
 def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
-    """People as MMPose's inferencer writes them: ``keypoints``, ``keypoint_scores``, ``bbox``,
-    ``bbox_score`` of each."""
+    """Convert predictions to the JSON format of MMPose's inferencer.
+
+    Args:
+        people: Result of ``predict``.
+
+    Returns:
+        ``keypoints``, ``keypoint_scores``, ``bbox`` and ``bbox_score`` of each person.
+    """
     return json.loads(json.dumps(split_instances(people.pred_instances), default=float))
 
 
 def stages_figure(model: Any, image: np.ndarray, box: np.ndarray) -> Any:
-    """The belief maps of each stage for the person in a box, a matplotlib figure."""
+    """Draw the belief maps of each stage for the person in a bounding box.
+
+    Args:
+        model: Model of ``load_model``.
+        image: (H, W, 3), BGR.
+        box: (4,), x1, y1, x2, y2 in image pixels.
+
+    Returns:
+        A matplotlib figure.
+    """
     return person_figure(model, crops_of(model, image, box[None]), model.dataset_meta)

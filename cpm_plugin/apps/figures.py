@@ -1,4 +1,4 @@
-"""Generated images of articulated figures, with exact keypoints."""
+"""Drawing of generated images of articulated figures, with exact keypoints."""
 
 from __future__ import annotations
 
@@ -38,12 +38,21 @@ Points = dict[str, NDArray[np.float64]]  # joint name -> (x, y)
 
 
 def direction(degrees: float) -> NDArray[np.float64]:
-    """Unit vector: 0 is down, 90 to the right, 180 up in the image."""
+    """Return the unit vector of an angle: 0 is down, 90 right and 180 up in the image."""
     return np.array([math.sin(math.radians(degrees)), math.cos(math.radians(degrees))])
 
 
 def sample_pose(rng: np.random.Generator) -> Points:
-    """A pose in torsos, hips around the origin, facing us: its right is on our left."""
+    """Draw a random pose.
+
+    The figure faces the viewer: its right side is on the left in the image.
+
+    Args:
+        rng: Random generator.
+
+    Returns:
+        Joint name -> (x, y), in torsos, with the middle of the hips at the origin.
+    """
     turn, bend = rng.uniform(-TURN, TURN), rng.uniform(-BEND, BEND)
     up = direction(180 + turn)
     pose = {'neck': up, 'head_top': up + HEAD * direction(180 + turn + rng.uniform(-NOD, NOD))}
@@ -60,14 +69,30 @@ def sample_pose(rng: np.random.Generator) -> Points:
 
 
 def limbs(side: str, chain: str) -> list[tuple[str, str, str]]:
-    """An arm or a leg of one side: limb, joint nearer the body, joint farther away."""
+    """Return the limbs of an arm or a leg.
+
+    Args:
+        side: ``'left'`` or ``'right'``.
+        chain: ``'arm'`` or ``'leg'``.
+
+    Returns:
+        For each limb its name, the joint nearer to the body, and the joint farther away.
+    """
     return [(limb, f'{side}_{a}', f'{side}_{b}') for a, limb, b in CHAINS[chain]]
 
 
 def place(pose: Points, rng: np.random.Generator, size: int) -> tuple[Points, list[float], float]:
-    """Pose in torsos -> joints in pixels, box [x, y, w, h], pixels in a torso.
+    """Place a pose in an image, at a random position and size.
 
-    MMPose's square crop around the box lies inside the image, at a random place.
+    MMPose's square crop around the box lies inside the image.
+
+    Args:
+        pose: Joint name -> (x, y) in torsos.
+        rng: Random generator.
+        size: Side of the image in pixels.
+
+    Returns:
+        Joint name -> (x, y) in pixels, the box [x, y, width, height], and the pixels per torso.
     """
     points = np.array(list(pose.values()))
     low, high = points.min(axis=0) - BOX_MARGIN, points.max(axis=0) + BOX_MARGIN
@@ -79,14 +104,32 @@ def place(pose: Points, rng: np.random.Generator, size: int) -> tuple[Points, li
 
 
 def color(rng: np.random.Generator, hue: float, saturation: float, value: float) -> Array:
-    """BGR of 0 to 255 near a hue (0 to 180), saturation and value (0 to 255)."""
+    """Draw a random color.
+
+    Args:
+        rng: Random generator.
+        hue: Mean hue, 0 to 180.
+        saturation: Mean saturation, 0 to 255.
+        value: Mean value, 0 to 255.
+
+    Returns:
+        (3,), BGR, from 0 to 255.
+    """
     hsv = np.array([hue, saturation, value]) + rng.normal(0, (3, 12, 12))
     hsv = np.array([hsv[0] % 180, *hsv[1:].clip(0, 255)]).astype(np.uint8)
     return cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2BGR)[0, 0].astype(np.float32)
 
 
 def background(rng: np.random.Generator, size: int) -> Array:
-    """(size, size, 3) of 0 to 255: soft hills, a few shapes, grain."""
+    """Draw a random background of smooth gradients, a few shapes and noise.
+
+    Args:
+        rng: Random generator.
+        size: Side of the image in pixels.
+
+    Returns:
+        (size, size, 3), BGR, of about 0 to 255.
+    """
     hills = rng.normal(0, 14, (5, 5, 3)).astype(np.float32)
     image = cv2.resize(hills, (size, size), interpolation=cv2.INTER_CUBIC)
     image += (rng.uniform(70, 190) + rng.normal(0, 12, 3)).astype(np.float32)
@@ -101,7 +144,17 @@ def background(rng: np.random.Generator, size: int) -> Array:
 
 @lru_cache
 def folds(height: int, width: int, pattern: str) -> tuple[Array, Array]:
-    """Pattern (height, width), rings across x or checks, and shading (height, 1), round along x."""
+    """Compute the pattern and the shading of cloth.
+
+    Args:
+        height: Height in texels.
+        width: Width in texels.
+        pattern: ``'rings'`` across x, ``'checks'`` or ``'plain'``.
+
+    Returns:
+        Pattern (height, width), and shading (height, 1) as on a cylinder along x; both are
+            factors.
+    """
     y, x = np.mgrid[:height, :width]
     marks = {'rings': x // 4 % 2, 'checks': (x // 3 + y // 3) % 2, 'plain': 0 * x}[pattern]
     shade = 1.0 - 0.45 * np.linspace(-1, 1, height)[:, None] ** 2
@@ -109,19 +162,27 @@ def folds(height: int, width: int, pattern: str) -> tuple[Array, Array]:
 
 
 def cloth(rng: np.random.Generator, height: int, width: int, tint: Array, pattern: str) -> Array:
-    """(height, width, 3): a color with weave, a pattern and shading."""
+    """Draw a texture (height, width, 3): a color with noise, a pattern and shading."""
     marks, shade = folds(height, width, pattern)
     weave = 0.06 * rng.standard_normal((height, width), dtype=np.float32)
     return tint * ((marks + weave) * shade)[..., None]
 
 
 def cut(texture: Array, alpha: Array) -> Array:
-    """Sprite (h, w, 4) of 0 to 255 and alpha of 0 to 1, premultiplied."""
+    """Make a sprite of a texture and an alpha channel.
+
+    Args:
+        texture: (h, w, 3), BGR, from 0 to 255.
+        alpha: (h, w), from 0 to 1.
+
+    Returns:
+        (h, w, 4), the premultiplied colors and alpha.
+    """
     return np.dstack([texture.clip(0, 255) * alpha[..., None], alpha])
 
 
 def limb_sprite(rng: np.random.Generator, tint: Array, pattern: str, tip: Array) -> Array:
-    """A capsule (12, 36, 4): joints 6 texels from its ends, x away from the body."""
+    """Draw a limb (12, 36, 4): a capsule, x away from the body, joints 6 texels from its ends."""
     texture, alpha = cloth(rng, 12, 36, tint, pattern), np.zeros((12, 36), np.float32)
     texture[:, 28:] = cloth(rng, 12, 8, tip, 'plain')
     cv2.line(alpha, (6, 5), (29, 5), 1.0, 9, cv2.LINE_AA)
@@ -129,7 +190,7 @@ def limb_sprite(rng: np.random.Generator, tint: Array, pattern: str, tip: Array)
 
 
 def head_sprite(rng: np.random.Generator, skin: Array, hair: Array) -> Array:
-    """A face (24, 24, 4), x from the chin to the top of the hair; the same mirrored."""
+    """Draw a head (24, 24, 4), x from the chin to the top of the hair, symmetric in y."""
     texture, alpha = cloth(rng, 24, 24, skin, 'plain'), np.zeros((24, 24), np.float32)
     texture[:, 16:] = cloth(rng, 24, 8, hair, 'plain')
     cv2.ellipse(texture, (7, 12), (1, 3), 0, 0, 360, (60, 60, 150), -1)
@@ -140,7 +201,7 @@ def head_sprite(rng: np.random.Generator, skin: Array, hair: Array) -> Array:
 
 
 def wardrobe(rng: np.random.Generator) -> dict[str, Array]:
-    """The looks of one figure: a sprite for each kind of part, the same for both sides."""
+    """Draw the clothes of one figure: a sprite for each kind of part, the same for both sides."""
     skin, hair = color(rng, 11, 105, rng.uniform(150, 235)), color(rng, 12, 130, 60)
     shirt = color(rng, rng.uniform(0, 180), 150, 180)
     trousers, shoes = color(rng, rng.uniform(100, 125), 150, 110), color(rng, 8, 150, 90)
@@ -155,7 +216,7 @@ def wardrobe(rng: np.random.Generator) -> dict[str, Array]:
 
 
 def bar(a: NDArray, b: NDArray, width: float, extend: float) -> NDArray[np.float64]:
-    """Corners (4, 2) of a bar from a to b, longer by ``extend`` pixels at both ends."""
+    """Compute the corners (4, 2) of a bar from a to b, longer by ``extend`` pixels at both ends."""
     along = (b - a) / max(float(np.linalg.norm(b - a)), 1e-6)
     half = np.array([-along[1], along[0]]) * width / 2
     a, b = a - along * extend, b + along * extend
@@ -163,14 +224,32 @@ def bar(a: NDArray, b: NDArray, width: float, extend: float) -> NDArray[np.float
 
 
 class Scene:
-    """An image (size, size, 3) in the making, and the number of the top part at each pixel."""
+    """Image that is being drawn, and the number of the top part at each pixel.
+
+    Args:
+        rng: Random generator.
+        size: Side of the image in pixels.
+
+    Attributes:
+        image: (size, size, 3), BGR.
+        top: (size, size), number of the part on top; 0 for the background.
+        parts: Number of parts drawn so far.
+    """
 
     def __init__(self, rng: np.random.Generator, size: int) -> None:
         self.rng, self.image = rng, background(rng, size)
         self.top, self.parts = np.zeros((size, size), int), 0
 
     def paste(self, sprite: Array, corners: NDArray[np.float64]) -> int:
-        """Draw a sprite, its top left corner first, clockwise; returns the part's number."""
+        """Draw a sprite.
+
+        Args:
+            sprite: (h, w, 4), see ``cut``.
+            corners: (4, 2), where its corners go in pixels, the top left one first, clockwise.
+
+        Returns:
+            Number of the part.
+        """
         self.parts += 1
         low, high = corners.min(axis=0), corners.max(axis=0) + 1
         low, high = (np.clip(v, 0, len(self.top)).astype(int) for v in (low, np.ceil(high)))
@@ -185,12 +264,22 @@ class Scene:
         return self.parts
 
     def limb(self, looks: dict, kind: str, a: NDArray, b: NDArray, torso: float) -> int:
-        """Draw a limb from joint to joint; returns the part's number."""
+        """Draw a limb from joint to joint, and return the number of the part."""
         width = WIDTHS[kind] * torso
         return self.paste(looks[kind], bar(a, b, width, width / 2))
 
     def figure(self, looks: dict, joints: Points, torso: float, head: bool = True) -> dict:
-        """Draw a figure, back to front; returns the numbers of the parts at each joint."""
+        """Draw a figure, from back to front.
+
+        Args:
+            looks: Sprites of ``wardrobe``.
+            joints: Joint name -> (x, y) in pixels.
+            torso: Pixels per torso.
+            head: Whether to draw the head.
+
+        Returns:
+            Joint name -> numbers of the parts that end there.
+        """
         one, other = self.rng.permutation(['left', 'right'])
         pieces = [*limbs(one, 'leg'), *limbs(other, 'leg'), ('trunk', *TRUNK, 'neck')]
         pieces += [('head', 'neck', 'head_top')] * head
@@ -210,7 +299,7 @@ class Scene:
         return ends
 
     def loose_limb(self, looks: dict, torso: float) -> None:
-        """Draw an arm or a leg, or a part of one, that belongs to nobody."""
+        """Draw an arm or a leg, or a part of one, that belongs to no figure."""
         joint, angle = self.rng.uniform(0, len(self.top), 2), self.rng.uniform(0, 360)
         for _, kind, _ in CHAINS[str(self.rng.choice(list(CHAINS)))]:
             end = joint + LIMBS[kind] * torso * direction(angle)
@@ -219,7 +308,7 @@ class Scene:
             joint, angle = end, angle + self.rng.uniform(-100, 100)
 
     def board(self, near: NDArray, torso: float) -> None:
-        """Draw an occluder close to a place."""
+        """Draw an occluder close to a point."""
         width, length = torso * self.rng.uniform(0.3, 0.45), torso * self.rng.uniform(0.3, 0.6)
         center = near + self.rng.normal(0, 0.15 * torso, 2)
         reach = length / 2 * direction(self.rng.uniform(0, 360))
@@ -229,7 +318,15 @@ class Scene:
 
 
 def draw(seed: tuple[int, ...], size: int) -> tuple[NDArray[np.uint8], dict]:
-    """An image (size, size, 3), BGR, and its COCO annotation but for the ids."""
+    """Draw one image.
+
+    Args:
+        seed: Seed; the same seed gives the same image.
+        size: Side of the image in pixels.
+
+    Returns:
+        Image (size, size, 3), BGR, from 0 to 255, and its COCO annotation without ids.
+    """
     rng = np.random.default_rng(seed)
     joints, box, torso = place(sample_pose(rng), rng, size)
     looks, scene = wardrobe(rng), Scene(rng, size)

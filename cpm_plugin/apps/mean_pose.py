@@ -1,4 +1,4 @@
-"""The floor of a result: PCK of always predicting the mean pose of a config's training set."""
+"""PCK of the mean pose of a config's training set, the lowest PCK that a model should exceed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from mmpose.registry import DATASETS
 
 
 def annotations_of(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keypoints (N, K, 2), labeled (N, K) and boxes (N, 4) of a top-down dataset."""
+    """Collect the annotations of a top-down dataset.
+
+    Args:
+        dataset: Dataset of MMPose with N samples.
+
+    Returns:
+        Keypoints (N, K, 2) and boxes (N, 4) in image pixels, with labeled (N, K) between them.
+    """
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     keys = ('keypoints', 'keypoints_visible', 'bbox')
     keypoints, visible, boxes = (np.concatenate([info[key] for info in infos]) for key in keys)
@@ -24,10 +31,13 @@ def annotations_of(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def mean_pose_pck(config: Config) -> TorsoPCK:
-    """PCK of the mean pose of the training set, in each box of the test set.
+    """Compute the PCK of the mean pose of the training set, put into each box of the test set.
 
     Args:
-        config: Of MMPose, with ``train_dataloader`` and ``test_dataloader``.
+        config: Config of MMPose, with ``train_dataloader`` and ``test_dataloader``.
+
+    Returns:
+        PCK at 0.2 of the torso.
 
     Raises:
         ValueError: If the test set has detected boxes without keypoints.

@@ -1,4 +1,4 @@
-"""Images and videos of users: read, written, and those that are read never written over."""
+"""Reading and writing of the user's images and videos, without overwriting an input."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
 
 
 def inputs_of(path: Path) -> list[Path]:
-    """An image or a video by itself; of a folder its images and videos, by name.
+    """List the images and videos of a path.
+
+    Args:
+        path: An image, a video, or a folder with images and videos.
+
+    Returns:
+        The files; those of a folder by name.
 
     Raises:
-        ValueError: Naming the path, if it is neither or there are none in it.
+        ValueError: If the path is none of these, or the folder has none. The message names it.
     """
     kinds = (*IMAGES, *VIDEOS)
     if path.is_dir():
@@ -38,12 +44,16 @@ def inputs_of(path: Path) -> list[Path]:
 def check_outputs(
     files: Sequence[Path], out_dir: Path, taken: Sequence[Path] = (), *, stages: bool = False
 ) -> None:
-    """Raise ValueError if two inputs would write the same file, or one would write over an input.
+    """Check that no two inputs write the same file, and that no input is overwritten.
 
     Args:
-        files: The inputs; what is made of them has their names, but for the suffix.
-        taken: Other files that must not be written over.
-        stages: Whether there are ``stages_name`` beside them.
+        files: Inputs. Their outputs have the same names, with other suffixes.
+        out_dir: Folder of the outputs.
+        taken: Other files that must not be overwritten.
+        stages: Whether the files of ``stages_name`` are written too.
+
+    Raises:
+        ValueError: If an output has the name of another output or of an input.
     """
     names: dict[str, Path] = {}
     inputs = {path.resolve() for path in (*files, *taken)}
@@ -70,17 +80,36 @@ def check_outputs(
 
 
 def drawing_name(path: Path) -> str:
-    """The file that an image's or video's drawing is written to."""
+    """Return the name of the file that the drawing of an image or video is written to."""
     return f'{path.stem}.mp4' if path.suffix.lower() in VIDEOS else path.name
 
 
 def stages_name(path: Path, number: int, count: int) -> str:
-    """The file of the stages of an image's person, 1 to count."""
+    """Return the name of the file for the stages of one person in an image.
+
+    Args:
+        path: Path of the image.
+        number: Number of the person, from 1 to ``count``.
+        count: Number of people in the image.
+
+    Returns:
+        File name.
+    """
     return f'{path.stem}_stages.png' if count == 1 else f'{path.stem}_stages_{number}.png'
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) BGR. Raises ValueError, naming the file, if it cannot be read."""
+    """Read an image.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        (H, W, 3), BGR.
+
+    Raises:
+        ValueError: If the file cannot be read. The message names it.
+    """
     try:
         image = mmcv.imread(path)
     except Exception as error:
@@ -91,7 +120,15 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Raises ValueError, naming the file, if it cannot be written."""
+    """Write an image.
+
+    Args:
+        path: Path of the file.
+        image: (H, W, 3), BGR.
+
+    Raises:
+        ValueError: If the file cannot be written. The message names it.
+    """
     try:
         done = cv2.imwrite(str(path), image)
     except cv2.error as error:
@@ -101,13 +138,17 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 class Video:
-    """Frames of a video, (H, W, 3) BGR, and what is needed to write another one like it.
+    """Video whose frames are (H, W, 3), BGR, and that can write another video like it.
 
-    Raises:
-        ValueError: Naming the file, if there is nothing to read.
+    Args:
+        path: Path of the file.
 
     Attributes:
-        missing: After iteration, how many frames fewer there were than the header promises.
+        missing: After iteration, number of frames that the header promises and that could not be
+            read.
+
+    Raises:
+        ValueError: If there is nothing to read. The message names the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,7 +168,15 @@ class Video:
         self.missing = len(self) - count
 
     def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
-        """Write frames of the same size and rate, MPEG-4, all of them or no file."""
+        """Write a video (MPEG-4) with the same size and frame rate, completely or not at all.
+
+        Args:
+            path: Path of the file.
+            frames: Frames (H, W, 3), BGR.
+
+        Raises:
+            ValueError: If the file cannot be written. The message names it.
+        """
         size = (self.reader.width, self.reader.height)
         part = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
         writer = cv2.VideoWriter(

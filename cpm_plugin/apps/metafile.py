@@ -1,7 +1,8 @@
-"""Metafiles of published models, and the tables made of them.
+"""Metafiles of published models, and the tables made from them.
 
-A metafile is MMPose's: ``cpm_<dataset>.yml`` in the config's folder, imported by
-``model-index.yml``. The table in ``cpm_<dataset>.md`` beside it is made of the same entries.
+A metafile has the format of MMPose. It is ``cpm_<dataset>.yml`` in the folder of the config, and
+``model-index.yml`` imports it. The table in ``cpm_<dataset>.md`` next to it is made from the same
+entries.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ TABLE_END = '<!-- end -->'
 
 
 def read_metafile(path: Path) -> dict[str, Any]:
-    """A metafile, or an empty one of the collection if there is no such file.
+    """Read a metafile, or make an empty one if there is no such file.
+
+    Args:
+        path: Path of the metafile, with the suffix ``.yml`` or ``.yaml``.
+
+    Returns:
+        Content, with ``Collections`` and ``Models``.
 
     Raises:
-        ValueError: Naming the file, if it is no metafile, or one of its models has not what its
-            row of the table needs.
+        ValueError: If the file is not a metafile, or a model lacks what its row of the table
+            needs. The message names the file.
     """
     if path.suffix not in ('.yml', '.yaml'):
         raise ValueError(f'{path} is no metafile by its name, which ends in .yml')
@@ -57,14 +64,21 @@ def _read_yaml(path: Path) -> Any:
 
 
 def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[Path, str]:
-    """A metafile with a model more, the table beside it, and the model index above it if there is
-    one and it does not import the metafile yet.
+    """Add a model to a metafile, to the table next to it, and the metafile to the model index.
+
+    The index is the nearest ``model-index.yml`` above the metafile, if there is one and it does
+    not import the metafile yet.
+
+    Args:
+        path: Path of the metafile.
+        content: Content of the metafile; see ``read_metafile``.
+        entry: Entry of the model.
 
     Returns:
-        What is to be written: files and their new texts.
+        Files to write, and their new texts.
 
     Raises:
-        ValueError: Naming the file that cannot be understood.
+        ValueError: If a file cannot be understood. The message names it.
     """
     models = [*content['Models'], entry]
     new = {**content, 'Models': models}
@@ -90,7 +104,14 @@ def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) 
 
 
 def render_table(models: Iterable[Mapping[str, Any]]) -> str:
-    """The models of a metafile as a Markdown table, a row each, figures as in the metafile."""
+    """Make a Markdown table of the models of a metafile, with one row for each.
+
+    Args:
+        models: Entries of the models.
+
+    Returns:
+        The table; numbers are written as in the metafile.
+    """
     models = list(models)
     metrics = list(dict.fromkeys(name for model in models for name in _metrics(model)))
     rows = [['Config', 'Name', 'Input', 'Parameters', *metrics, 'Weights', 'Trained', 'License']]
@@ -117,18 +138,26 @@ def _metrics(model: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def table_row(cells: Iterable[str]) -> str:
-    """A row of a Markdown table; what would break it is escaped."""
+    """Make a row of a Markdown table; characters that would break it are escaped."""
     escaped = (' '.join(cell.split()).replace('|', r'\|') for cell in cells)
     return '| ' + ' | '.join(escaped) + ' |'
 
 
 def replace_table(text: str, table: str) -> str:
-    """A Markdown file's text with another table between ``TABLE_BEGIN`` and TABLE_END.
+    """Replace the table in the text of a Markdown file.
 
-    They are added at the end of a text that has neither.
+    It stands between ``TABLE_BEGIN`` and ``TABLE_END``. If the text has neither, they are added at
+    its end.
+
+    Args:
+        text: Text of the file.
+        table: New table.
+
+    Returns:
+        New text.
 
     Raises:
-        ValueError: If one of the two is missing, or they stand the other way round.
+        ValueError: If one of the two lines is missing, or they are in the wrong order.
     """
     if TABLE_BEGIN not in text and TABLE_END not in text:
         text = f'{text}\n{TABLE_BEGIN}\n{TABLE_END}\n'

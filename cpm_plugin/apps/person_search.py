@@ -1,9 +1,9 @@
-"""Where the one person of an image is, by the model alone.
+"""Search for the one person of an image, by the model alone.
 
-A top-down model wants a box, and a detector is another network. Where there is none, the model
-looks at windows of several sizes, takes the one in which it believes most in its joints, and then
-looks again at the box of the joints that it found. It finds one person; with several it may mix
-them.
+A top-down model needs a bounding box, and a detector is another network. If there is no box, the
+model looks at windows of several sizes. It takes the window with the largest mean belief, then
+looks again at the box of the joints that it has found. It finds one person; with several people
+in the image it may mix them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ _MARGIN = 0.1
 
 
 def windows(width: int, height: int) -> np.ndarray:
-    """Square windows over an image of that many pixels, (N, 4): x1, y1, x2, y2.
+    """Make square windows that cover an image.
 
-    The first is the whole image's; none goes over its border where it need not.
+    Args:
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+
+    Returns:
+        (N, 4), x1, y1, x2, y2. The first one is that of the whole image. A window goes beyond the
+            border only where it is larger than the image.
     """
     longer = max(width, height)
     found = []
@@ -39,7 +45,7 @@ def windows(width: int, height: int) -> np.ndarray:
 
 
 def _starts(length: int, side: float) -> np.ndarray:
-    """Where windows begin along an axis, evenly from end to end; a larger one is in the middle."""
+    """Return where windows begin along an axis: evenly from end to end, or centered if larger."""
     if side >= length:
         return np.array([(length - side) / 2])
     count = int(np.ceil((length - side) / (side * _STEP))) + 1
@@ -47,11 +53,14 @@ def _starts(length: int, side: float) -> np.ndarray:
 
 
 def box_around(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The box around joints, with a margin: (4,), x1, y1, x2, y2.
+    """Compute the bounding box of joints, with a margin.
 
     Args:
-        keypoints: (K, 2) in pixels.
-        scores: (K,); joints below half of the median are left out.
+        keypoints: (K, 2) in image pixels.
+        scores: (K,). Joints with less than half of the median are left out.
+
+    Returns:
+        (4,), x1, y1, x2, y2 in image pixels.
     """
     scores = np.nan_to_num(scores).clip(0)  # beliefs are not rectified
     sure = scores >= 0.5 * np.median(scores)
@@ -61,12 +70,17 @@ def box_around(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def find_person(
     predict: Callable[[np.ndarray], Any], width: int, height: int, looks: int = 2
 ) -> np.ndarray:
-    """The box of the person whose joints are believed most, (4,).
+    """Find the box of the person for which the model has the largest mean belief.
 
     Args:
-        predict: Boxes (N, 4) -> ``keypoints`` (N, K, 2) and ``keypoint_scores`` (N, K).
-        width, height: Of the image.
-        looks: How often to look again at the box of the joints.
+        predict: Function from boxes (N, 4) to ``keypoints`` (N, K, 2) and ``keypoint_scores``
+            (N, K).
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        looks: Number of times that the model looks again at the box of the joints.
+
+    Returns:
+        (4,), x1, y1, x2, y2 in image pixels.
     """
     boxes = windows(width, height)
     found = predict(boxes)

@@ -1,4 +1,4 @@
-"""A training's checkpoint -> a file of weights, its entry in a zoo, a metafile and a table."""
+"""Publication of a trained model: its weights, and its entries in a zoo, a metafile and a table."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ from mmpose.apis import init_model
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to be published, and what people are told about it.
+    """What is to be published, and what users are told about it.
 
     Args:
-        name: Of the model in the zoo; one of ``cpm_plugin.list_models()`` to be loaded by
-            ``create_model``.
-        config, checkpoint: Of the training.
-        results: The JSON file that ``tools/test.py`` wrote for this checkpoint.
-        dataset: What the results are of.
-        training_data: What it was trained on.
-        training: Seed, epochs, time, hardware, in a line.
-        license: Who may use the weights, for what.
-        url: Where the file will be downloaded from, without its name; None: nowhere.
+        name: Name of the model in the zoo. ``create_model`` can load it if it is one of
+            ``cpm_plugin.list_models()``.
+        config: Path of the config of the training.
+        checkpoint: Path of the checkpoint of the training.
+        results: Path of the JSON file that ``tools/test.py`` wrote for this checkpoint.
+        dataset: Dataset of the results.
+        training_data: Dataset of the training.
+        training: Seed, epochs, time and hardware, in one line.
+        license: Who may use the weights, and for what.
+        url: Address of the folder that the file will be downloaded from. None: no download.
     """
 
     name: str
@@ -60,22 +61,27 @@ def publish(
     half: bool = True,
     averaged: bool = True,
 ) -> Path:
-    """Write ``<config>-<first 8 digits of sha256>_<date>.pth`` into ``zoo``, and enter it in its
-    index, the metafile and the table. Nothing that is there is overwritten.
+    """Write the weights into a zoo, and enter them in its index, the metafile and the table.
 
-    A config that is not of this project is copied into the zoo, its bases joined.
+    The file is ``<config>-<first 8 digits of sha256>_<date>.pth``. No existing file is
+    overwritten. A config that is not of this project is copied into the zoo, merged with its
+    bases.
 
     Args:
-        metafile: By default ``cpm_<folder>.yml`` in the config's folder.
-        half: Convolutions' weights in float16; the rest, a hundredth of the file, in float32.
-        averaged: After a training with ``EMAHook``, the averaged weights; else the last ones.
+        what: What is to be published.
+        zoo: Folder of the zoo.
+        metafile: Path of the metafile. By default ``cpm_<folder>.yml`` in the folder of the config.
+        half: Write the weights of convolutions in float16. The rest, a hundredth of the file,
+            stays in float32.
+        averaged: After a training with ``EMAHook``, take the averaged weights. False: the last
+            ones.
 
     Returns:
-        The file of weights.
+        Path of the file of weights.
 
     Raises:
-        ValueError: Naming what is wrong with the arguments or the files; then nothing has been
-            written.
+        ValueError: If something is wrong with the arguments or the files. The message names it,
+            and nothing has been written.
     """
     for path in (what.config, what.checkpoint, what.results):
         if not path.is_file():
@@ -163,7 +169,7 @@ def _publish(
 
 
 def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
-    """A new file and others' new texts, all of them or none; raises ValueError."""
+    """Write a new file and new texts of other files, all of them or none; raise ValueError."""
     before = {path: path.read_text() if path.exists() else None for path in texts}
     written: list[Path] = []
     try:
@@ -198,7 +204,7 @@ def _write_new(target: Path, content: bytes) -> None:
 
 @torch.no_grad()
 def _agree(name: str, weights: Path, model: Any, input_size: tuple[int, int]) -> None:
-    """Raise ValueError unless ``create_model`` makes the same function of the weights."""
+    """Raise ValueError unless ``create_model`` makes the same function from the weights."""
     width, height = input_size
     image = torch.rand(1, 3, height, width) - 0.5
     expected = model.head(model.backbone(image))
@@ -214,11 +220,19 @@ def _agree(name: str, weights: Path, model: Any, input_size: tuple[int, int]) ->
 
 
 def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tensor]:
-    """The weights of a checkpoint, read safely, without optimizer and the like.
+    """Read the weights of a checkpoint safely, without the optimizer and other content.
+
+    Args:
+        path: Path of the checkpoint.
+        half: Convert weights of convolutions to float16.
+        averaged: See ``publish``.
+
+    Returns:
+        State dict.
 
     Raises:
-        ValueError: Naming the file, if it cannot be read, there is no average in it to be left
-            out, or a weight is not finite or becomes so by rounding.
+        ValueError: If the file cannot be read, it has no average to leave out, or a weight is not
+            finite, also after rounding. The message names the file.
     """
     state, _ = read_checkpoint(path)
     if not averaged:

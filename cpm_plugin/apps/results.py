@@ -1,4 +1,4 @@
-"""Figures of a test as tables and metafiles have them."""
+"""Results of a test in the form that tables and metafiles have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from ..mmpose.metrics import TorsoPCKAccuracy
 
 
 def torso_threshold(config: Mapping[str, Any]) -> float:
-    """``thr`` of the ``TorsoPCKAccuracy`` that a config tests with, or its default."""
+    """Return ``thr`` of the ``TorsoPCKAccuracy`` that a config tests with, or its default.
+
+    Args:
+        config: Config of MMPose.
+
+    Returns:
+        Largest distance of a correct joint, as a fraction of the torso.
+    """
     evaluators = config.get('test_evaluator') or []
     for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
         if evaluator.get('type') == 'TorsoPCKAccuracy' and 'thr' in evaluator:
@@ -19,10 +26,17 @@ def torso_threshold(config: Mapping[str, Any]) -> float:
 
 
 def metrics_of(results: Mapping[str, float], threshold: float) -> dict[str, float]:
-    """Metrics as ``tools/test.py`` writes them -> as tables have them.
+    """Convert the metrics that ``tools/test.py`` writes to those of tables.
 
-    Times and counts are left out, prefixes too where names differ without them. Figures are
-    rounded to two digits, those of at most 1 to four. ``torso/PCK`` gets the threshold's name.
+    Times and counts are left out. So are prefixes, if the names differ without them. Values are
+    rounded to two digits, those up to 1 to four. ``torso/PCK`` gets the threshold in its name.
+
+    Args:
+        results: Metrics by name.
+        threshold: Threshold of ``torso/PCK``.
+
+    Returns:
+        Metrics by short name.
     """
     kept = {
         key: value

@@ -1,4 +1,4 @@
-"""What each stage of a trained model believes: predictions, PCK, and a figure."""
+"""Predictions, PCK and a figure of each stage of a trained model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from ..mmpose.stage_panels import crop_of, stage_beliefs
 
 @dataclass(frozen=True)
 class StagePredictions:
-    """Predictions of T stages on N people, in pixels of the images.
+    """Predictions of T stages for N people.
 
-    keypoints (T, N, K, 2); truth (N, K, 2); labeled (N, K).
+    Attributes:
+        keypoints: (T, N, K, 2), predictions in image pixels.
+        truth: (N, K, 2), annotations in image pixels.
+        labeled: (N, K), whether a keypoint is labeled.
     """
 
     keypoints: np.ndarray
@@ -28,7 +31,15 @@ class StagePredictions:
     labeled: np.ndarray
 
     def pck(self, joints: JointSet, threshold: float = 0.2) -> dict[str, TorsoPCK]:
-        """PCK of every stage by name, ``stage 1`` first."""
+        """Compute the PCK of every stage.
+
+        Args:
+            joints: Joint set of the keypoints.
+            threshold: Largest distance of a correct keypoint, as a fraction of the torso.
+
+        Returns:
+            ``'stage 1'``, ``'stage 2'`` ... -> PCK.
+        """
         return {
             f'stage {stage}': torso_pck(
                 keypoints, self.truth, self.labeled, joints, threshold=threshold
@@ -37,7 +48,15 @@ class StagePredictions:
         }
 
     def most_helped(self, joints: JointSet, threshold: float = 0.2) -> int:
-        """Number of the person for whom most joints are wrong at stage 1 and right at the last."""
+        """Find the person for whom the last stage corrects most joints of stage 1.
+
+        Args:
+            joints: Joint set of the keypoints.
+            threshold: See ``pck``.
+
+        Returns:
+            Number of the person, from 0.
+        """
         torso = torso_lengths(self.truth, self.labeled, joints)
         with np.errstate(invalid='ignore'):
             right = [
@@ -50,7 +69,15 @@ class StagePredictions:
 
 @torch.no_grad()
 def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredictions:
-    """Decode every stage on all batches of a test data loader."""
+    """Predict with every stage, on all batches of a test data loader.
+
+    Args:
+        model: See ``stage_beliefs``.
+        batches: Batches of the data loader.
+
+    Returns:
+        Predictions of all stages.
+    """
     model.eval()
     keypoints, truth, labeled = [], [], []
     for batch in batches:
@@ -74,12 +101,16 @@ def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredic
 
 @torch.no_grad()
 def person_figure(model: Any, batch: dict[str, Any], meta: Mapping[str, Any]) -> Any:
-    """``draw_stages`` of the one person in a batch of a test data loader.
+    """Draw the stages for the one person in a batch of a test data loader; see ``draw_stages``.
 
     Args:
         model: See ``stage_beliefs``.
-        meta: The dataset's; joints and colors are taken of it, unless the head has joints of
-            its own.
+        batch: Batch with one person.
+        meta: Meta information of the dataset. Joints and colors are taken from it, unless the head
+            has ``joints``.
+
+    Returns:
+        A matplotlib figure.
     """
     beliefs, _ = stage_beliefs(model, batch)
     joints, colors = joints_of(meta), meta['skeleton_link_colors']
@@ -106,14 +137,14 @@ def draw_stages(
     joints: JointSet,
     link_colors: np.ndarray,
 ) -> Any:
-    """A figure with a row per stage: skeleton, then the belief maps of single joints.
+    """Draw one row for each stage: the skeleton, then the belief maps of single joints.
 
     Args:
-        crop: (H, W, 3) RGB, the network's input.
+        crop: (H, W, 3), RGB, from 0 to 255, the network input.
         beliefs: T arrays (K, h, w).
         keypoints: T arrays (K, 2) in pixels of the crop.
         joints: Names and links of the K joints.
-        link_colors: (links, 3) RGB, 0 to 255.
+        link_colors: (links, 3), RGB, from 0 to 255.
 
     Returns:
         A matplotlib figure.

@@ -1,4 +1,4 @@
-"""Published models for MMPose: their configs and weights by name."""
+"""Configs and weights of published models by name, for MMPose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ _ROOTS = (_PACKAGE / '.mim', _PACKAGE.parent)
 
 
 def in_project(config: Path) -> str:
-    """A config's path from the project's root, ``configs/...``, or '' if it is not in it."""
+    """Return the path of a config from the root of the project.
+
+    Args:
+        config: Path of the config.
+
+    Returns:
+        ``configs/...``, or ``''`` if the config is not of this project.
+    """
     for root in _ROOTS:
         if config.resolve().is_relative_to(root.resolve() / 'configs'):
             return config.resolve().relative_to(root.resolve()).as_posix()
@@ -21,14 +28,18 @@ def in_project(config: Path) -> str:
 
 
 def config_file(name: str, zoo: str | Path | None = None) -> Path:
-    """A published model's config: in its zoo, or in the project, wherever that is installed.
+    """Find the config of a published model, in its zoo or in the project, wherever that is installed.
 
     Args:
-        name: As the index has it, a file of the zoo or ``configs/...``.
-        zoo: The folder; None: the package's.
+        name: Path in the index: a file of the zoo, or ``configs/...``.
+        zoo: Folder of the zoo. None: that of the package.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        ValueError: Naming the places looked at.
+        ValueError: If there is no such config, or it leads out of its folder. The message names the
+            places searched.
     """
     places = [root / name for root in (Path(zoo or PACKAGED), *_ROOTS)]
     for root, place in zip((Path(zoo or PACKAGED), *_ROOTS), places):
@@ -40,21 +51,32 @@ def config_file(name: str, zoo: str | Path | None = None) -> Path:
 
 
 def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
-    """A published model as arguments of stock ``MMPoseInferencer``.
-
-    For example, without a detector, for images of one person::
-
-        MMPoseInferencer(**pose2d('cpm_lite0_3s'), det_model='whole_image', device='cpu')
+    """Return a published model as arguments of stock ``MMPoseInferencer``.
 
     Args:
-        name: Of a published model; the package's are ``cpm_plugin.list_models(pretrained=True)``.
-        zoo: The folder of another zoo than the package's (``cpm_plugin.core.weights.zoo``).
+        name: Name of a published model. Those of the package are
+            ``cpm_plugin.list_models(pretrained=True)``.
+        zoo: Folder of another zoo than that of the package (``cpm_plugin.core.weights.zoo``).
 
     Returns:
-        ``pose2d``, the config's path, and ``pose2d_weights``, the verified file of weights.
+        ``pose2d``, the path of the config, and ``pose2d_weights``, the path of the verified file
+            of weights.
 
     Raises:
-        ValueError: For a name without weights, or if they or the config cannot be had.
+        ValueError: If there are no weights of that name, or they or the config are not available.
+
+    Examples:
+        Without a detector, for images of one person:
+
+        ```python
+        from mmpose.apis import MMPoseInferencer
+        from cpm_plugin.apps.zoo import pose2d
+
+        inferencer = MMPoseInferencer(
+            **pose2d('cpm_lite0_3s'), det_model='whole_image', device='cpu'
+        )
+        result = next(inferencer('person.jpg'))
+        ```
     """
     weights = weights_file(name, zoo)
     config = config_file(read_index(zoo)[name].config, zoo)
@@ -62,5 +84,10 @@ def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of text, all of it or nothing; makes its folder."""
+    """Write a text file completely or not at all, and make its folder.
+
+    Args:
+        path: Path of the file.
+        text: Text of the file.
+    """
     write_whole(path, text.encode())

@@ -35,7 +35,7 @@ class CPMHeatmap(BaseKeypointCodec):
             368 x 368.
         background: Add the background channel.
         all_people: Add ``heatmaps_all``, with the keypoints of all people in the crop. Put
-            ``AddNeighbors`` after ``TopdownAffine`` in the pipeline.
+            ``AddNeighbors`` after ``TopdownAffine`` or ``PersonCrop`` in the pipeline.
         mask_unlabeled: Leave keypoints that are not labeled out of the loss. False is the authors'
             way: the target map of such a keypoint is empty, as if it were not in the image.
         mask_outside: Leave keypoints out of the loss that leave no trace in the map, as MMPose's
@@ -44,7 +44,7 @@ class CPMHeatmap(BaseKeypointCodec):
         subpixel: Refine peaks between cells when decoding.
 
     Raises:
-        ValueError: If the sizes do not have one whole ratio, or ``sigma`` is not positive.
+        ValueError: If the two sizes do not have one whole ratio, or ``sigma`` is not positive.
 
     Examples:
         The paper's input size, in a config:
@@ -54,8 +54,8 @@ class CPMHeatmap(BaseKeypointCodec):
             type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46), sigma=7.0,
             background=True,
         )
-        train_pipeline = [..., dict(type='GenerateTarget', encoder=codec), ...]
-        model = dict(head=dict(decoder=codec, ...), test_cfg=dict(shift_heatmap=False), ...)
+        model = dict(head=dict(background=True, decoder=codec), test_cfg=dict(shift_heatmap=False))
+        generate_target = dict(type='GenerateTarget', encoder=codec)  # in the train_pipeline
         ```
     """
 
@@ -110,32 +110,36 @@ class CPMHeatmap(BaseKeypointCodec):
 
         Args:
             keypoints: (1, K, 2), x and y in input pixels.
-            keypoints_visible: (1, K). Values below 0.5 mean "not labeled". By default all are labeled.
+            keypoints_visible: (1, K). Values below 0.5 mean "not labeled". By default all are
+                labeled.
             neighbor_keypoints: (M, K, 2), keypoints of M >= 0 other people in input pixels.
-            neighbor_keypoints_visible: (M, K).
+            neighbor_keypoints_visible: (M, K), as ``keypoints_visible``.
 
         Returns:
             Arrays in float32 by name:
-
-            - ``heatmaps`` (K, height, width), in [0, 1]; with ``background`` one channel more, the
-              last;
-            - ``heatmaps_all``, with ``all_people``: the same for all people in the crop;
-            - ``keypoint_weights`` (1, K): 0 where a keypoint is left out of the loss, otherwise 1;
-            - ``background_weights`` (1, 1), with ``background``: 0 where a keypoint is left out
-              because it is not labeled. The background is then unknown.
+                - ``heatmaps`` (K, height, width), in [0, 1]; with ``background`` one channel
+                  more, the last;
+                - ``heatmaps_all``, with ``all_people``: the same for all people in the crop;
+                - ``keypoint_weights`` (1, K): 0 where a keypoint is left out of the loss, else 1;
+                - ``background_weights`` (1, 1), with ``background``: 0 where a keypoint is left out
+                  because it is not labeled, otherwise 1. The background is unknown without it.
 
         Raises:
-            ValueError: If there is more than one person, or ``all_people`` has no neighbors to draw.
+            ValueError: If there is more than one person, or no neighbors are given with
+                ``all_people``.
         """
         if len(keypoints) != 1:
-            raise ValueError(f'{len(keypoints)} people in a top-down sample; expected one')
+            raise ValueError(
+                f'{len(keypoints)} people in a top-down sample, expected one; use a dataset with '
+                "data_mode='topdown'"
+            )
         if keypoints_visible is None:
             keypoints_visible = np.ones(keypoints.shape[:2], dtype=np.float32)
         keypoints = keypoints[..., :2]
         labeled = keypoints_visible >= 0.5
         known = labeled if self.mask_unlabeled else np.ones_like(labeled)
         inside = position_in_map(keypoints, self.heatmap_size, stride=self.stride, sigma=self.sigma)
-        # where a joint that is not labeled lies means nothing
+        # The position of a keypoint that is not labeled has no meaning.
         counts = known & (inside | ~labeled) if self.mask_outside else known
         encoded = dict(
             heatmaps=self._maps(keypoints, labeled),

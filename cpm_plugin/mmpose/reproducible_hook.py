@@ -1,8 +1,8 @@
-"""Training whose randomness depends on the seed, the epoch and the sample alone.
+"""Training whose random numbers depend only on the seed, the epoch and the sample.
 
-MMEngine keeps no random state in its checkpoints, so a run that was resumed differs from one that
-was not. Here nothing has to be kept: every sample and every iteration begins with a seed of its
-own.
+MMEngine keeps no random state in its checkpoints. A run that was resumed therefore differs from
+one that was not interrupted. Here no state has to be kept: every sample and every iteration
+begins with a seed of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from mmpose.registry import HOOKS
 
 
 class Draw(int):
-    """An index of a sample that knows in which pass over the dataset it is drawn.
+    """Index of a sample that also knows in which pass over the dataset it is drawn.
 
-    MMEngine's wrappers of datasets subtract and take remainders: what comes out knows it, too.
+    MMEngine's wrappers of datasets subtract from an index and take remainders of it. The result
+    knows the pass too.
+
+    Attributes:
+        epoch: Number of the pass, from 0.
     """
 
     epoch: int
@@ -49,10 +53,10 @@ class Draw(int):
 
 
 class DrawSampler:
-    """A sampler's indices as draws.
+    """Sampler that gives the indices of another sampler as ``Draw`` objects.
 
     Args:
-        sampler: MMEngine's ``DefaultSampler``, ``InfiniteSampler`` or one like them.
+        sampler: MMEngine's ``DefaultSampler``, ``InfiniteSampler`` or a similar one.
     """
 
     def __init__(self, sampler: Any) -> None:
@@ -71,17 +75,21 @@ class DrawSampler:
         return len(self.sampler)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called before each epoch."""
+        """Set the epoch of the indices that follow; called before each epoch.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+        """
         self.epoch = epoch
         if hasattr(self.sampler, 'set_epoch'):
             self.sampler.set_epoch(epoch)
 
 
 class SeedSample:
-    """A first transform: seeds the generators that later ones draw from.
+    """First transform of a pipeline, which seeds the generators that later ones draw from.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
@@ -98,7 +106,11 @@ class SeedSample:
 
 
 def seed_generators(*key: int) -> None:
-    """Seed Python's, numpy's and PyTorch's global generators by some numbers of at least 0."""
+    """Seed the global random generators of Python, NumPy and PyTorch.
+
+    Args:
+        key: Numbers of at least 0 that determine the seed.
+    """
     state = np.random.SeedSequence(key).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(int(state[1]))  # noqa: NPY002  (MMPose's transforms use the global generator)
@@ -107,35 +119,44 @@ def seed_generators(*key: int) -> None:
 
 @HOOKS.register_module()
 class ReproducibleHook(Hook):
-    """A run that is resumed ends with the weights of one that was never stopped.
+    """Make a resumed run end with the same weights as a run that was never interrupted.
 
-    Augmentation of a sample is seeded by (seed, epoch, index), whichever worker loads it, and the
-    model's own randomness, such as dropout, by (seed, iteration). A run without
-    ``randomness.seed`` keeps the seed that it drew. Bit for bit on a CPU, with the same number of
-    threads; on a GPU as far as its kernels are deterministic.
+    The augmentation of a sample is seeded by (seed, epoch, index), in whichever worker it is
+    loaded. The random numbers of the model, such as dropout, are seeded by (seed, iteration). A
+    run without ``randomness.seed`` keeps the seed that it has drawn.
 
-    Datasets in a ``ClassBalancedDataset`` are not seeded by sample: it hides the index.
+    The weights are equal bit for bit on a CPU with the same number of threads. On a GPU they are
+    equal as far as its kernels are deterministic.
+
+    Samples of a ``ClassBalancedDataset`` are not seeded one by one, because it hides the index.
 
     Examples:
-        >>> default_hooks = dict(reproducible=dict(type='ReproducibleHook'))
+        In a config; the configs of this project have it in their base:
+
+        ```python
+        default_hooks = dict(reproducible=dict(type='ReproducibleHook'))
+        ```
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
+        """Wrap the sampler of the training data, and seed its pipelines."""
         loader = runner.train_dataloader
         sampler = loader.batch_sampler.sampler
         if isinstance(sampler, DrawSampler):
             return
         if hasattr(sampler, 'seed') and not runner._randomness_cfg.get('diff_rank_seed', False):
-            sampler.seed = runner.seed  # of the run that is resumed
+            sampler.seed = runner.seed  # the seed of the run that is resumed
         self._draws = DrawSampler(sampler)
         loader.batch_sampler.sampler = self._draws
         for steps in pipelines_of(loader.dataset):
             steps.insert(0, SeedSample(runner.seed))
 
     def before_train_epoch(self, runner: Runner) -> None:
+        """Tell the sampler the epoch."""
         self._draws.set_epoch(runner.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed the generators that the model draws from."""
         seed_generators(runner.seed, runner.iter, runner.rank)
