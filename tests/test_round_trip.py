@@ -1,10 +1,10 @@
 """Train, validate, save, resume and test with MMPose's own scripts on a tiny dataset."""
 
 import json
-import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import pytest
 import torch
 
 pytest.importorskip('mmpose')
+
+from cpm_plugin.mmpose.__main__ import run_script
 
 pytestmark = pytest.mark.slow
 
@@ -67,16 +69,6 @@ def write_config(folder, name='tiny.py', num_stages=2, data_root=None):
     return path
 
 
-def script(name, *arguments):
-    return subprocess.run(
-        [sys.executable, '-W', 'ignore', str(REPO / 'tools' / name), *map(str, arguments)],
-        cwd=REPO,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(REPO), *sys.path])},
-        capture_output=True,
-        text=True,
-    )
-
-
 def scalars(folder):
     """The log of the newest run in a work directory, a dict a line."""
     newest = max(folder.glob('*/vis_data/scalars.json'))
@@ -105,13 +97,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def trained(folder):
+def trained(folder, start_tool, run_tool):
     """Two epochs; then resumed for a third."""
     work_dir = folder / 'work'
-    first = script('train.py', folder / 'tiny.py', '--work-dir', work_dir)
+    first = start_tool('train.py', folder / 'tiny.py', '--work-dir', work_dir)
     assert first.returncode == 0, first.stderr[-3000:]
     first_log = scalars(work_dir)
-    second = script(
+    time.sleep(1)  # logs are named after the second
+    second = run_tool(
         'train.py',
         folder / 'tiny.py',
         '--work-dir',
@@ -148,8 +141,8 @@ def test_resumed_training_continues_after_the_last_epoch(trained):
 
 
 @pytest.fixture(scope='module')
-def tested(folder, trained):
-    return script(
+def tested(folder, trained, start_tool):
+    return start_tool(
         'test.py',
         folder / 'tiny.py',
         trained['work_dir'] / 'epoch_3.pth',
@@ -169,15 +162,10 @@ def test_stock_test_script_repeats_the_figures_of_the_last_validation(folder, tr
     assert {key: figures[key] for key in keys} == {key: validation[key] for key in keys}
 
 
-def test_published_weights_load_into_the_core_without_openmmlab(folder, trained):
+def test_published_weights_load_into_the_core_without_openmmlab(folder, trained, monkeypatch):
     raw, published = trained['work_dir'] / 'epoch_3.pth', folder / 'published.pth'
-    module = [sys.executable, '-W', 'ignore', '-m', 'cpm_plugin.mmpose']
-    done = subprocess.run(
-        [*module, 'tools/misc/publish_model.py', str(raw), str(published)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    monkeypatch.setattr(sys, 'argv', [])
+    run_script('tools/misc/publish_model.py', [str(raw), str(published)])
     (published,) = folder.glob('published-*.pth')  # stock adds a part of the checksum
     code = f"""
 import sys
@@ -202,9 +190,9 @@ except ValueError as error:
     assert 'python -m cpm_plugin.mmpose tools/misc/publish_model.py' in refusal
 
 
-def test_checkpoint_of_other_stages_fails_with_a_message(folder, trained):
+def test_checkpoint_of_other_stages_fails_with_a_message(folder, trained, run_tool):
     config = write_config(folder, 'three_stages.py', num_stages=3)
-    done = script(
+    done = run_tool(
         'test.py', config, trained['work_dir'] / 'epoch_2.pth', '--work-dir', folder / 'other'
     )
     assert done.returncode != 0
@@ -215,10 +203,10 @@ def test_checkpoint_of_other_stages_fails_with_a_message(folder, trained):
     assert 'torso/PCK' not in done.stdout
 
 
-def test_missing_data_fails_and_names_the_file(folder):
+def test_missing_data_fails_and_names_the_file(folder, run_tool):
     nowhere = folder / 'nowhere'
     config = write_config(folder, 'no_data.py', data_root=nowhere)
-    done = script('train.py', config, '--work-dir', folder / 'no_data')
+    done = run_tool('train.py', config, '--work-dir', folder / 'no_data')
     assert done.returncode != 0
     message = done.stderr.splitlines()[-1]
     assert re.match(

@@ -25,7 +25,7 @@ def prose(text):
 
 
 def words(text):
-    return re.findall(r"\S*\w\S*", text)
+    return re.findall(r'\S*\w\S*', text)
 
 
 def cells(text):

@@ -1,17 +1,22 @@
-"""Time our network beside stock MMPose's CPM, with the same weights, in one run.
+"""Time our network and stock MMPose's CPM with the same weights, side by side.
 
     python tools/benchmark.py                    # everything; about 13 minutes on 2 cores
     python tools/benchmark.py --tasks forward --batch 1 4 --sizes 256x192 --runs 3
     python tools/benchmark.py --device cuda --precision bf16 --batch 32
 
-Networks take turns, run by run, so that a computer whose speed drifts treats all alike; figures
-are medians. "difference" is the largest between the beliefs of ours and of stock's over all
-stages, in units of the stage's largest value. Operations are counted as those of direct
-convolutions, for all networks alike, and put in relation to a large matrix product timed in
-the same run. Peak memory is that of a process of its own that builds the network and runs it
-twice (CPU), or of the allocator (GPU).
+The networks take turns, run by run. A computer whose speed changes over time therefore treats all
+alike. The times are medians. Columns:
 
-Appends to a CSV and prints a table.
+    difference       largest difference of the belief maps of ours and of stock's over all stages,
+                     relative to the largest value of the stage
+    GFLOP            operations, counted as those of direct convolutions for all networks
+    peak_fraction    speed relative to the product of large matrices, timed in the same run
+    peak_MB          peak memory of a process that builds the network and runs it twice (CPU), or
+                     of the allocator (GPU)
+
+It prints a table and appends the rows to the CSV file of --out.
+
+Exit codes: 0 when done; 1 for an error during the measurement; 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -42,7 +47,7 @@ COLUMNS = (
 def measure(
     arguments: argparse.Namespace, task: str, batch: int, size: str
 ) -> list[dict[str, Any]]:
-    """A row a network for one task and size."""
+    """Measure all networks for one task, batch and size; return one row for each."""
     names = ['stock CPM', 'ours']
     if size == '256x192':  # the others cannot take 368
         names += arguments.others
@@ -64,7 +69,7 @@ def measure(
 
 
 def memory_apart(arguments: argparse.Namespace, row: dict[str, Any]) -> float:
-    """Peak MB of a process of its own that runs the network twice."""
+    """Return the peak MB of a new process that runs the network twice."""
     command = [sys.executable, __file__, '--device', arguments.device]
     command += ['--precision', arguments.precision, '--tasks', row['task']]
     command += ['--batch', str(row['batch']), '--sizes', row['size'], '--memory-of', row['network']]
@@ -77,6 +82,7 @@ def memory_apart(arguments: argparse.Namespace, row: dict[str, Any]) -> float:
 
 
 def own_memory(arguments: argparse.Namespace) -> float:
+    """Return the peak MB of this process, after two runs of the network."""
     return benchmark.peak_memory(
         arguments.memory_of,
         task=arguments.tasks[0],
@@ -88,6 +94,7 @@ def own_memory(arguments: argparse.Namespace) -> float:
 
 
 def commit() -> str:
+    """Return the name of the commit of this repository, or an empty text."""
     done = subprocess.run(
         ['git', '-C', ROOT, 'describe', '--always', '--dirty'],
         capture_output=True,
@@ -97,54 +104,77 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
     parser.add_argument(
-        '--precision', default='float32', choices=benchmark.DTYPES, help='bf16: autocast'
+        '--device', default='cpu', choices=['cpu', 'cuda'], help='device (default: %(default)s)'
     )
     parser.add_argument(
-        '--tasks', nargs='+', default=['forward', 'train'], choices=['forward', 'train']
+        '--precision',
+        default='float32',
+        choices=benchmark.DTYPES,
+        help='type to compute in; bf16 is autocast to bfloat16 (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--tasks',
+        nargs='+',
+        default=['forward', 'train'],
+        choices=['forward', 'train'],
+        help='a forward pass, or a training step with Adam (default: both)',
     )
     parser.add_argument(
         '--batch',
         nargs='+',
         type=int,
         default=[1, 4],
-        help='images; training takes the largest: %(default)s',
+        help='images in a batch; training takes the largest (default: 1 4)',
     )
     parser.add_argument(
-        '--sizes', nargs='+', default=['256x192', '368x368'], help='height x width: %(default)s'
+        '--sizes',
+        nargs='+',
+        default=['256x192', '368x368'],
+        metavar='HEIGHTxWIDTH',
+        help='sizes of the input in pixels (default: 256x192 368x368)',
     )
     parser.add_argument(
-        '--runs', type=int, default=5, help='counted runs of each, after a first one: %(default)s'
+        '--runs',
+        type=int,
+        default=5,
+        help='counted runs of each network, after a first one (default: %(default)s)',
     )
     parser.add_argument(
         '--others',
         nargs='*',
         default=list(benchmark.STOCK)[1:],
-        help='other networks, with 256x192 only: %(default)s',
+        metavar='NETWORK',
+        help=f'other networks, with 256x192 only (default: {", ".join(list(benchmark.STOCK)[1:])})',
     )
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     parser.add_argument(
-        '--out', type=Path, default=ROOT / 'results/benchmark.csv', help='appended to'
+        '--out',
+        type=Path,
+        default=ROOT / 'results/benchmark.csv',
+        metavar='FILE.csv',
+        help='file to append to (default: %(default)s)',
     )
-    parser.add_argument('--quiet', action='store_true', help='no progress bars')
+    parser.add_argument('--quiet', action='store_true', help='show no progress bars')
     parser.add_argument('--memory-of', help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if unknown := [name for name in arguments.others if name not in benchmark.STOCK]:
         parser.error(
-            f'--others {", ".join(unknown)}: there are {", ".join(list(benchmark.STOCK)[1:])}'
+            f'--others {", ".join(unknown)}: no such networks; there are '
+            f'{", ".join(list(benchmark.STOCK)[1:])}'
         )
     if arguments.runs < 1 or min(arguments.batch) < 1:
         parser.error('--runs and --batch must be at least 1')
     if arguments.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: no GPU that this PyTorch can use')
+        parser.error('--device cuda: there is no GPU that this PyTorch can use; give --device cpu')
     if wrong := [size for size in arguments.sizes if not re.fullmatch(r'[1-9]\d*x[1-9]\d*', size)]:
         parser.error(f'--sizes {", ".join(wrong)}: give height x width, such as 256x192')
-    arguments.commit = commit()  # before --out is written
+    arguments.commit = commit()  # before --out is written, which would change the working tree
     init_default_scope('mmpose')
     if arguments.memory_of:
         print(json.dumps(own_memory(arguments)))

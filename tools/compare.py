@@ -2,11 +2,21 @@
 
     python tools/compare.py slim=cpm_slim_3s lite=cpm_lite0_3s
     python tools/compare.py ours=OURS.py:OURS.pth 'stock CPM=STOCK.py:STOCK.pth' --out-dir compared
+    python tools/compare.py lite=cpm_lite0_3s --cfg-options test_dataloader.dataset.indices=20
 
-A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME of one in the package. Each is tested once on
-its config's test set, by MMPose's test runner in a process of its own, then timed. Writes
-compare.md, compare.csv and compare.png, accuracy against speed, into --out-dir. A part of the test
-set is enough to try it: --cfg-options test_dataloader.dataset.indices=20.
+A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME for a model in the package. Each model is tested
+once on the test set of its config, by MMPose's test runner in a process of its own, then timed. The
+last example takes only a part of the test set, to try the program.
+
+It prints a table and writes into --out-dir:
+
+    compare.md     the table
+    compare.csv    the same values as CSV
+    compare.png    a drawing of accuracy against speed
+    LABEL/         the logs of the test
+
+Exit codes: 0 when done; 1 if a model cannot be tested (the results of those before it are kept);
+2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -23,24 +33,49 @@ from mmengine.config import DictAction
 from rich.progress import track
 
 from cpm_plugin.apps import compare as comparison
+from cpm_plugin.apps.benchmark import device_name
 from cpm_plugin.apps.zoo import pose2d, write_text
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('models', nargs='+', help='LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
-    parser.add_argument('--out-dir', type=Path, default=Path('work_dirs/compare'))
-    parser.add_argument('--metric', help="of the drawing; default: the first model's first")
-    parser.add_argument('--device', default='cpu', help='cpu or cuda, for the timing')
-    parser.add_argument('--batch-size', type=int, default=8, help='of the timing (8)')
-    parser.add_argument('--runs', type=int, default=5, help='of the timing (5); the median counts')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in tools/test.py'
+        'models', nargs='+', metavar='MODEL', help='LABEL=CONFIG:CHECKPOINT or LABEL=NAME'
     )
-    parser.add_argument('--one', type=Path, help=argparse.SUPPRESS)  # where to write its figures
-    args = parser.parse_args()
+    parser.add_argument(
+        '--out-dir',
+        type=Path,
+        default=Path('work_dirs/compare'),
+        metavar='FOLDER',
+        help='folder to write into (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--metric', help='metric of the drawing (default: the first one of the first model)'
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='device of the timing: cpu or cuda (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images in a batch of the timing (default: 8)'
+    )
+    parser.add_argument(
+        '--runs', type=int, default=5, help='timed runs, whose median counts (default: 5)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='changes of all configs, as in tools/test.py',
+    )
+    # The process of one model writes its results into this file.
+    parser.add_argument('--one', type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    args.argv = sys.argv[1:] if argv is None else argv
     try:
         models = dict(parse(model) for model in args.models)
         if len(models) != len(args.models):
@@ -52,26 +87,30 @@ def main() -> int:
             ((label, (config, checkpoint)),) = models.items()
             measure_one(label, config, checkpoint, args)
             return 0
+        hardware = device_name(args.device)
+        if args.device == 'cpu':
+            hardware = f'{torch.get_num_threads()} threads of {hardware}'
         rows: dict[str, dict[str, float]] = {}
         args.out_dir.mkdir(parents=True, exist_ok=True)
         for label in track(models, description='tests'):
             rows[label] = measure_apart(label, args)
-            # after each, so that nothing is lost if the next one fails
+            # After each model, so that nothing is lost if the next one fails.
             write_text(args.out_dir / 'compare.md', comparison.as_markdown(rows))
             write_text(args.out_dir / 'compare.csv', comparison.as_csv(rows))
             metric = args.metric or next(iter(rows[next(iter(models))]))
-            figure = comparison.draw(rows, metric, device_name(args.device))
+            figure = comparison.draw(rows, metric, hardware)
             figure.savefig(args.out_dir / 'compare.png', dpi=120)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print(comparison.as_markdown(rows))
-    print(f'{device_name(args.device)}, batches of {args.batch_size}, torch {torch.__version__}')
+    print(f'{hardware}, batches of {args.batch_size}, torch {torch.__version__}')
     print(args.out_dir)
     return 0
 
 
 def parse(model: str) -> tuple[str, tuple[Path, Path]]:
+    """Split an argument into label, config and checkpoint; raise ValueError if it is wrong."""
     label, equals, what = model.partition('=')
     if not (label and equals and what):
         raise ValueError(f'{model}: a model is LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
@@ -89,11 +128,11 @@ def parse(model: str) -> tuple[str, tuple[Path, Path]]:
 
 
 def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
-    """In a process of its own, so that its peak of memory is its own."""
+    """Measure a model in a new process, so that the peak of memory is that of the model."""
     (model,) = (model for model in args.models if model.partition('=')[0] == label)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / 'figures.json'
-        command = [sys.executable, sys.argv[0], '--one', str(out), *sys.argv[1:]]
+        command = [sys.executable, __file__, '--one', str(out), *args.argv]
         command = [part for part in command if part not in args.models or part == model]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0 or not out.is_file():
@@ -105,6 +144,7 @@ def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_one(label: str, config: Path, checkpoint: Path, args: argparse.Namespace) -> None:
+    """Measure a model in this process, and write the results to the file of ``--one``."""
     row = comparison.evaluate(
         config,
         checkpoint,
@@ -115,17 +155,6 @@ def measure_one(label: str, config: Path, checkpoint: Path, args: argparse.Names
         runs=args.runs,
     )
     args.one.write_text(json.dumps(row))
-
-
-def device_name(device: str) -> str:
-    if device.startswith('cuda'):
-        return torch.cuda.get_device_name(device)
-    models = [
-        line.partition(':')[2].strip()
-        for line in Path('/proc/cpuinfo').read_text().splitlines()
-        if line.startswith('model name')
-    ]
-    return f'{torch.get_num_threads()} threads of {models[0] if models else "a CPU"}'
 
 
 if __name__ == '__main__':

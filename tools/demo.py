@@ -1,19 +1,29 @@
-"""See the poses of people in images and videos.
+"""Predict the poses of people in images and videos, and draw them.
 
-    python tools/demo.py IMAGE                        # one person, anywhere in the image
+    python tools/demo.py IMAGE                          # one person, anywhere in the image
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
     python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
     python tools/demo.py VIDEO --out-dir poses
+    python tools/demo.py IMAGE --config CONFIG --checkpoint CHECKPOINT
 
-Works offline with the trained model in the package. It is a top-down model: it wants to know
-where the people are. --boxes says it, in pixels, of a detector or by hand. Without, it looks in
-windows of several sizes for the one person whom it believes most in, and in a video follows him.
-Written into --out-dir, under the names of the inputs: the image or video with skeletons; by
---stages the belief maps of each stage for each person of an image, NAME_stages.png; by --json
-the positions, as MMPose's inferencer writes them. What was there under these names is replaced,
-but never an input.
+It works offline with the trained model in the package. Other models: --model, one of
+cpm_plugin.list_models(pretrained=True), or --config and --checkpoint.
 
-Other models: --model, one of cpm_plugin.list_models(pretrained=True), or --config and --weights.
+The models are top-down, so they need to know where the people are. --boxes gives their bounding
+boxes in pixels, from a detector or by hand. Without it, the program searches for one person: it
+looks at windows of several sizes and takes the one with the largest mean belief. In a video it
+follows that person.
+
+It writes into --out-dir, under the names of the inputs:
+
+    NAME.jpg, NAME.mp4    the image or video with the skeletons
+    NAME_stages.png       with --stages: the belief maps of each stage, for each person of an image
+    NAME.json             with --json: the positions, as MMPose's inferencer writes them
+
+Files of these names are replaced, but never an input.
+
+Exit codes: 0 when done; 1 if an input could not be read or has no box, while the others are done;
+2 for wrong arguments, before anything is written.
 """
 
 from __future__ import annotations
@@ -34,32 +44,59 @@ from cpm_plugin.core.models.registry import list_models
 DEFAULT_MODEL = 'cpm_lite0_3s'
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('input', type=Path, help='an image, a video, or a folder of them')
+    parser.add_argument(
+        'input',
+        type=Path,
+        metavar='IMAGE',
+        help='an image, a video, or a folder with images and videos',
+    )
     parser.add_argument(
         '--boxes',
         nargs='+',
         default=[],
-        help="x1,y1,x2,y2 for each person, or a JSON file; with x1 below 0: ' -5,0,60,90'",
-    )
-    parser.add_argument('--out-dir', type=Path, default=Path('demo_output/poses'))
-    parser.add_argument('--stages', action='store_true', help='draw the belief maps of each stage')
-    parser.add_argument('--json', action='store_true', help='write the positions')
-    parser.add_argument(
-        '--threshold', type=float, default=0.2, help='draw joints of this belief or more (0.2)'
+        metavar='BOX',
+        help='bounding box x1,y1,x2,y2 of each person in pixels, or one JSON file; if x1 is below '
+        "0, begin with a space: ' -5,0,60,90'",
     )
     parser.add_argument(
-        '--model', default=DEFAULT_MODEL, help=f'one of {", ".join(list_models(pretrained=True))}'
+        '--out-dir',
+        type=Path,
+        default=Path('demo_output/poses'),
+        metavar='FOLDER',
+        help='folder to write into (default: %(default)s)',
     )
-    parser.add_argument('--config', type=Path, help='of another model, with --weights')
-    parser.add_argument('--weights', type=Path)
-    parser.add_argument('--device', default='cpu', help='cpu or cuda:0')
-    args = parser.parse_args()
-    if (args.config is None) != (args.weights is None):
-        parser.error('--config and --weights go together')
+    parser.add_argument(
+        '--stages', action='store_true', help='also draw the belief maps of each stage'
+    )
+    parser.add_argument('--json', action='store_true', help='also write the positions')
+    parser.add_argument(
+        '--threshold',
+        type=float,
+        default=0.2,
+        help='smallest belief of a joint that is drawn (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--model',
+        default=DEFAULT_MODEL,
+        help=f'one of {", ".join(list_models(pretrained=True))} (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--config', type=Path, metavar='CONFIG', help='config of another model, with --checkpoint'
+    )
+    parser.add_argument(
+        '--checkpoint', type=Path, metavar='CHECKPOINT', help='checkpoint of it, with --config'
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='device: cpu or cuda:0 (default: %(default)s)'
+    )
+    args = parser.parse_args(argv)
+    if (args.config is None) != (args.checkpoint is None):
+        parser.error('--config and --checkpoint go together; give both or none')
     try:
         files = media.inputs_of(args.input)
         boxes = demo.parse_boxes(args.boxes)
@@ -73,7 +110,7 @@ def main() -> int:
         return 2
 
     failed = 0
-    # one bar at a time: a video has its own
+    # A video has a progress bar of its own, and there can be only one at a time.
     several = not any(path.suffix.lower() in media.VIDEOS for path in files) and len(files) > 1
     for path in track(files, description='poses', disable=not several):
         people = boxes.get(path.name, boxes.get(''))
@@ -89,6 +126,7 @@ def main() -> int:
 
 
 def check_names(boxes: dict[str, np.ndarray], files: list[Path]) -> None:
+    """Raise ValueError if there are boxes for a name that is not an input."""
     unknown = sorted(set(boxes) - {''} - {path.name for path in files})
     if unknown:
         raise ValueError(
@@ -98,16 +136,18 @@ def check_names(boxes: dict[str, np.ndarray], files: list[Path]) -> None:
 
 
 def build(args: argparse.Namespace) -> object:
+    """Load the model that the arguments name; raise ValueError if that fails."""
     if args.config is None:
         found = pose2d(args.model)
         return demo.load_model(found['pose2d'], found['pose2d_weights'], args.device)
-    for path in (args.config, args.weights):
+    for path in (args.config, args.checkpoint):
         if not path.is_file():
             raise ValueError(f'{path}: no such file')
-    return demo.load_model(args.config, args.weights, args.device)
+    return demo.load_model(args.config, args.checkpoint, args.device)
 
 
 def show_image(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
+    """Write the outputs for an image, and print their paths; raise ValueError if that fails."""
     image = media.read_image(path)
     if boxes is None:
         boxes, people = demo.find_people(model, image)
@@ -129,6 +169,7 @@ def show_image(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
 
 
 def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
+    """Write the outputs for a video, and print their paths; raise ValueError if that fails."""
     if boxes is not None and not len(boxes):
         raise ValueError(f'--boxes has no box for {path.name}')
     video = media.Video(path)
@@ -153,7 +194,7 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
         print(positions)
     if video.missing:
         raise ValueError(
-            f'{path} is cut short: {video.missing} of {len(video)} frames could not be read; the '
+            f'{path} is incomplete: {video.missing} of {len(video)} frames could not be read; the '
             'others are in the output'
         )
 

@@ -1,25 +1,30 @@
 """Draw small images of articulated figures: a toy dataset that needs a CPM.
 
-Every image shows one whole figure, seen from the front, in widely varying poses, with
-clutter around and occluders over it. The truth is exact, the format is COCO keypoints, and
-the joints are the 14 of Leeds Sports Pose.
+    python tools/make_figures.py data/figures
+    python tools/make_figures.py data/figures --train 2000 --val 200 --size 128
 
-Why one look at each spot does not solve it, and a CPM does:
+Every image shows one whole figure, seen from the front, in widely varying poses. Clutter lies
+around it and occluders over it. The annotations are exact and have the format of COCO keypoints.
+The joints are the 14 of Leeds Sports Pose.
+
+A look at the neighborhood of each point is not enough here, and a CPM is needed:
 
 - A left and a right limb look the same: same cloth, width and shading. Which is which follows
-  from which way is up, and head and trunk tell, far away from an ankle: figures are turned in
-  the image plane, so "on the left in the image" does not tell.
-- Loose limbs in the figure's own clothes lie around. A loose knee is a perfect knee; only the
-  rest of the body says that it is nobody's. Some images show half of a second figure.
-- Occluders hide joints, which are labeled all the same (v = 1). Where a hidden knee is
+  from the head and the trunk, which are far away from an ankle. Figures are turned in the image
+  plane, so "on the left in the image" does not help.
+- Loose limbs lie around, in the clothes of the figure. A loose knee looks like any knee. Only the
+  rest of the body shows that it belongs to nobody. Some images show half of a second figure.
+- Occluders hide joints, which are labeled all the same (v = 1). The position of a hidden knee
   follows from the thigh and the shin.
 
-So stage 1, which sees a small neighborhood, can only say "one of these two"; later stages,
-which see those beliefs over the whole image, settle it.
+Stage 1, which sees a small neighborhood, can only say "one of these two". Later stages see those
+beliefs over the whole image, and decide.
 
-    python tools/make_figures.py data/figures --train 2000 --val 200
+It writes into FOLDER: train/000001.jpg ..., val/000001.jpg ..., and annotations/train.json and
+annotations/val.json. A folder that was made with the same arguments is kept as it is.
 
-writes data/figures/{train,val}/000001.jpg ... and data/figures/annotations/{train,val}.json.
+Exit codes: 0 when done, or if nothing is to do; 2 for wrong arguments; 130 for Ctrl-C. With 2 and
+130 nothing is written.
 """
 
 from __future__ import annotations
@@ -40,18 +45,18 @@ from cpm_plugin.apps.figures import draw
 from cpm_plugin.core.maps.joints import LSP
 
 OPTIONS = (  # name, default, smallest, help
-    ('train', 2000, 1, 'images to train on'),
-    ('val', 200, 1, 'images held out'),
+    ('train', 2000, 1, 'number of images for training'),
+    ('val', 200, 1, 'number of images for validation'),
     ('size', 128, 48, 'side of an image in pixels; a figure fills most of it'),
-    ('seed', 0, 0, 'the same arguments give the same images'),
+    ('seed', 0, 0, 'seed; the same arguments give the same images'),
 )
 SPLITS = ('train', 'val')
 JPEG_QUALITY = 95
-VERSION = 1  # of the images: another number, other images for the same arguments
+VERSION = 1  # of the images; a change that makes other images for the same arguments raises it
 
 
 def write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) -> dict:
-    """Draw and save image ``number``; returns its annotation."""
+    """Draw and write image ``number``; return its annotation."""
     image, annotation = draw((*seed, number), size)
     path = folder / f'{number:06d}.jpg'
     if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
@@ -60,7 +65,7 @@ def write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) 
 
 
 def quiet_worker() -> None:
-    """Ctrl-C is for the parent to handle; an image is too small to share among threads."""
+    """Leave Ctrl-C to the parent process, and use one thread for each image."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
@@ -88,7 +93,7 @@ def write_split(root: Path, name: str, info: dict) -> None:
 
 
 def is_made(out: Path, info: dict) -> bool:
-    """Whether ``out`` is a dataset made with the same arguments."""
+    """Return whether ``out`` is a dataset that was made with the same arguments."""
     try:
         files = [out / 'annotations' / f'{name}.json' for name in SPLITS]
         return all(json.loads(file.read_text())['info'] == info for file in files)
@@ -107,16 +112,16 @@ def make(out: Path, info: dict) -> None:
         root.rename(out)
 
 
-def main() -> int:
-    """Returns 0 when done or nothing is to do, 2 for bad arguments, 130 for Ctrl-C."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('out', metavar='OUT', type=Path, help='folder to create')
+    parser.add_argument('out', metavar='FOLDER', type=Path, help='folder to create')
     for name, default, smallest, text in OPTIONS:
         text += f'; at least {smallest} (default: %(default)s)'
         parser.add_argument(f'--{name}', type=int, default=default, help=text)
-    arguments = vars(parser.parse_args())
+    arguments = vars(parser.parse_args(argv))
     for name, _, smallest, _ in OPTIONS:
         if arguments[name] < smallest:
             parser.error(f'--{name} {arguments[name]}: must be at least {smallest}')

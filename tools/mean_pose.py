@@ -1,9 +1,14 @@
-"""The floor of a result: PCK@0.2 of always predicting the mean pose of the training set.
+"""Compute the PCK@0.2 of the mean pose of the training set, a lower bound for any result.
 
     python tools/mean_pose.py CONFIG
 
-The mean is taken in the person's box, over the labeled keypoints of the config's training
-set; it is evaluated on the config's test set, with the torso as the unit.
+The mean pose is computed in the person's bounding box, over the labeled keypoints of the training
+set of the config. It is put into each box of the test set, and evaluated with the torso as the
+unit.
+
+It prints a table and writes nothing.
+
+Exit codes: 0 when done; 2 for wrong arguments, or a config that it cannot use.
 """
 
 from __future__ import annotations
@@ -18,12 +23,13 @@ from cpm_plugin.apps.mean_pose import mean_pose_pck
 from cpm_plugin.core.evaluation.pck import format_table
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config')
-    args = parser.parse_args()
+    parser.add_argument('config', metavar='CONFIG', help='config with both datasets')
+    args = parser.parse_args(argv)
     if not Path(args.config).is_file():
         parser.error(f'{args.config}: no such file')
     try:

@@ -1,4 +1,4 @@
-"""Publish a trained model: weights without the optimizer, by name, with their facts beside them.
+"""Publish a trained model: its weights without the optimizer, by name, with a description.
 
     python tools/test.py CONFIG CHECKPOINT --work-dir work_dirs/test
     python tools/publish_model.py CONFIG CHECKPOINT --name my_cpm \\
@@ -6,14 +6,17 @@
         --training-data 'LSP Extended 1-7500' --training 'seed, epochs, time, hardware' \\
         --license 'academic use' --zoo my_zoo
 
-writes my_zoo/CONFIG-<sha256>_<date>.pth and enters it in my_zoo/index.json, in the metafile and in
-the table of the config's folder. Nothing is overwritten. Then
+It writes my_zoo/CONFIG-<sha256>_<date>.pth, and enters it in my_zoo/index.json, in the metafile and
+in the table of the config's folder. No existing file of weights is overwritten. It prints the path
+of the new file. To load the model, which verifies its checksum:
 
     cpm_plugin.create_model(NAME, pretrained='my_zoo')
     MMPoseInferencer(**pose2d(NAME, 'my_zoo'), det_model='whole_image')
 
-load it (pose2d is of cpm_plugin.apps.zoo) and verify its checksum; create_model if NAME is one of
+pose2d is a function of cpm_plugin.apps.zoo. create_model needs a NAME that is one of
 cpm_plugin.list_models().
+
+Exit codes: 0 when done; 2 for wrong arguments or files. Then nothing is published.
 """
 
 from __future__ import annotations
@@ -25,33 +28,64 @@ from pathlib import Path
 from cpm_plugin.apps.publish import Publication, publish
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path)
-    parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--name', required=True, help='of the model in the zoo')
+    parser.add_argument('config', type=Path, metavar='CONFIG', help='config of the training')
     parser.add_argument(
-        '--results', type=Path, required=True, help='the JSON file that tools/test.py wrote'
+        'checkpoint', type=Path, metavar='CHECKPOINT', help='checkpoint of the training'
     )
-    parser.add_argument('--dataset', required=True, help='that the results are of')
-    parser.add_argument('--training-data', required=True, help='that it was trained on')
-    parser.add_argument('--training', required=True, help='seed, epochs, time, hardware')
-    parser.add_argument('--license', required=True, help='of the weights: that of the data')
+    parser.add_argument('--name', required=True, help='name of the model in the zoo')
     parser.add_argument(
-        '--zoo', type=Path, required=True, help="a folder; the package's is cpm_plugin/weights"
+        '--results',
+        type=Path,
+        required=True,
+        metavar='FILE.json',
+        help='file that tools/test.py wrote for this checkpoint',
     )
-    parser.add_argument('--metafile', type=Path, help='default: cpm_<folder>.yml by the config')
-    parser.add_argument('--url', help='of the folder that the file will be downloaded from')
-    parser.add_argument('--float32', action='store_true', help='convolutions not in float16')
+    parser.add_argument(
+        '--dataset', required=True, metavar='TEXT', help='dataset that was tested on'
+    )
+    parser.add_argument(
+        '--training-data', required=True, metavar='TEXT', help='dataset that was trained on'
+    )
+    parser.add_argument(
+        '--training', required=True, metavar='TEXT', help='seed, epochs, time and hardware'
+    )
+    parser.add_argument(
+        '--license',
+        required=True,
+        metavar='TEXT',
+        help='who may use the weights, and for what; usually the license of the data',
+    )
+    parser.add_argument(
+        '--zoo',
+        type=Path,
+        required=True,
+        metavar='FOLDER',
+        help='folder of the zoo; that of the package is cpm_plugin/weights',
+    )
+    parser.add_argument(
+        '--metafile',
+        type=Path,
+        metavar='FILE.yml',
+        help="metafile (default: cpm_<folder>.yml in the config's folder)",
+    )
+    parser.add_argument('--url', help='address of the folder that has the file for download')
+    parser.add_argument(
+        '--float32',
+        action='store_true',
+        help='write the weights of convolutions in float32, not in float16',
+    )
     parser.add_argument(
         '--without-ema',
         action='store_true',
-        help="the last weights, not EMAHook's average, which is what tools/test.py tests: publish "
-        'into a folder of no matter, test that file, and publish again with its results',
+        help="publish the last weights, not EMAHook's average. tools/test.py tests the average: "
+        'publish into a temporary folder, test that file, and publish again with its results',
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     what = Publication(
         name=args.name,
         config=args.config,

@@ -1,14 +1,21 @@
-"""See how the stages of a trained CPM refine their beliefs.
+"""Show how the stages of a trained CPM refine their belief maps.
 
-    python tools/show_stages.py CONFIG CHECKPOINT [--out stages.png] [--person N]
+    python tools/show_stages.py CONFIG CHECKPOINT
+    python tools/show_stages.py CONFIG CHECKPOINT --person 7 --out stages.png
+    python tools/show_stages.py CONFIG CHECKPOINT --cfg-options test_dataloader.dataset.indices=20
 
-Runs the config's test set, prints the torso's PCK for every stage, at the evaluator's thr or else
-0.2, and draws, for one person of the test set, the belief maps of each stage and the skeleton
-decoded from them.
-Without --person it is the one whose joints the later stages corrected most: an example of
-what they do, not of the average image. Where a config's evaluator is TorsoPCKAccuracy the last
-row of the table is what tools/test.py prints. All of the test set is run, with --person too; a
-part of it by e.g. --cfg-options test_dataloader.dataset.indices=20.
+It runs the test set of the config, all of it also with --person. The last example takes only a part
+of it.
+
+It prints the PCK relative to the torso for every stage, at the thr of the config's evaluator or
+else at 0.2. If the evaluator is TorsoPCKAccuracy, the last row is what tools/test.py prints.
+
+It writes the image of --out: for one person of the test set, the belief maps of each stage and the
+skeleton found in them. Without --person it is the person whose joints the later stages corrected
+most. That is an example of what they do, and not of the average image.
+
+Exit codes: 0 when done; 1 if the model or the data cannot be loaded; 2 for wrong arguments, or a
+config that it cannot use.
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ from mmengine.runner import Runner
 from rich.progress import track
 
 from cpm_plugin.apps.results import torso_threshold
-from cpm_plugin.apps.stages import person_figure, predict_stages
+from cpm_plugin.apps.show_stages import person_figure, predict_stages
 from cpm_plugin.core.evaluation.pck import format_table
 from cpm_plugin.mmpose.head import CPMStageHead
 from cpm_plugin.mmpose.metrics import joints_of
@@ -31,19 +38,38 @@ from cpm_plugin.mmpose.metrics import joints_of
 from mmpose.apis import init_model
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config with a CPMStageHead')
-    parser.add_argument('checkpoint', help='its trained weights')
-    parser.add_argument('--out', type=Path, default=Path('stages.png'), help='the image')
-    parser.add_argument('--person', type=int, help='number in the test set, from 0')
+    parser.add_argument('config', metavar='CONFIG', help='config with a CPMStageHead')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of the model')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in tools/test.py'
+        '--out',
+        type=Path,
+        default=Path('stages.png'),
+        metavar='IMAGE',
+        help='image to write (default: %(default)s)',
     )
-    parser.add_argument('--device', default='cpu', help='cpu or cuda:0')
-    args = parser.parse_args()
+    parser.add_argument(
+        '--person',
+        type=int,
+        metavar='NUMBER',
+        help='number of the person in the test set, from 0 (default: see above)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='changes of the config, as in tools/test.py',
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='device: cpu or cuda:0 (default: %(default)s)'
+    )
+    args = parser.parse_args(argv)
     for path in (args.config, args.checkpoint):
         if not Path(path).is_file():
             parser.error(f'{path}: no such file')

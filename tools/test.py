@@ -1,6 +1,6 @@
-"""Test a model: MMPose's own tools/test.py, run unchanged; see --help for its options.
+"""Test a model: MMPose's own tools/test.py, which runs unchanged; see --help for its options.
 
-python tools/test.py configs/.../CONFIG.py CHECKPOINT.pth --work-dir DIR
+python tools/test.py configs/.../CONFIG.py CHECKPOINT.pth --work-dir FOLDER
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Train a model: MMPose's own tools/train.py, run unchanged; see --help for its options.
+"""Train a model: MMPose's own tools/train.py, which runs unchanged; see --help for its options.
 
-python tools/train.py configs/.../CONFIG.py --work-dir DIR
+python tools/train.py configs/.../CONFIG.py --work-dir FOLDER
 torchrun --nproc_per_node=8 tools/train.py configs/.../CONFIG.py --launcher pytorch
 """
 

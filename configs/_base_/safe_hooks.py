@@ -1,6 +1,6 @@
-# What a long run needs: checkpoints that a crash cannot take away, a stop at what is not finite,
-# randomness that a resumed run shares with an undisturbed one, and workers that end with it. In
-# default_hooks, where a leaf can leave one out: default_hooks=dict(finite=None).
+# Hooks that a long training needs: checkpoints that survive a crash, a stop at values that are not
+# finite, random numbers that are the same after --resume, and workers that end with the training.
+# They are default_hooks, so that a config can leave one out: default_hooks=dict(finite=None).
 safe_hooks = dict(
     checkpoint=dict(type='SafeCheckpointHook'),
     finite=dict(type='FiniteHook'),

@@ -33,7 +33,7 @@ STOCK = {
     'stock HRNet-W32': 'hrnet-w32_8xb64-210e_coco-256x192',
     'stock Hourglass': 'hourglass52_8xb32-210e_coco-256x256',
 }
-OWN_SIZES = {'stock Hourglass': '256x256'}  # whose width must be a multiple of 128
+OWN_SIZES = {'stock Hourglass': '256x256'}  # its width must be a multiple of 128
 DTYPES = {'float32': torch.float32, 'bf16': torch.bfloat16}
 
 
@@ -55,7 +55,7 @@ def build(name: str, task: str, device: str) -> nn.Module:
     kind = 'stock CPM' if name == 'ours' else name
     model = MODELS.build(get_config(f'mmpose::{TOPDOWN}{STOCK[kind]}.py').model)
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):  # with stock's own start all maps are nearly 0
+        if isinstance(layer, nn.Conv2d):  # stock's own initialization makes all maps nearly 0
             nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')
     if name == 'ours':
         state = from_stock(model.state_dict())
@@ -219,7 +219,7 @@ def device_name(device: str) -> str:
         Model name; ``'cpu'`` if it is unknown.
     """
     if device != 'cpu':
-        return torch.cuda.get_device_name()
+        return torch.cuda.get_device_name(device)
     for line in Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith('model name'):
             return line.split(':', 1)[1].strip()
@@ -318,7 +318,7 @@ def peak_memory(
     call()
     if device != 'cpu':
         return torch.cuda.max_memory_allocated() / 1e6
-    # not getrusage's, which begins with that of the process that started this one
+    # The peak of getrusage would begin with that of the process that started this one.
     status = Path('/proc/self/status').read_text()
     peak = next(line for line in status.splitlines() if line.startswith('VmHWM'))
     return int(peak.split()[1]) * 1024 / 1e6

@@ -65,7 +65,7 @@ def evaluate(
     cfg.work_dir = str(work_dir)
     cfg.load_from = str(checkpoint)
     runner = Runner.from_cfg(cfg)
-    try:  # the runner itself would only warn, and test random weights
+    try:  # the runner would only warn, and test random weights
         runner.model.load_state_dict(read_checkpoint(checkpoint)[0])
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} does not fit {config}: {error}') from error
@@ -202,6 +202,7 @@ def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _best(column: str, values: Sequence[float | None]) -> float | None:
+    """Return the best value of a column, the smallest for costs and errors."""
     found = [value for value in values if value is not None]
     less_is_better = (column in COSTS and column != 'images/s') or column in ('EPE', 'NME')
     return (min if less_is_better else max)(found, default=None)

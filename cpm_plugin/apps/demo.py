@@ -20,7 +20,7 @@ from .show_stages import person_figure
 from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample, merge_data_samples, split_instances
 
-# A mean belief below which the person of the frame before is looked for in the whole image.
+# Below this mean belief, the person of the previous frame is searched for in the whole image.
 _LOST = 0.15
 
 
@@ -68,7 +68,7 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
             named = {str(name): boxes for name, boxes in given.items()}
         except (OSError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(
-                f'{arguments[0]} is no file of boxes ({error}); it should hold '
+                f'{arguments[0]} is no file of boxes ({error}); it should contain '
                 '{"image.jpg": [[x1, y1, x2, y2], ...], ...}'
             ) from error
     else:
@@ -77,6 +77,7 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _boxes(name: str, boxes: Any) -> np.ndarray:
+    """Convert boxes to an array (N, 4); raise ValueError if they are not boxes."""
     try:
         array = np.array(boxes, dtype=np.float32).reshape(len(boxes), 4)
         if not np.isfinite(array).all():

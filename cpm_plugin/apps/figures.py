@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.maps.joints import LSP
 
-# Lengths in torsos (neck to middle of the hips).
+# Lengths in torsos, the distance from the neck to the middle of the hips.
 HEAD, SHOULDER, HIP = 0.6, 0.36, 0.24  # length of the head; half widths
 LIMBS = {'upper_arm': 0.58, 'forearm': 0.55, 'thigh': 0.7, 'shin': 0.68}
 WIDTHS = {'upper_arm': 0.25, 'forearm': 0.2, 'thigh': 0.32, 'shin': 0.26, 'head': 0.46}
@@ -22,16 +22,18 @@ CHAINS = {  # joint, limb, joint
 }
 TRUNK = ('left_shoulder', 'left_hip', 'right_hip', 'right_shoulder')
 
-# Angles in degrees: of the figure in the image plane, of the spine, of the neck.
+# Largest angles in degrees: of the figure in the image plane, of the spine, and of the neck.
 TURN, BEND, NOD = 180, 15, 20
-# First joint: from straight down, positive away from the middle; second: relative to the first.
+# Smallest and largest angle in degrees. For the first joint of a limb it is measured from straight
+# down, positive away from the middle; for the second joint it is relative to the first.
 BENDS = {'upper_arm': (0, 160), 'forearm': (-90, 110), 'thigh': (-12, 80), 'shin': (-80, 80)}
 
 PADDING = 1.25  # of MMPose's GetBBoxCenterScale: side of the crop over side of the box
 CROP = (0.88, 1.0)  # side of that crop as a fraction of the image
 BOX_MARGIN = 0.12  # torsos, from the outermost joints to the box
 ARMS_BEHIND = (0.5, 0.4, 0.1)  # probabilities that 0, 1, 2 arms are behind the trunk
-LOOSE_LIMBS, OCCLUDERS, SECOND_FIGURE = (2, 5), (1, 2), 0.3  # least and most; probability
+LOOSE_LIMBS, OCCLUDERS = (2, 5), (1, 2)  # smallest and largest number
+SECOND_FIGURE = 0.3  # probability
 
 Array = NDArray[np.float32]
 Points = dict[str, NDArray[np.float64]]  # joint name -> (x, y)

@@ -18,7 +18,7 @@ COLLECTION = {
     'Paper': {'Title': 'Convolutional Pose Machines', 'URL': 'https://arxiv.org/abs/1602.00134'},
     'README': 'README.md',
 }
-# The table is put between these lines of its Markdown file.
+# The table stands between these lines of its Markdown file.
 TABLE_BEGIN = '<!-- begin: made of the metafile by tools/publish_model.py -->'
 TABLE_END = '<!-- end -->'
 
@@ -37,7 +37,7 @@ def read_metafile(path: Path) -> dict[str, Any]:
             needs. The message names the file.
     """
     if path.suffix not in ('.yml', '.yaml'):
-        raise ValueError(f'{path} is no metafile by its name, which ends in .yml')
+        raise ValueError(f'{path} is no metafile by its name; give a name that ends in .yml')
     if not path.exists():
         return {'Collections': [COLLECTION], 'Models': []}
     found = _read_yaml(path)
@@ -50,17 +50,18 @@ def read_metafile(path: Path) -> dict[str, Any]:
         render_table(found['Models'])
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
-            f'{path}: a model has not what its row of the table is made of ({error!r}); complete '
-            'it, or give another --metafile'
+            f'{path}: a model lacks what its row of the table needs ({error!r}); complete it, or '
+            'give another --metafile'
         ) from error
     return found
 
 
 def _read_yaml(path: Path) -> Any:
+    """Read a YAML file; raise ValueError if it is not one."""
     try:
         return yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f'{path} is no YAML: {error}') from error
+        raise ValueError(f'{path} is not YAML: {error}') from error
 
 
 def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[Path, str]:
@@ -89,18 +90,28 @@ def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) 
         texts[table_path] = replace_table(text, render_table(models))
     except ValueError as error:
         raise ValueError(f'{table_path}: {error}') from error
-    for root in path.resolve().parents:
-        index = root / 'model-index.yml'
-        if index.is_file():
-            relative = path.resolve().relative_to(root).as_posix()
-            found = _read_yaml(index)
-            if not isinstance(found, dict) or not isinstance(found.get('Import'), list):
-                raise ValueError(f'{index} is no model index: it has no list to Import')
-            if relative not in found['Import']:
-                imports = {'Import': sorted([*found['Import'], relative])}
-                texts[index] = yaml.safe_dump({**found, **imports}, sort_keys=False)
-            break
+    if index := model_index(path):
+        relative = path.resolve().relative_to(index.parent).as_posix()
+        found = _read_yaml(index)
+        if not isinstance(found, dict) or not isinstance(found.get('Import'), list):
+            raise ValueError(f'{index} is no model index: it has no list to Import')
+        if relative not in found['Import']:
+            imports = {'Import': sorted([*found['Import'], relative])}
+            texts[index] = yaml.safe_dump({**found, **imports}, sort_keys=False)
     return texts
+
+
+def model_index(path: Path) -> Path | None:
+    """Find the model index of a metafile: the nearest ``model-index.yml`` above it.
+
+    Args:
+        path: Path of the metafile.
+
+    Returns:
+        Path of the index, or None if there is none.
+    """
+    places = (folder / 'model-index.yml' for folder in path.resolve().parents)
+    return next((place for place in places if place.is_file()), None)
 
 
 def render_table(models: Iterable[Mapping[str, Any]]) -> str:
@@ -164,5 +175,7 @@ def replace_table(text: str, table: str) -> str:
     before, begin, rest = text.partition(TABLE_BEGIN)
     _, end, after = rest.partition(TABLE_END)
     if not begin or not end:
-        raise ValueError(f'a table goes between {TABLE_BEGIN!r} and {TABLE_END!r}; one is missing')
+        raise ValueError(
+            f'the table stands between {TABLE_BEGIN!r} and {TABLE_END!r}; one is missing'
+        )
     return f'{before}{TABLE_BEGIN}\n{table}\n{TABLE_END}{after}'

@@ -15,11 +15,11 @@ import numpy as np
 
 from ..mmpose.datasets import box_of_joints
 
-# Sides of the windows, in parts of the longer side of the image; and from one to the next, in
-# parts of the window. Chosen by eye, on a few images.
+# Sides of the windows, as parts of the longer side of the image. The step from one window to the
+# next is a part of the window. Both were chosen by eye, on a few images.
 _SIDES = (1.0, 0.7, 0.5, 0.35)
 _STEP = 0.5
-# Of the box of the joints, to each side: as of LspDataset's boxes in training.
+# Margin of the box of the joints on every side, as in LspDataset's boxes for training.
 _MARGIN = 0.1
 
 
@@ -62,7 +62,7 @@ def box_around(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Returns:
         (4,), x1, y1, x2, y2 in image pixels.
     """
-    scores = np.nan_to_num(scores).clip(0)  # beliefs are not rectified
+    scores = np.nan_to_num(scores).clip(0)  # beliefs may be negative
     sure = scores >= 0.5 * np.median(scores)
     return box_of_joints(keypoints, sure, _MARGIN)
 

@@ -6,6 +6,7 @@ import datetime
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from torch import Tensor
 
 from ..core.models.registry import MODELS, create_model
 from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
-from ..core.weights.files import locked, place_new
+from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
-from .metafile import add_model, read_metafile
+from .metafile import add_model, model_index, read_metafile
 from .results import metrics_of, torso_threshold
 from .zoo import in_project, write_text
 
@@ -86,30 +87,28 @@ def publish(
     for path in (what.config, what.checkpoint, what.results):
         if not path.is_file():
             raise ValueError(f'{path}: no such file')
-    with locked(zoo):  # two at once would each write the index without the other's model
+    folder = what.config.resolve().parent
+    metafile = metafile or folder / f'cpm_{folder.name}.yml'
+    changed = {zoo.resolve(), metafile.resolve(), model_index(metafile) or metafile.resolve()}
+    # Two publications at a time would each write these files without the model of the other.
+    with ExitStack() as stack:
+        for path in sorted(changed):  # the same order for all, so that none waits in a circle
+            stack.enter_context(locked(path))
         return _publish(what, zoo, metafile, half=half, averaged=averaged)
 
 
-def _publish(
-    what: Publication, zoo: Path, metafile: Path | None, *, half: bool, averaged: bool
-) -> Path:
-    folder = what.config.resolve().parent
-    metafile = metafile or folder / f'cpm_{folder.name}.yml'
+def _publish(what: Publication, zoo: Path, metafile: Path, *, half: bool, averaged: bool) -> Path:
+    """Publish under the locks of the files to change; see ``publish``."""
     content = read_metafile(metafile)
     index = read_index(zoo) if (zoo / INDEX).exists() else {}
     title = what.config.stem
     if what.name in index:
         raise ValueError(
-            f'{zoo / INDEX} has a {what.name!r}; take its entry and file away first, or give '
-            'another name'
-        )
-    if any(model['Name'] == title for model in content['Models']):
-        raise ValueError(
-            f'{metafile} has a {title!r}: a config has one entry. Publish with a copy of it by '
-            'another name, or another metafile; or take the entry away first'
+            f'{zoo / INDEX} has a {what.name!r}; remove its entry and file first, or give another '
+            'name'
         )
     config = Config.fromfile(what.config)
-    joined = config.pretty_text  # of what was trained: init_model takes parts of it away
+    joined = config.pretty_text  # before init_model, which removes parts of the config
     metrics = _read_results(what.results, torso_threshold(config))
     state = published_state(what.checkpoint, half=half, averaged=averaged)
     config_name = in_project(what.config) or f'{title}.py'
@@ -120,14 +119,26 @@ def _publish(
         model = init_model(config, str(part), device='cpu')  # raises if they do not fit
         decoder = getattr(model.head, 'decoder', None)
         if decoder is None:
-            raise ValueError(f'{what.config}: its head has no decoder, so it gives no positions')
+            raise ValueError(
+                f'{what.config}: its head has no decoder, so it gives no positions; add one'
+            )
         if what.name in MODELS:
             _agree(what.name, part, model, decoder.input_size)
         sha256 = file_sha256(part)
         weights = part.read_bytes()
 
+    orphan = _orphan(zoo, f'{title}-{sha256[:8]}_*.pth', sha256, index)
+    models = content['Models']
+    if orphan is not None:  # what the stopped publication of the same weights has entered
+        same = (title, what.name, sha256)
+        models = [m for m in models if (m['Name'], m['Alias'], m['Metadata']['SHA256']) != same]
+    if any(model['Name'] == title for model in models):
+        raise ValueError(
+            f'{metafile} has a {title!r}: a config has one entry. Publish with a copy of the '
+            'config by another name, or with another metafile; or remove the entry first'
+        )
     date = datetime.date.today().strftime('%Y%m%d')
-    target = zoo / f'{title}-{sha256[:8]}_{date}.pth'
+    target = orphan or zoo / f'{title}-{sha256[:8]}_{date}.pth'
     if any(entry.file == target.name for entry in index.values()):
         raise ValueError(f'{target} exists; take it away first')
     index[what.name] = ZooEntry(
@@ -154,16 +165,18 @@ def _publish(
         'Results': [{'Task': 'Body 2D Keypoint', 'Dataset': what.dataset, 'Metrics': metrics}],
         'Weights': index[what.name].url or target.name,
     }
-    texts = add_model(metafile, content, entry)
-    lines = {name: asdict(entry) for name, entry in sorted(index.items())}
-    texts[zoo / INDEX] = json.dumps(lines, indent=2) + '\n'
+    texts = {}
     if not in_project(what.config):
-        if (zoo / config_name).exists():
+        own = zoo / config_name
+        if own.exists() and (orphan is None or own.read_text() != joined):
             raise ValueError(
-                f'{zoo / config_name} exists: it is of another model; publish with a copy of '
-                f'{what.config} by another name'
+                f'{own} exists: it is of another model; publish with a copy of {what.config} that '
+                'has another name'
             )
-        texts[zoo / config_name] = joined
+        texts[own] = joined
+    texts |= add_model(metafile, {**content, 'Models': models}, entry)
+    lines = {name: asdict(entry) for name, entry in sorted(index.items())}
+    texts[zoo / INDEX] = json.dumps(lines, indent=2) + '\n'  # the last: with it, it is published
     _write_all(target, weights, texts)
     return target
 
@@ -189,17 +202,20 @@ def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
         raise ValueError(f'nothing is published, for a file cannot be written: {error}') from error
 
 
+def _orphan(zoo: Path, pattern: str, sha256: str, index: Mapping[str, ZooEntry]) -> Path | None:
+    """Find the weights that a publication has left that was killed before it wrote the index."""
+    named = {entry.file for entry in index.values()}
+    found = (path for path in sorted(zoo.glob(pattern)) if path.name not in named)
+    return next((path for path in found if file_sha256(path) == sha256), None)
+
+
 def _write_new(target: Path, content: bytes) -> None:
-    """All of a file or nothing; raises ValueError if another one has its name."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publishing') as folder:
-        part = Path(folder) / target.name
-        part.write_bytes(content)
-        try:
-            place_new(part, target)
-        except FileExistsError as error:
-            # of a publication that was killed before it wrote the index: the same weights
-            if target.read_bytes() != content:
-                raise ValueError(f'{target} exists; take it away first') from error
+    """Write a file completely or not at all; raise ValueError if another one has its name."""
+    for part in target.parent.glob('.*.part'):  # of killed publications: this one has the lock
+        part.unlink()
+    if target.exists() and target.read_bytes() != content:
+        raise ValueError(f'{target} exists; take it away first')
+    write_whole(target, content)
 
 
 @torch.no_grad()
@@ -236,7 +252,7 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
     """
     state, _ = read_checkpoint(path)
     if not averaged:
-        # MMEngine's EMAHook exchanges the two when it saves: state_dict has the average
+        # MMEngine's EMAHook exchanges the two when it saves, so state_dict has the average.
         whole = torch.load(path, map_location='cpu', weights_only=True)
         if 'ema_state_dict' not in whole:
             raise ValueError(f'{path} is not of a training with EMAHook: it has no average')
@@ -256,6 +272,7 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
 
 
 def _read_results(path: Path, threshold: float) -> Mapping[str, float]:
+    """Read the metrics that ``tools/test.py`` wrote; raise ValueError if there are none."""
     try:
         metrics = metrics_of(json.loads(path.read_text()), threshold)
         if not metrics:

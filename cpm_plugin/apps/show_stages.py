@@ -85,7 +85,7 @@ def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredic
         per_stage = []
         for maps in beliefs:
             found = [model.head.for_dataset(instance) for instance in model.head.decode(maps)]
-            # moves the positions from the crop to the image, in place
+            # converts the positions from input pixels to image pixels, in place
             decoded = model.add_pred_to_datasample(found, None, samples)
             per_stage.append(np.concatenate([s.pred_instances.keypoints for s in decoded]))
         keypoints.append(np.stack(per_stage))
@@ -114,7 +114,7 @@ def person_figure(model: Any, batch: dict[str, Any], meta: Mapping[str, Any]) ->
     """
     beliefs, _ = stage_beliefs(model, batch)
     joints, colors = joints_of(meta), meta['skeleton_link_colors']
-    if model.head.joints is not None:  # what the channels of the maps are
+    if model.head.joints is not None:  # the channels of the maps are those of the head
         joints = model.head.joints
         colors = [link['color'] for link in dataset_info(joints)['skeleton_info'].values()]
     return draw_stages(
@@ -126,7 +126,7 @@ def person_figure(model: Any, batch: dict[str, Any], meta: Mapping[str, Any]) ->
     )
 
 
-# Ends and middles of limbs, where stage 1 confuses sides most; the first six are drawn.
+# Ends and middles of limbs, where stage 1 confuses left and right most. The first six are drawn.
 _SHOWN = ('wrist', 'ankle', 'elbow', 'knee')
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..core.weights.files import write_whole
 from ..core.weights.zoo import PACKAGED, read_index, weights_file
 
-# Where configs are: in the package in a wheel (as mim wants them), beside it in a clone.
+# Folders that have configs/: the package's .mim in a wheel (where mim expects it), else the clone.
 _PACKAGE = Path(__file__).parents[1]
 _ROOTS = (_PACKAGE / '.mim', _PACKAGE.parent)
 
@@ -28,7 +28,7 @@ def in_project(config: Path) -> str:
 
 
 def config_file(name: str, zoo: str | Path | None = None) -> Path:
-    """Find the config of a published model, in its zoo or in the project, wherever that is installed.
+    """Find the config of a published model, in its zoo or in the installed project.
 
     Args:
         name: Path in the index: a file of the zoo, or ``configs/...``.
@@ -44,7 +44,8 @@ def config_file(name: str, zoo: str | Path | None = None) -> Path:
     places = [root / name for root in (Path(zoo or PACKAGED), *_ROOTS)]
     for root, place in zip((Path(zoo or PACKAGED), *_ROOTS), places):
         if place.is_file():
-            if not place.resolve().is_relative_to(root.resolve()):  # it is code
+            # A config is code that runs.
+            if not place.resolve().is_relative_to(root.resolve()):
                 raise ValueError(f'config {name} leads out of {root}; keep it inside')
             return place
     raise ValueError(f'no config {name}; looked at {", ".join(map(str, places))}')

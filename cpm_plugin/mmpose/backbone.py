@@ -52,9 +52,9 @@ class CPMBackbone(BaseBackbone):
         init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
         settings: Fields of ``cpm_plugin.core.models.settings.TrunkSettings``, such as ``channels``,
             ``kernel_size`` or ``center_map_sigma``. With ``center_map_sigma``, the center map is
-            the fourth channel of the input, as ``PersonCrop(center_map_sigma=...)`` makes it.
-            Without a fourth channel it is a Gaussian in the middle of the crop, where a top-down
-            crop has its person.
+            the channel after those of the image, as ``PersonCrop(center_map_sigma=...)`` makes it.
+            Without that channel it is a Gaussian in the middle of the crop, where a top-down crop
+            has its person.
 
     Raises:
         ValueError: If a setting is unknown or out of range.
@@ -62,14 +62,9 @@ class CPMBackbone(BaseBackbone):
     Examples:
         The trunks of the paper with batch normalization, in a config:
 
-        ```python
-        model = dict(
-            backbone=dict(
-                type='CPMBackbone', channels=128, center_map_sigma=21.0, norm_cfg=dict(type='BN')
-            ),
-            ...
-        )
-        ```
+        >>> norm_cfg = dict(type='BN')
+        >>> backbone = dict(type='CPMBackbone', center_map_sigma=21.0, norm_cfg=norm_cfg)
+        >>> model = dict(backbone=backbone)
     """
 
     def __init__(
@@ -85,7 +80,9 @@ class CPMBackbone(BaseBackbone):
         trunk_settings = settings_from(TrunkSettings, settings, 'CPMBackbone')
         self.trunks = build_trunks(trunk_settings, norm_layer_of(norm_cfg))
         if encoder_weights is not None and trunk_settings.encoder is None:
-            raise ValueError(f'encoder_weights={encoder_weights!r} needs an encoder')
+            raise ValueError(
+                f'encoder_weights={encoder_weights!r} needs an encoder; set one, or leave it out'
+            )
         self.encoder_weights = encoder_weights
         set_conv_method(self, conv_method)
         if strict_load:
@@ -117,7 +114,7 @@ class CPMBackbone(BaseBackbone):
         """Compute the features of a batch of images.
 
         Args:
-            x: (N, in_channels, H, W), the images; or (N, in_channels + 1, H, W), with the center map,
+            x: Images (N, in_channels, H, W); or (N, in_channels + 1, H, W), with the center map,
                 in [0, 1], as the last channel.
 
         Returns:

@@ -27,8 +27,8 @@ class NarrowStockCPM(CPM):
     """MMPose's ``CPM`` with narrower trunks, or for training under autocast to bfloat16.
 
     Stock CPM fixes its stem at 128 and 512 channels in code. Only the layers with those widths
-    are replaced; all else is as in stock. With the widths 128 and 512 nothing changes but the
-    type of the output.
+    are replaced; all else is as in stock. With the widths 128 and 512 only the type of the output
+    changes.
 
     Args:
         channels: Channels of the trunks and the refinement stages, instead of 128.
@@ -38,15 +38,10 @@ class NarrowStockCPM(CPM):
     Examples:
         In a config:
 
-        ```python
-        model = dict(
-            backbone=dict(
-                type='NarrowStockCPM', in_channels=3, out_channels=14, num_stages=3,
-                channels=32, first_stage_channels=128,
-            ),
-            ...
-        )
-        ```
+        >>> backbone = dict(
+        ...     type='NarrowStockCPM', in_channels=3, out_channels=14, num_stages=3,
+        ...     channels=32, first_stage_channels=128,
+        ... )
     """
 
     def __init__(self, channels: int = 32, first_stage_channels: int = 128, **kwargs: Any) -> None:
@@ -88,18 +83,26 @@ def _narrow(sequence: nn.Sequential, widths: dict[int, int]) -> None:
 class Float32HeatmapHead(HeatmapHead):
     """MMPose's ``HeatmapHead`` with heatmaps in float32, under autocast to bfloat16 too.
 
-    NumPy, which decodes the heatmaps, has no bfloat16.
+    NumPy, which decodes the heatmaps, has no bfloat16. The arguments are those of ``HeatmapHead``.
 
     Examples:
         In a config:
 
-        ```python
-        model = dict(head=dict(type='Float32HeatmapHead', in_channels=2048, out_channels=14), ...)
-        ```
+        >>> head = dict(
+        ...     type='Float32HeatmapHead', in_channels=2048, out_channels=14,
+        ...     loss=dict(type='KeypointMSELoss', use_target_weight=True),
+        ... )
     """
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """Compute heatmaps (N, K, h, w) in float32; see ``HeatmapHead``."""
+        """Compute heatmaps in float32; see ``HeatmapHead``.
+
+        Args:
+            feats: Feature maps (N, C, H, W) of the backbone; the last one is used.
+
+        Returns:
+            Heatmaps (N, K, h, w).
+        """
         return super().forward(feats).float()
 
 
@@ -107,13 +110,21 @@ class Float32HeatmapHead(HeatmapHead):
 class ParabolaMSRAHeatmap(MSRAHeatmap):
     """MMPose's ``MSRAHeatmap`` that refines peaks by a parabola and not by quarters of a cell.
 
+    The arguments are those of ``MSRAHeatmap``.
+
     Examples:
         To see how much of a difference the decoder makes, test stock CPM with
 
         ```bash
-        python tools/test.py CONFIG CHECKPOINT \
+        python tools/test.py CONFIG CHECKPOINT \\
             --cfg-options model.head.decoder.type=ParabolaMSRAHeatmap
         ```
+
+        In a config:
+
+        >>> decoder = dict(
+        ...     type='ParabolaMSRAHeatmap', input_size=(192, 256), heatmap_size=(24, 32), sigma=2
+        ... )
     """
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

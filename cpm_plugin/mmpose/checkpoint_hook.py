@@ -61,9 +61,7 @@ class SafeCheckpointHook(CheckpointHook):
     Examples:
         In a config; the configs of this project have it in their base:
 
-        ```python
-        default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=1))
-        ```
+        >>> default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook', interval=1))
     """
 
     file_backend: Any  # MMEngine's before_train sets it
@@ -99,7 +97,7 @@ class SafeCheckpointHook(CheckpointHook):
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
-        elif self.file_backend.isdir(path):  # DeepSpeed's are folders
+        elif self.file_backend.isdir(path):  # DeepSpeed's checkpoints are folders
             self.file_backend.rmtree(path)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
@@ -174,7 +172,7 @@ def find_resumable(work_dir: str) -> str | None:
     if found:
         raise ValueError(
             f'none of {len(found)} checkpoints in {folder} is whole (the newest: {found[0].name}); '
-            'restore one, or start anew without --resume'
+            'restore one, or start again without --resume'
         )
     return None
 
@@ -192,7 +190,7 @@ def is_whole(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
-        return path.is_dir()  # DeepSpeed's are folders
+        return path.is_dir()  # DeepSpeed's checkpoints are folders
 
 
 mmengine_runner.find_latest_checkpoint = find_resumable

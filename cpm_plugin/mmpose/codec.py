@@ -49,14 +49,13 @@ class CPMHeatmap(BaseKeypointCodec):
     Examples:
         The paper's input size, in a config:
 
-        ```python
-        codec = dict(
-            type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46), sigma=7.0,
-            background=True,
-        )
-        model = dict(head=dict(background=True, decoder=codec), test_cfg=dict(shift_heatmap=False))
-        generate_target = dict(type='GenerateTarget', encoder=codec)  # in the train_pipeline
-        ```
+        >>> codec = dict(
+        ...     type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46), sigma=7.0,
+        ...     background=True,
+        ... )
+        >>> train_pipeline = [dict(type='LoadImage'), dict(type='GenerateTarget', encoder=codec)]
+        >>> head = dict(background=True, decoder=codec)
+        >>> model = dict(head=head, test_cfg=dict(shift_heatmap=False))
     """
 
     auxiliary_encode_keys = {'neighbor_keypoints', 'neighbor_keypoints_visible'}  # noqa: RUF012

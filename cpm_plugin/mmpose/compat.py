@@ -32,12 +32,12 @@ import torch
 
 from cpm_plugin.core.weights.checkpoints import allow_list_is_needed, numpy_safe_globals
 
-# torchvision's operators that Python code refers to at import time (0.20 to 0.28).
+# Operators of torchvision that its Python code refers to at import time (versions 0.20 to 0.28).
 _TORCHVISION_SCHEMAS = {
     name: f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
     for name in ('nms', 'qnms')
 }
-# A torch.library.Library takes its definitions back when it is collected.
+# Definitions in a torch.library.Library exist as long as the object does.
 _libraries: list[torch.library.Library] = []
 
 
@@ -76,7 +76,7 @@ def fix_torchvision() -> bool:
             importlib.import_module('torchvision')
             return acted
         except ModuleNotFoundError:
-            return acted  # not installed: nothing to mend
+            return acted  # not installed: nothing to fix
         except RuntimeError as error:
             found = re.search(r'operator torchvision::(\w+) does not exist', str(error))
             schema = _TORCHVISION_SCHEMAS.get(found[1]) if found else None
@@ -102,7 +102,7 @@ def fix_mmcv_ops() -> bool:
     Returns:
         Whether the substitute was needed.
     """
-    # A spec is looked up from the parent's path, without running mmcv/_ext itself.
+    # This looks for mmcv/_ext in the path of mmcv, and does not run it.
     if importlib.util.find_spec('mmcv') is None or 'mmcv._ext' in sys.modules:
         return False
     if importlib.util.find_spec('mmcv._ext') is not None:

@@ -22,7 +22,7 @@ from mmpose.structures.bbox import bbox_xyxy2cs, get_warp_matrix
 _INTERPOLATIONS = {
     'linear': cv2.INTER_LINEAR,
     'cubic': cv2.INTER_CUBIC,
-    'area': cv2.INTER_LINEAR,  # of an image that was averaged
+    'area': cv2.INTER_LINEAR,  # applied to an averaged image
 }
 
 
@@ -47,8 +47,7 @@ class GetPersonCenterScale(Transform):
     later transform moves the crop.
 
     Args:
-        target_dist: Size of the person in the crop, as a part of ``box_size``, roughly. 41 / 35
-            for all datasets of the authors.
+        target_dist: Scale of the person in the crop. 41 / 35 for all datasets of the authors.
         box_size: Side of the network input in pixels. The authors' is 368.
         moved_down: Pixels, at scale 1, that the dataset has added to the y coordinate of the
             center. MMPose's ``MpiiDataset`` adds 15, the authors add nothing.
@@ -57,18 +56,15 @@ class GetPersonCenterScale(Transform):
         ValueError: If ``target_dist`` or ``box_size`` is not positive, or a person has no size.
 
     Examples:
-        In a config, for training:
+        In the pipeline of a config, for training:
 
-        ```python
-        train_pipeline = [
-            dict(type='LoadImage'),
-            dict(type='RandomFlip'),
-            dict(type='GetPersonCenterScale'),
-            dict(type='RandomScaleRotate'),
-            dict(type='PersonCrop', input_size=(368, 368)),
-            ...
-        ]
-        ```
+        >>> train_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='RandomFlip', direction='horizontal'),
+        ...     dict(type='GetPersonCenterScale'),
+        ...     dict(type='RandomScaleRotate', scale=(0.7, 1.3), rotate=40.0),
+        ...     dict(type='PersonCrop', input_size=(368, 368), center_map_sigma=21.0),
+        ... ]
     """
 
     def __init__(
@@ -80,6 +76,7 @@ class GetPersonCenterScale(Transform):
         self.moved_down = moved_down
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transform to a sample; see the class."""
         if 'bbox_center' in results and 'bbox_scale' in results:
             center = np.array(results['bbox_center'], dtype=np.float32)
             scale = results['bbox_scale'][:, 1] / PIXELS_OF_SCALE_1
@@ -90,7 +87,7 @@ class GetPersonCenterScale(Transform):
         if not (scale > 0).all():
             raise ValueError(
                 f'a person of scale {scale.tolist()} in {results.get("img_path")}: the box or scale'
-                ' must have a size; mend or leave out this annotation'
+                ' must have a size; correct or remove this annotation'
             )
         side = self.box_size / self.target_dist * scale
         results['bbox_center'] = results['person_center'] = center
@@ -98,13 +95,13 @@ class GetPersonCenterScale(Transform):
         return results
 
 
-# GetPictureCenterScale: its name in configs of before 0.1.0
+# Configs from before version 0.1.0 name it GetPictureCenterScale.
 @TRANSFORMS.register_module(name=['GetImageCenterScale', 'GetPictureCenterScale'])
 class GetImageCenterScale(Transform):
     """Set the authors' crop for testing on LSP, which uses nothing of the person's annotation.
 
     The center is the middle of the image, and the scale is its height / 368
-    (``run_benchmark.m``). The crop has height / target_dist pixels of the image.
+    (``run_benchmark.m``). The side of the crop is height / target_dist in image pixels.
 
     A sample without ``keypoints``, as inference in a given box makes it, is treated as
     ``GetPersonCenterScale`` treats its box.
@@ -114,22 +111,20 @@ class GetImageCenterScale(Transform):
     Added keys: ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2) in image pixels.
 
     Args:
-        target_dist: Size of the person in the crop, as a part of the height. The authors' is 0.8.
+        target_dist: Height of the image as a part of the side of the crop. The authors' is 0.8.
 
     Raises:
         ValueError: If ``target_dist`` is not positive.
 
     Examples:
-        In a config, for testing:
+        In the pipeline of a config, for testing:
 
-        ```python
-        test_pipeline = [
-            dict(type='LoadImage'),
-            dict(type='GetImageCenterScale'),
-            dict(type='PersonCrop', input_size=(368, 368)),
-            dict(type='PackPoseInputs'),
-        ]
-        ```
+        >>> test_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='GetImageCenterScale'),
+        ...     dict(type='PersonCrop', input_size=(368, 368), center_map_sigma=21.0),
+        ...     dict(type='PackPoseInputs'),
+        ... ]
     """
 
     def __init__(self, target_dist: float = 0.8) -> None:
@@ -137,10 +132,11 @@ class GetImageCenterScale(Transform):
         self.target_dist = target_dist
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transform to a sample; see the class."""
         if 'keypoints' not in results:
             return GetPersonCenterScale().transform(results)
         height, width = results['img_shape'][:2]
-        # half the size in MATLAB's pixels, which begin with 1
+        # Half the size, in MATLAB's pixels, which are counted from 1.
         results['bbox_center'] = np.array([[width / 2 - 1, height / 2 - 1]], dtype=np.float32)
         results['bbox_scale'] = np.full((1, 2), height / self.target_dist, dtype=np.float32)
         return results
@@ -151,8 +147,8 @@ class RandomScaleRotate(Transform):
     """Change the size and the rotation of the crop at random, as the authors do.
 
     All values are drawn from uniform distributions (``data_transformer.cpp``). MMPose's
-    ``RandomBBoxTransform`` draws from normal distributions, and draws the size of the crop, where
-    this draws the size of the person.
+    ``RandomBBoxTransform`` draws from normal distributions. It draws the size of the crop, where
+    this transform draws the size of the person.
 
     Required keys: ``bbox_center``, ``bbox_scale``.
 
@@ -166,23 +162,24 @@ class RandomScaleRotate(Transform):
         ValueError: If the factors are not positive and in order, or the angle is negative.
 
     Examples:
-        In a config, between ``GetPersonCenterScale`` and ``PersonCrop``:
+        In the pipeline of a config, between ``GetPersonCenterScale`` and ``PersonCrop``:
 
-        ```python
-        dict(type='RandomScaleRotate', scale=(0.7, 1.3), rotate=40.0)
-        ```
+        >>> step = dict(type='RandomScaleRotate', scale=(0.7, 1.3), rotate=40.0)
     """
 
     def __init__(self, scale: tuple[float, float] = (0.7, 1.3), rotate: float = 40.0) -> None:
         if np.shape(scale) != (2,) or not 0 < scale[0] <= scale[1]:
-            raise ValueError(f'scale {scale}: expected smallest and largest, both positive')
+            raise ValueError(
+                f'scale {scale} must be a pair of the smallest and largest, both positive'
+            )
         if rotate < 0:
-            raise ValueError(f'rotate {rotate} must not be negative: it is the largest angle')
+            raise ValueError(f'rotate {rotate}, the largest angle in degrees, must not be negative')
         self.scale = scale
         self.rotate = rotate
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        # MMEngine seeds numpy's global generator in every worker
+        """Apply the transform to a sample; see the class."""
+        # MMEngine seeds NumPy's global generator in every worker.
         uniform = np.random.uniform
         factor = uniform(*self.scale)
         results['bbox_scale'] = (results['bbox_scale'] / factor).astype(np.float32)
@@ -192,7 +189,7 @@ class RandomScaleRotate(Transform):
 
 @TRANSFORMS.register_module()
 class PersonCrop(Transform):
-    """Crop a person, as stock ``TopdownAffine`` does, with what the authors' crop has in addition.
+    """Crop a person as stock ``TopdownAffine`` does, and add what the authors' crop has.
 
     These are the value of the border, the center map, crops at several scales, and averaging.
 
@@ -207,14 +204,14 @@ class PersonCrop(Transform):
         input_size: (width, height) of the network input in pixels.
         border: Value of pixels outside the image, 0 to 255. The authors' is 128.
         interpolation: ``'cubic'`` (the authors'), ``'linear'`` (stock MMPose's) or ``'area'``.
-            ``'linear'`` looks at the two pixels next to a point on each axis. It skips pixels
-            where the image becomes 2 or more times smaller, which does harm to large photographs.
+            ``'linear'`` looks at the two pixels next to a point on each axis. Where the image
+            becomes 2 or more times smaller, it skips pixels, which does harm to large photographs.
             ``'area'`` is linear too, but where the person becomes n >= 2 times smaller, it first
             averages the image over squares of int(n) pixels.
-        center_map_sigma: Add the center map, (H, W) in [0, 1], as a fourth channel. This is the
-            standard deviation of its Gaussian in input pixels; the authors' is 21. It is drawn at
-            ``person_center``, by default in the middle of the crop. It is not cut off at 0.01, as
-            in the authors' testing code; their training code does cut it off. It needs
+        center_map_sigma: Add the center map, (H, W) in [0, 1], as a fourth channel. The value is
+            the standard deviation of its Gaussian in input pixels; the authors' is 21. It is drawn
+            at ``person_center``, by default in the middle of the crop. It is not cut off at 0.01,
+            as in the authors' testing code; their training code does cut it off. It needs
             ``CPMDataPreprocessor``.
         scales: Factors on the size of the person, for testing: one crop for each. None: one crop.
 
@@ -222,11 +219,9 @@ class PersonCrop(Transform):
         ValueError: If an argument is out of range.
 
     Examples:
-        The authors' crop with a center map, in a config:
+        The authors' crop with a center map, in the pipeline of a config:
 
-        ```python
-        dict(type='PersonCrop', input_size=(368, 368), center_map_sigma=21.0)
-        ```
+        >>> step = dict(type='PersonCrop', input_size=(368, 368), center_map_sigma=21.0)
     """
 
     def __init__(
@@ -238,7 +233,7 @@ class PersonCrop(Transform):
         scales: Sequence[float] | None = None,
     ) -> None:
         if np.shape(input_size) != (2,) or min(input_size) < 1:
-            raise ValueError(f'input_size {input_size}: expected (width, height) in pixels')
+            raise ValueError(f'input_size {input_size} must be (width, height) in pixels')
         if interpolation not in _INTERPOLATIONS:
             raise ValueError(
                 f'interpolation {interpolation!r} must be one of {", ".join(_INTERPOLATIONS)}'
@@ -254,6 +249,7 @@ class PersonCrop(Transform):
         self.scales = scales
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transform to a sample; see the class."""
         width, height = self.input_size
         results['bbox_scale'] = TopdownAffine._fix_aspect_ratio(
             results['bbox_scale'], aspect_ratio=width / height
@@ -269,7 +265,7 @@ class PersonCrop(Transform):
             moved = results['keypoints'].copy()
             moved[..., :2] = cv2.transform(moved[..., :2], matrix)
             results['transformed_keypoints'] = moved
-        else:  # as TopdownAffine does where nothing is annotated
+        else:  # no annotation: the same values as TopdownAffine gives
             results['transformed_keypoints'] = np.zeros([])
             results['keypoints_visible'] = np.ones((1, 1, 1))
         results['input_size'] = self.input_size
@@ -284,7 +280,9 @@ class PersonCrop(Transform):
         )
 
     def _crop(self, results: dict[str, Any], scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a crop (height, width, 3 or 4) and its matrix; float32 with a center map, else uint8.
+        """Return a crop (height, width, 3), or float32 with the center map as a fourth channel.
+
+        The second value is the matrix (2, 3) from image pixels to input pixels.
         """
         matrix = self._matrix(results, scale)
         image, to_input = results['img'], matrix
@@ -310,7 +308,7 @@ def _shrunk(image: np.ndarray, matrix: np.ndarray, factor: int) -> tuple[np.ndar
     height, width = image.shape[:2]
     size = max(1, round(width / factor)), max(1, round(height / factor))
     x, y = width / size[0], height / size[1]
-    # from centers of pixels to centers of pixels
+    # The matrix maps centers of pixels to centers of pixels.
     enlarge = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), matrix @ enlarge
 

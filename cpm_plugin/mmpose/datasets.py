@@ -1,4 +1,4 @@
-"""``LspDataset``: Leeds Sports Pose in its native layout; ``FiguresDataset``: generated ones."""
+"""Datasets: Leeds Sports Pose in its own file layout, and generated images of figures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,17 @@ _COLORS = {'right': [255, 128, 0], 'left': [0, 255, 0], 'middle': [51, 153, 255]
 
 
 def dataset_info(joints: JointSet, **info: Any) -> dict[str, Any]:
-    """A joint set as MMPose's dataset meta information.
+    """Describe a joint set as MMPose's dataset meta information.
 
-    All weights are 1; sigmas are 0.05 for want of published ones, and used by OKS alone.
+    All joint weights are 1. The sigmas, which only OKS uses, are 0.05, because there are no
+    published ones.
+
+    Args:
+        joints: Names, links and left-right partners of the joints.
+        info: Other entries of the meta information, such as ``dataset_name``.
+
+    Returns:
+        Meta information, as a dataset's ``METAINFO`` has it.
     """
 
     def side(*names: str) -> str:
@@ -54,8 +62,15 @@ def dataset_info(joints: JointSet, **info: Any) -> dict[str, Any]:
 
 
 class LspJoints(NamedTuple):
-    """``joints.mat``: keypoints (N, 14, 2) in pixels; labeled and visible (N, 14), 0 or 1,
-    which differ in LSP alone; and whether it is LSP Extended."""
+    """Content of ``joints.mat``, of LSP or LSP Extended.
+
+    Attributes:
+        keypoints: (N, 14, 2) in image pixels.
+        labeled: (N, 14), 1 where the position is known, otherwise 0.
+        visible: (N, 14), 1 where the joint is not occluded, otherwise 0. It differs from
+            ``labeled`` only in LSP.
+        extended: Whether the file is that of LSP Extended.
+    """
 
     keypoints: np.ndarray
     labeled: np.ndarray
@@ -64,14 +79,20 @@ class LspJoints(NamedTuple):
 
 
 def read_joints(path: str | Path) -> LspJoints:
-    """``joints.mat`` of LSP or LSP Extended.
+    """Read ``joints.mat`` of LSP or LSP Extended.
 
-    LSP Extended keeps (14, 3, N) with a third row that says *labeled*: 0 has no usable
-    position. LSP keeps (3, 14, N) with a third row that says *occluded*: the position of
-    an occluded joint is labeled all the same.
+    LSP Extended has (14, 3, N), where the third row means *labeled*: a joint with 0 has no
+    usable position. LSP has (3, 14, N), where the third row means *occluded*: the position of an
+    occluded joint is labeled too.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Keypoints and their labels.
 
     Raises:
-        ValueError: Naming the file, if it is missing or not such a file.
+        ValueError: If the file is missing or has other content. The message names the file.
     """
     if not Path(path).is_file():
         raise ValueError(
@@ -80,9 +101,9 @@ def read_joints(path: str | Path) -> LspJoints:
         )
     try:
         joints = np.asarray(loadmat(path)['joints'], dtype=np.float32)
-    except Exception as error:  # loadmat raises many kinds on a broken file
+    except Exception as error:  # loadmat raises many kinds of errors for a broken file
         raise ValueError(
-            f"{path}: not a MATLAB file with a matrix 'joints' ({error}); unpack the dataset anew"
+            f"{path}: not a MATLAB file with a matrix 'joints' ({error}); unpack the dataset again"
         ) from error
     extended = joints.shape[:2] == (14, 3)
     if joints.ndim == 3 and extended and joints.shape[2]:
@@ -102,7 +123,7 @@ def read_joints(path: str | Path) -> LspJoints:
 
 
 def _limb_ratios(paths: Sequence[str]) -> np.ndarray:
-    """Limb ratios of the people of several ``joints.mat``; of LSP those of its training set."""
+    """Return the limb ratios of the people of several ``joints.mat``; of LSP, the training set."""
     files = [read_joints(path) for path in paths]
     ends = [None if file.extended else 1000 for file in files]
     return limb_ratios(
@@ -113,11 +134,19 @@ def _limb_ratios(paths: Sequence[str]) -> np.ndarray:
 
 
 def image_middle(path: str | Path) -> tuple[float, float]:
-    """Middle (x, y) of an image as the authors have it: half its size in MATLAB's pixels,
-    which begin with 1. Reads the file's header alone.
+    """Compute the middle of an image as the authors do.
+
+    It is half the size of the image in MATLAB's pixels, which begin with 1. Only the header of the
+    file is read.
+
+    Args:
+        path: Path of the image.
+
+    Returns:
+        (x, y) in image pixels, counted from 0.
 
     Raises:
-        ValueError: Naming the file, if it is missing or not an image.
+        ValueError: If the file is missing or not an image. The message names the file.
     """
     try:
         with Image.open(path) as image:
@@ -125,14 +154,22 @@ def image_middle(path: str | Path) -> tuple[float, float]:
     except OSError as error:
         raise ValueError(
             f'{path}: not an image that can be read ({error}); center_scale="authors" needs the '
-            'size of every image of LSP: unpack the dataset anew'
+            'size of every image of LSP. Unpack the dataset again'
         ) from error
     return width / 2 - 1, height / 2 - 1
 
 
 def box_of_joints(keypoints: np.ndarray, labeled: np.ndarray, margin: float) -> np.ndarray:
-    """Box (x1, y1, x2, y2) of the labeled joints, ``margin`` x its longer side larger on
-    every side. Keypoints (K, 2), labeled (K,) with at least one joint."""
+    """Compute the bounding box of the labeled joints, with a margin.
+
+    Args:
+        keypoints: (K, 2) in image pixels.
+        labeled: (K,), above 0 for at least one joint.
+        margin: Margin on every side, as a part of the longer side of the box.
+
+    Returns:
+        (4,), x1, y1, x2, y2 in image pixels, in float32.
+    """
     points = keypoints[labeled > 0]
     low, high = points.min(axis=0), points.max(axis=0)
     border = margin * (high - low).max()
@@ -141,37 +178,43 @@ def box_of_joints(keypoints: np.ndarray, labeled: np.ndarray, margin: float) -> 
 
 @DATASETS.register_module()
 class LspDataset(BaseCocoStyleDataset):
-    """Leeds Sports Pose (``im0001.jpg``) or LSP Extended (``im00001.jpg``), from
-    ``data_root/joints.mat`` and ``data_root/images/``.
+    """Leeds Sports Pose (LSP) or LSP Extended, in its own file layout.
 
-    The datasets have no person boxes. The box is made from the ground-truth joints, in
-    training and in testing: results are those of a perfect detector.
+    The folder ``data_root`` has ``joints.mat`` and ``images/``, with ``im0001.jpg`` (LSP) or
+    ``im00001.jpg`` (LSP Extended). Images without a labeled joint are left out.
+
+    The datasets have no bounding boxes. The box is computed from the annotated joints, in training
+    and in testing. Results are therefore those of a perfect detector.
 
     Args:
-        image_range: First and last image number, both included, counted from 1 as the
-            files are. None: all.
-        box_margin: The box is the labeled joints' and this times its longer side on
-            every side: 0.1 covers the outline of head, hands and feet. MMPose's
-            ``GetBBoxCenterScale`` enlarges it once more by 1.25.
-        center_scale: ``'authors'`` adds ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2), MPII's
-            scale x 200 pixels, as in the authors' training data (``genJSON.m``): for
-            LSP Extended the middle of the labeled joints, for LSP the middle of the
-            image; and the scale by ``mpii_like_scales``
-            of the joints that are not occluded. The scale comes from the ground truth;
-            the authors test on LSP with ``GetImageCenterScale``. Their limb ratios are
-            those of both datasets together, ours of one ``joints.mat``, whatever
-            ``image_range`` is: that makes the scales of LSP 8 % smaller than theirs, and those
-            of LSP Extended 1 % larger, in the median. ``'box'`` adds nothing.
-
-    Images without a labeled joint are left out.
+        ann_file: Path of the annotations in ``data_root``.
+        data_prefix: Folder of the images in ``data_root``.
+        image_range: First and last image number, both included. They are counted from 1, as the
+            files are. None: all images.
+        box_margin: Margin of the box on every side, as a part of its longer side. 0.1 covers the
+            outline of head, hands and feet. MMPose's ``GetBBoxCenterScale`` enlarges the box
+            once more, by 1.25.
+        center_scale: ``'box'`` adds nothing. ``'authors'`` adds ``bbox_center`` (1, 2) and
+            ``bbox_scale`` (1, 2), MPII's scale x 200 pixels, as in the authors' training data
+            (``genJSON.m``). The center is the middle of the labeled joints for LSP Extended, and
+            the middle of the image for LSP. The scale is that of ``mpii_like_scales`` for the
+            joints that are not occluded. It comes from the annotations; to test on LSP, the
+            authors use ``GetImageCenterScale``.
+        limbs_of: Paths of the ``joints.mat`` files whose people give the limb ratios for the
+            scale. The authors take both datasets together. None: the file of this dataset,
+            whatever ``image_range`` is. The scales of LSP are then 8 % smaller than the authors',
+            and those of LSP Extended 1 % larger, in the median.
+        kwargs: See ``mmpose.datasets.datasets.base.BaseCocoStyleDataset``.
 
     Raises:
-        ValueError: Naming the file or value, for a missing or broken file or range.
+        ValueError: If a file is missing or broken, or a value is out of range. The message names
+            it.
 
     Examples:
-        >>> dataset = dict(
-        ...     type='LspDataset', data_root='data/lspet/', ann_file='joints.mat', split=(1, 7500),
-        ...     data_prefix=dict(img='images/'))
+        In a config:
+
+        >>> dataset = dict(type='LspDataset', data_root='data/lspet/', image_range=(1, 7500))
+        >>> train_dataloader = dict(batch_size=32, dataset=dataset)
     """
 
     METAINFO = dataset_info(
@@ -236,7 +279,7 @@ class LspDataset(BaseCocoStyleDataset):
                     iscrowd=0,
                     bbox=np.array([[x1, y1, x2, y2]], dtype=np.float32),
                     bbox_score=np.ones(1, dtype=np.float32),
-                    # positions of joints that are not labeled mean nothing
+                    # The position of a joint that is not labeled has no meaning.
                     keypoints=np.where(known[:, None] > 0, keypoints[number - 1], 0)[None],
                     keypoints_visible=known[None],
                     num_keypoints=int(known.sum()),
@@ -244,7 +287,7 @@ class LspDataset(BaseCocoStyleDataset):
                 )
             )
             if self.center_scale == 'authors':
-                # the box reaches as far beyond the joints on every side: the same middle
+                # The margin is the same on every side, so box and joints have the same middle.
                 middle = ((x1 + x2) / 2, (y1 + y2) / 2) if joints.extended else image_middle(path)
                 side = PIXELS_OF_SCALE_1 * scales[number - 1]
                 instances[-1]['bbox_center'] = np.array([middle], dtype=np.float32)
@@ -258,18 +301,27 @@ class LspDataset(BaseCocoStyleDataset):
                 return pattern
         raise ValueError(
             f'{folder}: neither im{number:05d}.jpg (LSP Extended) nor im{number:04d}.jpg (LSP) '
-            'is there; set data_root and data_prefix to where the images are'
+            'exists; set data_root and data_prefix to where the images are'
         )
 
 
 @DATASETS.register_module()
 class LspConcatDataset(ConcatDataset):
-    """LSP and LSP Extended together: a ``ConcatDataset`` that tells its joints, which MMPose's
-    ``init_model`` and inferencers ask the training data's class for.
+    """LSP and LSP Extended together, as a ``ConcatDataset`` that has the meta information of LSP.
+
+    MMPose's ``init_model`` and inferencers take the meta information from the class of the
+    training data. The arguments are those of ``ConcatDataset``.
 
     Examples:
-        >>> lsp, lspet = (dict(type='LspDataset', data_root=f'data/{n}/') for n in ('lsp', 'lspet'))
-        >>> dataset = dict(type='LspConcatDataset', datasets=[lsp, lspet])
+        The data of the paper for LSP, in a config:
+
+        >>> dataset = dict(
+        ...     type='LspConcatDataset',
+        ...     datasets=[
+        ...         dict(type='LspDataset', data_root='data/lsp/', image_range=(1, 1000)),
+        ...         dict(type='LspDataset', data_root='data/lspet/'),
+        ...     ],
+        ... )
     """
 
     METAINFO = LspDataset.METAINFO
@@ -277,15 +329,20 @@ class LspConcatDataset(ConcatDataset):
 
 @DATASETS.register_module()
 class FiguresDataset(BaseCocoStyleDataset):
-    """Images of ``tools/make_figures.py``: COCO keypoints with the joints of LSP.
+    """Images of ``tools/make_figures.py``: annotations as in COCO, with the joints of LSP.
+
+    The arguments are those of ``BaseCocoStyleDataset``.
 
     Raises:
-        ValueError: Naming the file, if the annotations are missing or broken.
+        ValueError: If the annotations are missing or broken. The message names the file.
 
     Examples:
+        In a config:
+
         >>> dataset = dict(
         ...     type='FiguresDataset', data_root='data/figures/', ann_file='annotations/train.json',
-        ...     data_prefix=dict(img='train/'))
+        ...     data_prefix=dict(img='train/'),
+        ... )
     """
 
     METAINFO = dataset_info(LSP, dataset_name='figures')
@@ -294,7 +351,7 @@ class FiguresDataset(BaseCocoStyleDataset):
         try:
             instances, images = super()._load_annotations()
             if not instances:
-                raise ValueError('it has no annotations')
+                raise ValueError('the file has no annotations')
             return instances, images
         except (AssertionError, ValueError, KeyError, TypeError) as error:
             raise ValueError(

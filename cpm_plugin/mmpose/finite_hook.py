@@ -1,4 +1,4 @@
-"""Training that stops at a loss or a gradient that is not finite, and says where."""
+"""Hook that stops a training at a loss or gradient that is not finite, and says where."""
 
 from __future__ import annotations
 
@@ -19,22 +19,31 @@ ACTIONS = ('stop', 'skip')
 
 
 class NotFiniteError(ArithmeticError):
-    """A loss or a gradient is not finite."""
+    """Error of ``FiniteHook``: a loss or a gradient is not finite."""
 
 
 @HOOKS.register_module()
 class FiniteHook(Hook):
-    """Stop before weights are updated with what is not finite; MMEngine goes on and saves them.
+    """Stop a training before the weights are updated with values that are not finite.
+
+    MMEngine continues with such weights and saves them.
 
     Args:
-        action: ``stop`` raises an error that names iteration, images and the last checkpoint;
-            ``skip`` leaves the update out, logs it and counts.
-        max_skipped: The most iterations that may be left out in a row; one more stops.
+        action: ``'stop'`` raises ``NotFiniteError``, which names the iteration, the images and the
+            last checkpoint. ``'skip'`` leaves the update out, logs it and counts it.
+        max_skipped: Largest number of iterations in a row that are left out. One more stops.
 
     Raises:
-        ValueError: For another action, or a max_skipped that is negative.
+        ValueError: If the action is unknown, or ``max_skipped`` is negative.
+        NotFiniteError: During the training; see ``action``.
 
     Examples:
+        In a config; the configs of this project have it in their base:
+
+        >>> default_hooks = dict(finite=dict(type='FiniteHook'))
+
+        To leave such updates out:
+
         >>> default_hooks = dict(finite=dict(type='FiniteHook', action='skip', max_skipped=10))
     """
 
@@ -51,6 +60,7 @@ class FiniteHook(Hook):
         self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def before_train(self, runner: Runner) -> None:
+        """Check the loss and the gradients in every update of the runner's optimizer wrapper."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, OptimWrapper) or hasattr(wrapper, 'checked_by'):
             return
@@ -63,7 +73,7 @@ class FiniteHook(Hook):
             finite = torch.isfinite(loss.detach()).all()
             backward(loss, **kwargs)
 
-        @functools.wraps(step)  # with the mark that MMEngine's schedulers left on it
+        @functools.wraps(step)  # keeps the mark that MMEngine's schedulers set on it
         def checked_step(**kwargs: Any) -> None:
             what = self._not_finite(wrapper, finite)
             if not what:
@@ -76,17 +86,20 @@ class FiniteHook(Hook):
         wrapper.step = checked_step
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Remember the batch and, to leave its update out, the running statistics before it."""
         self._batch = data_batch
         if self.action == 'skip':  # the forward pass changes running statistics
             floats = (buffer for buffer in runner.model.buffers() if buffer.is_floating_point())
             self._buffers = [(buffer, buffer.clone()) for buffer in floats]
 
     def after_train(self, runner: Runner) -> None:
+        """Log how many updates were left out."""
         if self.skipped:
             runner.logger.warning(f'FiniteHook left out {self.skipped} updates in all')
 
     @staticmethod
     def _not_finite(wrapper: OptimWrapper, loss_is_finite: torch.Tensor) -> str:
+        """Return ``'loss'``, ``'gradient'`` or, if both are finite in all processes, ``''``."""
         gradients = [
             parameter.grad
             for group in wrapper.param_groups
@@ -95,16 +108,17 @@ class FiniteHook(Hook):
         ]
         bad = torch.zeros(2, device=loss_is_finite.device)
         bad[0] = ~loss_is_finite
-        # a gradient scaler looks for itself, and leaves such steps out until its scale fits
+        # A gradient scaler checks the gradients itself. It leaves steps out until its scale fits.
         if gradients and not isinstance(wrapper, AmpOptimWrapper):
             norms = torch.stack([norm.to(bad) for norm in torch._foreach_norm(gradients)])
             bad[1] = ~torch.isfinite(norms).all()
-        if is_distributed():  # all ranks stop, or none
+        if is_distributed():  # all processes stop, or none
             all_reduce(bad, op='max')
         loss, gradient = bad.tolist()
         return 'loss' if loss else 'gradient' if gradient else ''
 
     def _act(self, runner: Runner, what: str) -> None:
+        """Leave an update out, or raise ``NotFiniteError``."""
         where = f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}'
         images = ', '.join(_images(self._batch)) or 'unknown'
         if self.action == 'skip' and self._in_a_row < self.max_skipped:
@@ -124,13 +138,13 @@ class FiniteHook(Hook):
         raise NotFiniteError(
             f'{where}: the {what} is not finite{row}. Weights were not updated. Images of the '
             f'batch: {images}. Last checkpoint: {last}. Use a smaller learning rate '
-            '(optim_wrapper.optimizer.lr) or a longer warm-up, and look at these images; '
+            '(optim_wrapper.optimizer.lr) or a longer warm-up, and check these images. '
             "FiniteHook(action='skip') leaves such updates out"
         )
 
 
 def _images(batch: Any, most: int = 16) -> list[str]:
-    """Files of a batch's images, or their ids."""
+    """Return the files of the images of a batch, or their ids."""
     samples = batch.get('data_samples', []) if isinstance(batch, dict) else []
     names = [str(s.metainfo.get('img_path') or s.metainfo.get('img_id', '?')) for s in samples]
     return names[:most] + (['...'] if len(names) > most else [])

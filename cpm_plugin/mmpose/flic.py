@@ -1,4 +1,4 @@
-"""``FlicDataset``: Frames Labeled In Cinema in its native layout."""
+"""``FlicDataset``: Frames Labeled In Cinema (FLIC) in its own file layout."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 from mmpose.structures.bbox import bbox_cs2xyxy
 
-# Of FLIC's 29 columns those with a position: both sides' shoulder, elbow and wrist, hips,
-# eyes, nose. The authors leave the eyes out and call the nose head.
+# Number of FLIC's 29 columns that have a position: shoulder, elbow and wrist of both sides, hips,
+# eyes, nose. The authors leave the eyes out and call the nose the head.
 _ANNOTATED = 11
 _EYES = [8, 9]
-# MPII's scale for a pixel of torso height: `constant` in genJSON.m.
+# MPII's scale for one pixel of torso height; ``constant`` in the authors' genJSON.m.
 _SCALE_OF_TORSO = 0.0110
 
 
 class FlicExample(NamedTuple):
-    """An entry of ``examples.mat``: the image's name, keypoints (9, 2) and center (2,) in
-    pixels from 0, scale in MPII's unit, and whether it belongs to the test set."""
+    """Entry of ``examples.mat``: one person.
+
+    Attributes:
+        filepath: File name of the image.
+        keypoints: (9, 2) in image pixels, counted from 0.
+        center: (2,), center of the person in image pixels, counted from 0.
+        scale: Size of the person in MPII's unit, 1 for 200 pixels.
+        istest: Whether the person belongs to the test set.
+    """
 
     filepath: str
     keypoints: np.ndarray
@@ -36,8 +43,16 @@ class FlicExample(NamedTuple):
 
 
 def observer_centric(keypoints: np.ndarray) -> np.ndarray:
-    """Keypoints (9, 2) with left and right exchanged where the right shoulder is right of the
-    left one: left is always the one with the larger x."""
+    """Exchange left and right where the right shoulder lies to the right of the left one.
+
+    Afterwards the left shoulder is always the one with the larger x coordinate.
+
+    Args:
+        keypoints: (9, 2), in the order of ``FLIC``.
+
+    Returns:
+        (9, 2).
+    """
     left, right = FLIC.index('left_shoulder'), FLIC.index('right_shoulder')
     return (
         keypoints[list(FLIC.flip_indices)]
@@ -47,17 +62,30 @@ def observer_centric(keypoints: np.ndarray) -> np.ndarray:
 
 
 def center_and_scale(torsobox: np.ndarray) -> tuple[np.ndarray, float]:
-    """Center (2,) and MPII-like scale of the person with a torso box x1, y1, x2, y2."""
+    """Compute the center and the MPII-like scale of a person from its torso box.
+
+    Args:
+        torsobox: (4,), x1, y1, x2, y2 in image pixels.
+
+    Returns:
+        Center (2,) in image pixels, and scale, 1 for a person of 200 pixels.
+    """
     x1, y1, x2, y2 = torsobox
     return np.array([(x1 + x2) / 2, 0.7 * y1 + 0.3 * y2]), _SCALE_OF_TORSO * (y2 - y1)
 
 
 def read_examples(path: str | Path) -> list[FlicExample]:
-    """``examples.mat`` of FLIC, in its order.
+    """Read ``examples.mat`` of FLIC.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        All examples, in the order of the file.
 
     Raises:
-        ValueError: Naming the file, if it is missing or not such a file, and the example
-            (counted from 1) that has not 11 joints or has no torso.
+        ValueError: If the file is missing or has other content, or an example does not have 11
+            joints and a torso. The message names the file and the example, counted from 1.
     """
     if not Path(path).is_file():
         raise ValueError(
@@ -66,12 +94,12 @@ def read_examples(path: str | Path) -> list[FlicExample]:
         )
     try:
         entries = loadmat(path, simplify_cells=True, variable_names=['examples'])['examples']
-    except Exception as error:  # loadmat raises many kinds on a broken file
+    except Exception as error:  # loadmat raises many kinds of errors for a broken file
         raise ValueError(
-            f"{path}: not a MATLAB file with a struct 'examples' ({error}); unpack FLIC anew"
+            f"{path}: not a MATLAB file with a struct 'examples' ({error}); unpack FLIC again"
         ) from error
     examples = []
-    # an array of one struct is read as that struct
+    # SciPy reads an array of one struct as that struct.
     for number, entry in enumerate(np.atleast_1d(entries), start=1):
         try:
             examples.append(_example(entry))
@@ -94,42 +122,50 @@ def _example(entry: dict[str, Any]) -> FlicExample:
     if torsobox.shape != (4,) or not torsobox[3] > torsobox[1]:
         raise ValueError(f'torsobox {torsobox.tolist()} must be x1, y1, x2, y2 with y2 > y1')
     center, scale = center_and_scale(torsobox)
-    # MATLAB's pixels begin with 1
+    # MATLAB counts pixels from 1.
     keypoints = observer_centric(np.delete(joints, _EYES, axis=0)) - 1
     return FlicExample(str(entry['filepath']), keypoints, center - 1, scale, bool(entry['istest']))
 
 
 @DATASETS.register_module()
 class FlicDataset(BaseCocoStyleDataset):
-    """FLIC (Sapp & Taskar, CVPR 2013), from ``data_root/examples.mat`` and
-    ``data_root/images/``, as the authors read it (``genJSON.m``, ``run_benchmark.m``).
+    """FLIC (Sapp and Taskar, CVPR 2013) in its own file layout, read as the authors do.
 
-    Left and right are the observer's: left is the side with the larger x, that of a person
-    who faces the camera. The head is FLIC's nose; all 9 joints of all people are labeled.
+    The folder ``data_root`` has ``examples.mat`` and ``images/``. The sources are the authors'
+    ``genJSON.m`` and ``run_benchmark.m``.
 
-    Every sample has ``bbox_center`` (1, 2), in the upper part of FLIC's torso box, and
-    ``bbox_scale`` (1, 2), MPII's scale x 200 pixels, from the height of that box; ``bbox`` is
-    the square they describe. ``img_id`` is the same for all people of an image, who
-    stand together in the list, so that ``AddNeighbors`` finds them, though only
-    those of the same split; the authors' data have people of the test set as neighbors, too.
+    Left and right are those of the observer. Left is the side with the larger x coordinate, as for
+    a person who faces the camera. The head is FLIC's nose. All 9 joints of all people are labeled.
 
-    To evaluate: ``TorsoPCKAccuracy``, whose ``torso/PCK_elbow`` and ``torso/PCK_wrist`` at
-    0.2 of the torso, left shoulder to right hip, are the figures of the paper. It takes the
-    torso of the ground truth; ``run_benchmark.m`` takes that of the prediction,
-    ``norm(prediction(1,:) - prediction(8,:))``, by which a too large figure is forgiven
-    more.
+    Every sample has ``bbox_center`` (1, 2), in the upper part of FLIC's torso box. Its
+    ``bbox_scale`` (1, 2) is MPII's scale x 200 pixels, from the height of that box. ``bbox`` is the
+    square that they describe. ``img_id`` is the same for all people of an image, who are next to
+    each other in the list. ``AddNeighbors`` therefore finds them, but only those of the same
+    split. In the authors' data, people of the test set are neighbors too.
+
+    For evaluation there is ``TorsoPCKAccuracy``. Its ``torso/PCK_elbow`` and ``torso/PCK_wrist``
+    at 0.2 of the torso, left shoulder to right hip, are the results in the paper. It takes the
+    torso of the annotation. ``run_benchmark.m`` takes that of the prediction,
+    ``norm(prediction(1,:) - prediction(8,:))``, which forgives more if the person is predicted
+    too large.
 
     Args:
-        split: ``'train'`` or ``'test'``; None: ``'test'`` with ``test_mode``, else ``'train'``.
-            Training has all examples without the mark ``istest``, as in the authors'
-            data.
+        ann_file: Path of the annotations in ``data_root``.
+        data_prefix: Folder of the images in ``data_root``.
+        split: ``'train'`` or ``'test'``. None: ``'test'`` with ``test_mode``, otherwise
+            ``'train'``. Training has all examples that are not marked ``istest``, as in the
+            authors' data.
+        test_mode: See ``BaseCocoStyleDataset``.
+        kwargs: See ``mmpose.datasets.datasets.base.BaseCocoStyleDataset``.
 
     Raises:
-        ValueError: Naming the file or value, for a missing or broken file, an unknown
-            split or one without examples.
+        ValueError: If a file is missing or broken, or the split is unknown or has no examples. The
+            message names it.
 
     Examples:
-        >>> dataset = dict(type='FlicDataset', data_root='data/flic/', split='test', test_mode=True)
+        In a config:
+
+        >>> dataset = dict(type='FlicDataset', data_root='data/flic/', split='train')
     """
 
     METAINFO = dataset_info(
@@ -168,7 +204,8 @@ class FlicDataset(BaseCocoStyleDataset):
             instances.append(self._instance(number, img_id, example))
         if not instances:
             raise ValueError(
-                f'{self.ann_file}: none of {len(examples)} examples is of the {self.split} set'
+                f'{self.ann_file}: none of {len(examples)} examples is of the {self.split} set; '
+                'give another split, or the complete file'
             )
         instances.sort(key=lambda instance: instance['img_id'])
         images = [

@@ -26,44 +26,59 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 
 @MODELS.register_module()
 class CPMStageHead(BaseHead):
-    """Image features -> beliefs of every stage, with a loss at each.
+    """Head with the stages of a CPM: belief maps of every stage, and a loss for each.
 
-    Takes what ``CPMBackbone`` gives, ``(stage1_features, shared_features
-    [, pooled_center_map])``, or the single feature map of any stock backbone, used for
-    stage 1 and the later stages alike.
+    It takes the output of ``CPMBackbone``, ``(stage1_features, shared_features)`` and with a
+    center map ``pooled_center_map``. It also takes the single feature map of any stock backbone,
+    which then serves stage 1 and the later stages.
 
     Args:
-        in_channels: Of the feature map, or of (stage-1 features, shared features).
-        num_keypoints: Keypoints.
-        center_map: The features hold the pooled center map, for stages 2 and later.
-        joints: What the belief channels are, the name of a set in
-            ``cpm_plugin.core.maps.joints.JOINT_SETS``; None: the dataset's keypoints. Needed
-            where the two differ, as the authors' 14 joints and MPII's 16.
-        output_joints: The set that predictions are given in, the dataset's; with joints.
-            A joint that the head has not, MPII's pelvis and thorax, is put between the
-            two that it lies between.
-        norm_cfg: E.g. ``dict(type='BN')``; None, as in the paper: no normalization.
+        in_channels: Number of channels of the feature map, or of (stage-1 features, shared
+            features).
+        num_keypoints: Number of keypoints.
+        center_map: The features include the pooled center map, for stages 2 and later.
+        joints: Name of the joint set of the belief channels, in
+            ``cpm_plugin.core.maps.joints.JOINT_SETS``. None: the keypoints of the dataset. It is
+            needed where the two differ, as the authors' 14 joints and MPII's 16.
+        output_joints: Name of the joint set of the predictions, that of the dataset. It needs
+            ``joints``. A joint that the head does not have, such as MPII's pelvis and thorax, is
+            put in the middle of the two joints that it lies between.
+        norm_cfg: Config of the normalization layers, such as ``dict(type='BN')``. None, as in the
+            paper, is for no normalization.
         loss: Config of ``IntermediateSupervisionLoss``.
-        target_fields: Names of the targets in ``gt_fields``, one for all stages or one a
-            stage, e.g. ``['heatmaps_all'] + ['heatmaps'] * 5``.
+        target_fields: Name of the targets in ``gt_fields`` for all stages, or one name for each
+            stage, such as ``['heatmaps_all'] + ['heatmaps'] * 5``.
         decoder: Config of a codec.
-        conv_method: ``auto``: the faster of two exact ways of convolution; ``direct``: plain
-            conv2d, bit for bit.
-        strict_load: Refuse checkpoints that do not fit instead of warning.
-        init_cfg: None leaves the core's initialization.
-        settings: Of ``cpm_plugin.core.models.settings.StageSettings``, e.g. num_stages, channels,
-            background. With ``background=True`` targets need a background, too, as
-            ``CPMHeatmap(background=True)`` makes; it is cut off before flip test, decoding and
-            ``output_heatmaps``.
+        conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
+            ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
+        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns.
+        init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
+        settings: Fields of ``cpm_plugin.core.models.settings.StageSettings``, such as
+            ``num_stages``, ``channels`` or ``background``. With ``background=True`` the targets
+            need a background too, as ``CPMHeatmap(background=True)`` makes it. It is removed
+            before flip test, decoding and ``output_heatmaps``.
 
     Raises:
-        ValueError: For an unknown or wrong setting.
+        ValueError: If a setting is unknown or out of range.
 
     Examples:
-        >>> decoder = dict(type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46))
-        >>> head = dict(
-        ...     type='CPMStageHead', in_channels=128, num_keypoints=14, center_map=True,
-        ...     norm_cfg=dict(type='BN'), decoder=decoder)
+        The stages of the paper with batch normalization, in a config:
+
+        >>> model = dict(
+        ...     head=dict(
+        ...         type='CPMStageHead',
+        ...         in_channels=128,
+        ...         num_keypoints=14,
+        ...         num_stages=6,
+        ...         background=True,
+        ...         center_map=True,
+        ...         norm_cfg=dict(type='BN'),
+        ...         decoder=dict(
+        ...             type='CPMHeatmap', input_size=(368, 368), heatmap_size=(46, 46),
+        ...             background=True,
+        ...         ),
+        ...     )
+        ... )
     """
 
     searches_scales = True  # see ScaleSearchHook
@@ -100,7 +115,7 @@ class CPMStageHead(BaseHead):
         if len(names) != num_stages:
             raise ValueError(
                 f'{len(names)} target_fields for num_stages={num_stages}; give one name, or one '
-                'a stage'
+                'for each stage'
             )
         self.target_fields = list(names)
         self.loss_module = MODELS.build(loss or dict(type='IntermediateSupervisionLoss'))
@@ -110,23 +125,35 @@ class CPMStageHead(BaseHead):
             refuse_mismatch(self)
 
     def forward(self, feats: Sequence[Tensor] | Tensor) -> list[Tensor]:
-        """Features -> T beliefs (N, num_keypoints + background, h, w), stage 1 first."""
+        """Compute the belief maps of all stages.
+
+        Args:
+            feats: Features (N, C, h, w); see the class.
+
+        Returns:
+            T tensors (N, num_keypoints + background, h, w), stage 1 first.
+        """
         return self.stages(*split_features(feats))
 
     def keypoint_beliefs(
         self, feats: Any, data_samples: Sequence[Any], test_cfg: dict | None = None
     ) -> list[Tensor]:
-        """As ``forward``, without background and, under ``flip_test``, averaged with the
-        beliefs of the mirrored image.
+        """Compute the belief maps of all stages without background, with flip test if it is on.
+
+        Under flip test they are averaged with those of the mirrored image.
 
         Args:
-            feats: Features; under ``test_cfg['flip_test']`` a list of two, of the image
-                and of the mirrored one.
-            data_samples: Of the batch; the first one's ``flip_indices`` are used, unless the
-                head has joints of its own.
+            feats: Features of the image. With ``test_cfg['flip_test']`` a list of two, of the image
+                and of the mirrored image.
+            data_samples: Data samples of the batch. The ``flip_indices`` of the first one are used,
+                unless the head has ``joints``.
+            test_cfg: The model's ``test_cfg``: ``flip_test``, ``flip_mode`` and ``shift_heatmap``.
 
         Returns:
-            T tensors (N, num_keypoints, h, w) in float32, whatever autocast chose.
+            T tensors (N, num_keypoints, h, w) in float32, also under autocast.
+
+        Raises:
+            ValueError: If the dataset has another number of joints than the head, under flip test.
         """
         test_cfg = test_cfg or {}
         num_keypoints = self.stages.num_keypoints
@@ -157,15 +184,23 @@ class CPMStageHead(BaseHead):
         ]
 
     def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
-        """Joint positions of the last stage, in network-input pixels.
+        """Predict the keypoints of the last stage, in input pixels.
 
-        Where the samples have ``crop_scales`` (``scale_search``), the features are of S
-        crops of each of the N people, one person after the other; positions are then whole
-        pixels of the image, expressed in input pixels of the crop of scale 1.
+        Where the samples have ``crop_scales`` (``scale_search``), the features are those of S crops
+        of each of N people, person by person. The positions are then whole image pixels, given in
+        input pixels of the crop of scale 1.
+
+        Args:
+            feats: See ``keypoint_beliefs``.
+            batch_data_samples: Data samples of the batch.
+            test_cfg: See ``keypoint_beliefs``; also ``output_heatmaps``.
 
         Returns:
-            A list of ``InstanceData``; with ``test_cfg['output_heatmaps']`` also a list of
-            ``PixelData`` with ``heatmaps`` (num_keypoints, h, w).
+            A list of ``InstanceData``. With ``test_cfg['output_heatmaps']`` also a list of
+                ``PixelData`` with ``heatmaps`` (num_keypoints, h, w).
+
+        Raises:
+            ValueError: If ``output_heatmaps`` is on with several scales.
         """
         beliefs = self.keypoint_beliefs(feats, batch_data_samples, test_cfg)[-1]
         several = 'crop_scales' in batch_data_samples[0].metainfo
@@ -178,13 +213,21 @@ class CPMStageHead(BaseHead):
             return instances
         if several:
             raise ValueError(
-                'output_heatmaps=True gives the maps of one crop a person, and scale search has '
-                'several; leave one of the two out'
+                'output_heatmaps=True gives the maps of one crop for each person, and scale search '
+                'has several; leave one of the two out'
             )
         return instances, [PixelData(heatmaps=maps) for maps in beliefs.detach()]
 
     def for_dataset(self, instance: InstanceData) -> InstanceData:
-        """Predictions of the head's joints as predictions of ``output_joints``."""
+        """Turn predictions of the head's joints into predictions of ``output_joints``.
+
+        Args:
+            instance: Predictions of one person, with fields (1, K) or (1, K, 2). It is changed in
+                place.
+
+        Returns:
+            ``instance``.
+        """
         if self.output_sources is None:
             return instance
         for key, value in instance.all_items():
@@ -194,11 +237,22 @@ class CPMStageHead(BaseHead):
         return instance
 
     def loss(self, feats: Any, batch_data_samples: Sequence[Any], train_cfg: dict = {}) -> dict:  # noqa: B006
-        """Loss and accuracy of every stage: ``loss_stage1``, ``acc_stage1``, ...
+        """Compute the loss and the accuracy of every stage.
 
-        MMEngine sums what has "loss" in its name into the loss of the network. Accuracy is
-        MMPose's ``pose_pck_accuracy``: how many labeled joints have their peak within 5 % of
-        the map, averaged over the kinds of joints; joints with an empty map are not counted.
+        MMEngine adds everything with "loss" in its name to the loss of the network. The accuracy is
+        MMPose's ``pose_pck_accuracy``: the fraction of labeled joints whose peak lies within 5 % of
+        the map, averaged over the kinds of joints. Joints with an empty map are not counted.
+
+        Args:
+            feats: See ``forward``.
+            batch_data_samples: Data samples of the batch, with targets.
+            train_cfg: Not used.
+
+        Returns:
+            ``loss_stage1``, ``acc_stage1`` and so on.
+
+        Raises:
+            ValueError: If the samples do not have the targets that the head needs.
         """
         beliefs = self.forward(feats)
         fields = {
@@ -221,7 +275,7 @@ class CPMStageHead(BaseHead):
         return log
 
     def _channel_weights(self, joint_weights: Tensor, samples: Sequence[Any]) -> Tensor:
-        """(N, K) joint weights, and the background's as a last column."""
+        """Return the weights of joints (N, K), with those of the background as a last column."""
         if not self.stages.background:
             return joint_weights
         try:
@@ -235,17 +289,20 @@ class CPMStageHead(BaseHead):
 
 
 def _output_sources(joints: JointSet | None, output: str | None) -> Any:
+    """Return the channels that each output joint is the middle of, or None for the head's own."""
     if output is None:
         return None
     if joints is None:
-        raise ValueError(f'output_joints={output!r} needs joints, what the belief channels are')
+        raise ValueError(
+            f'output_joints={output!r} needs joints, the joint set of the belief channels'
+        )
     return joints.sources(joint_set(output))
 
 
 def _field(sample: Any, name: str) -> Tensor:
     if name not in sample.gt_fields:
         raise ValueError(
-            f'no target {name!r} in the sample, there are {list(sample.gt_fields.keys())}; '
+            f'no target {name!r} in the sample; there are {list(sample.gt_fields.keys())}; '
             "'heatmaps_all' needs CPMHeatmap(all_people=True) and AddNeighbors in the pipeline"
         )
     return getattr(sample.gt_fields, name)

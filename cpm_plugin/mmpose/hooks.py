@@ -1,5 +1,7 @@
-"""Hooks that make training and testing faster and change no value but by rounding, and one that
-shows beliefs while they are learned."""
+"""Hooks that make training and testing faster, and one that shows the beliefs in training.
+
+The faster computations change values only by rounding.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +22,27 @@ from mmpose.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Keep the model's weights in channels-last order; values do not change.
+    """Keep the weights of the model in channels-last memory order; values do not change.
 
-    Convolutions then work in that order throughout, which is that of the tiled ones, too.
+    The convolutions then work in that order throughout. It is the order of the tiled convolutions
+    too.
 
     Examples:
-        >>> custom_hooks = [dict(type='ChannelsLastHook')]
+        In a config:
+
+        >>> custom_hooks = [dict(type='ChannelsLastHook'), dict(type='SyncBuffersHook')]
     """
 
     priority = 'VERY_HIGH'  # before EMAHook copies the model
 
     def before_run(self, runner: Runner) -> None:
+        """Reorder the weights of the runner's model."""
         if not is_model_wrapper(runner.model):
             runner.model.to(memory_format=torch.channels_last)
             return
-        # A wrapper such as DistributedDataParallel lays out its buckets of gradients by the strides
-        # of the weights, once: in another order later it mixes up gradients. So it is made anew.
+        # A wrapper such as DistributedDataParallel arranges its buckets of gradients by the strides
+        # of the weights when it is made. With another order later, it would mix up gradients.
+        # Therefore it is made again.
         model = runner.model.module
         del runner.model
         model.to(memory_format=torch.channels_last)
@@ -44,24 +51,40 @@ class ChannelsLastHook(Hook):
 
 @HOOKS.register_module()
 class FastInferenceHook(Hook):
-    """Test with ``cpm_plugin.core.models.inference.optimize_for_inference``.
+    """Test with a model that is optimized for inference.
 
-    Any config with ``CPMBackbone`` or ``CPMStageHead``, by an option of ``tools/test.py``::
+    It is for any config with ``CPMBackbone`` or ``CPMStageHead``, and applies
+    ``cpm_plugin.core.models.inference.optimize_for_inference``.
 
-        --cfg-options default_hooks.fast.type=FastInferenceHook
+    In ``tools/train.py`` it does nothing, and validation is as without it, because the optimized
+    model cannot be trained.
 
-    In ``tools/train.py`` it does nothing, validation is as without: the model that is tested
-    cannot be trained on. Without ``EMAHook``, which would exchange weights that are folded
-    then: a checkpoint of a run with it has the averaged weights in its ``state_dict`` already.
+    It does not work together with ``EMAHook``, which would exchange weights that are folded by
+    then. Leave ``EMAHook`` out of the test: the checkpoint of a run with it already has the
+    averaged weights in its ``state_dict``.
 
     Examples:
+        For one test:
+
+        ```bash
+        python tools/test.py CONFIG CHECKPOINT \\
+            --cfg-options default_hooks.fast.type=FastInferenceHook
+        ```
+
+        In a config:
+
         >>> default_hooks = dict(fast=dict(type='FastInferenceHook'))
     """
 
     def before_test(self, runner: Runner) -> None:
+        """Optimize the runner's model for inference.
+
+        Raises:
+            ValueError: If the runner has an ``EMAHook``.
+        """
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):
             raise ValueError(
-                'FastInferenceHook and EMAHook cannot test together; leave EMAHook out, for the '
+                'FastInferenceHook and EMAHook cannot test together; leave EMAHook out: the '
                 "checkpoint's state_dict has the averaged weights"
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -71,19 +94,29 @@ class FastInferenceHook(Hook):
 
 @HOOKS.register_module()
 class BeliefMapHook(Hook):
-    """Every so often in training, draw what each stage believes of the first people of the batch.
+    """Draw the belief maps of each stage for some people of the batch, at intervals in training.
 
-    A row a person: the crop, the target, then the beliefs of each stage, the largest over the
-    joints; on a scale from 0 to 1. Goes to all of the visualizer's backends, as ``beliefs``:
-    ``vis_data/vis_image/beliefs_<iteration>.png`` by MMPose's default, TensorBoard with
-    ``visualizer.vis_backends=[dict(type='TensorboardVisBackend')]``.
+    A drawing has one row for each person: the crop, the target, then the beliefs of each stage.
+    The value shown is the largest over the joints, on a scale from 0 to 1.
+
+    The drawing goes to all backends of the visualizer, under the name ``beliefs``. By MMPose's
+    default that is the file ``vis_data/vis_image/beliefs_<iteration>.png``.
 
     Args:
-        interval: Iterations from one drawing to the next.
-        num_people: Rows of a drawing.
+        interval: Number of iterations from one drawing to the next.
+        num_people: Number of rows of a drawing.
+
+    Raises:
+        ValueError: If a number is below 1, or the model does not have a ``CPMStageHead``.
 
     Examples:
+        In a config:
+
         >>> custom_hooks = [dict(type='BeliefMapHook', interval=500)]
+
+        For TensorBoard also:
+
+        >>> visualizer = dict(vis_backends=[dict(type='TensorboardVisBackend')])
     """
 
     def __init__(self, interval: int = 500, num_people: int = 4) -> None:
@@ -93,16 +126,24 @@ class BeliefMapHook(Hook):
         self.num_people = num_people
 
     def before_train(self, runner: Runner) -> None:
+        """Check that the model has belief maps to draw.
+
+        Raises:
+            ValueError: If the head is not a ``CPMStageHead``.
+        """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not isinstance(model.head, CPMStageHead):  # on all ranks, before any waits for another
+        # All processes check this, before one waits for another.
+        if not isinstance(model.head, CPMStageHead):
             raise ValueError(
-                f'BeliefMapHook needs a CPMStageHead, the model has {type(model.head).__name__}'
+                f'BeliefMapHook needs a CPMStageHead, the model has {type(model.head).__name__}; '
+                'leave the hook out'
             )
 
     @master_only
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
+        """Draw the first people of the batch, in every ``interval``-th iteration."""
         if not self.every_n_train_iters(runner, self.interval):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,9 +1,9 @@
-"""MMEngine's loading of checkpoints, from wherever: verified, and without running what is in them.
+"""Safe loading of checkpoints by MMEngine: downloads are verified, and no code in them runs.
 
-A pickle runs code. MMEngine leaves it to PyTorch's default whether that is allowed, and asks for it
-where a checkpoint comes from a URL. Imported with ``cpm_plugin.mmpose``, this module makes every
-scheme of MMEngine (a file, http, https, modelzoo, torchvision, openmmlab, mmcls, s3, petrel, pavi)
-load with ``weights_only=True``.
+A pickle runs code. MMEngine leaves it to PyTorch's default whether that is allowed, and asks for
+it where a checkpoint comes from a URL. ``cpm_plugin.mmpose`` imports this module. All schemes of
+MMEngine then load with ``weights_only=True``: files, http, https, modelzoo, torchvision,
+openmmlab, mmcls, s3, petrel and pavi.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..core.weights.download import download
 
 
 class _SafeTorch:
-    """The module ``torch`` as MMEngine's loaders see it: its ``load`` runs nothing."""
+    """The module ``torch`` as MMEngine's loaders see it; its ``load`` runs no code of a file."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
@@ -38,16 +38,22 @@ def load_url(
     progress: bool = True,
     **_: Any,
 ) -> Any:
-    """A checkpoint from a URL, kept in PyTorch Hub's cache; in the place of PyTorch's.
+    """Load a checkpoint from a URL and keep it in PyTorch Hub's cache.
+
+    This replaces PyTorch's ``load_state_dict_from_url`` in MMEngine.
 
     Args:
-        url: ``http://`` or ``https://``.
-        model_dir: The folder of the cache; None: PyTorch Hub's.
-        map_location: As of ``torch.load``.
-        progress: Has no meaning; it is PyTorch's argument.
+        url: Address that begins with ``http://`` or ``https://``.
+        model_dir: Folder of the cache. None: PyTorch Hub's.
+        map_location: See ``torch.load``.
+        progress: Has no effect; it is an argument of PyTorch's function.
+
+    Returns:
+        Content of the checkpoint.
 
     Raises:
-        ValueError: If it cannot be had, or cannot be read safely; the message names it.
+        ValueError: If the file cannot be downloaded or cannot be read safely. The message names
+            it.
     """
     folder = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints')
     cached = folder / Path(urlparse(url).path).name
@@ -56,18 +62,21 @@ def load_url(
     return _read(str(cached), map_location, f'{url}, kept at {cached},')
 
 
-# MMEngine's log takes the name of the backend from the function's.
+# MMEngine's log takes the name of the backend from the name of this function.
 @mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any) -> Any:
-    """A checkpoint from a file.
+    """Load a checkpoint from a file.
 
     Args:
-        filename: The file; ``~`` is the user's folder.
-        map_location: As of ``torch.load``.
+        filename: Path of the file. ``~`` is the user's home folder.
+        map_location: See ``torch.load``.
+
+    Returns:
+        Content of the checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, or holds more than weights; the message names it.
+        ValueError: If the file is broken, or contains more than weights. The message names it.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -78,18 +87,19 @@ def load_from_local(filename: str, map_location: Any) -> Any:
 def _read(path: str, map_location: Any, shown: str) -> Any:
     try:
         return load_file(path, map_location)
-    except Exception as error:  # of a broken file torch.load raises nearly anything
+    except Exception as error:  # for a broken file torch.load raises nearly anything
         reason = (str(error) or repr(error)).splitlines()[0]
         with open(path, 'rb') as file:
             is_pytorch = file.read(2).startswith(PYTORCH_STARTS)
         if is_pytorch and 'Weights only load failed' in str(error):
             raise ValueError(
-                f'checkpoint {shown} holds more than weights, and is not read: that could run '
-                'code. If you trust it, load it with torch.load(..., weights_only=False) and save '
-                "its state_dict alone (a checkpoint of MMEngine's needs torch 2.6 or later here)"
+                f'checkpoint {shown} contains more than weights, and is not read, because that '
+                'could run code. If you trust it, load it with torch.load(..., weights_only=False) '
+                "and save only its state_dict (a checkpoint of MMEngine's needs torch 2.6 or later "
+                'here)'
             ) from error
         raise ValueError(
-            f'checkpoint {shown} cannot be read ({reason}); it is broken or no checkpoint'
+            f'checkpoint {shown} cannot be read ({reason}); it is broken or not a checkpoint'
         ) from error
 
 

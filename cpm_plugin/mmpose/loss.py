@@ -1,4 +1,9 @@
-"""``IntermediateSupervisionLoss``: the core's loss under the same name in MMPose's registry."""
+"""``IntermediateSupervisionLoss`` of the core, registered under the same name in MMPose.
+
+In a config::
+
+    head = dict(loss=dict(type='IntermediateSupervisionLoss', reduction='sum'))
+"""
 
 from __future__ import annotations
 

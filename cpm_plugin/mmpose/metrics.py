@@ -16,7 +16,15 @@ from mmpose.registry import METRICS
 
 
 def joints_of(dataset_meta: Mapping[str, Any]) -> JointSet:
-    """The joint set that MMPose's dataset meta information describes."""
+    """Make a joint set from MMPose's dataset meta information.
+
+    Args:
+        dataset_meta: Meta information, with ``keypoint_id2name`` and optionally
+            ``skeleton_links``.
+
+    Returns:
+        Names and links of the joints.
+    """
     names = dataset_meta['keypoint_id2name']
     return JointSet(
         tuple(names[channel] for channel in range(len(names))),
@@ -26,24 +34,33 @@ def joints_of(dataset_meta: Mapping[str, Any]) -> JointSet:
 
 @METRICS.register_module()
 class TorsoPCKAccuracy(BaseMetric):
-    """PCK at a fraction of the torso, the metric of LSP (``cpm_plugin.core.evaluation.pck``).
+    """PCK at a fraction of the torso, the metric of LSP.
 
-    Torso: left shoulder to right hip of the ground truth; where one of them is not
-    labeled, right shoulder to left hip; where that fails too, the image is left out.
-    Labeled joints only. Works with every dataset that has shoulders and hips.
-    (MMPose's ``PCKAccuracy(norm_item='torso')`` takes joints 4 and 5 of JHMDB's order
-    and averages over joint types.)
+    It is computed by ``cpm_plugin.core.evaluation.pck``. The torso is the distance from the left
+    shoulder to the right hip of the annotation. Where one of them is not labeled, it is that from
+    the right shoulder to the left hip. Where that fails too, the image is left out. Only labeled
+    joints count. Every dataset that has shoulders and hips can be used.
 
-    Gives, in percent, ``torso/PCK`` over all joints, ``torso/PCK_<group>``,
-    ``torso/AUC`` (mean PCK over thresholds 0 to 0.2), and the numbers of images and
-    joints counted; and logs a table.
+    MMPose's ``PCKAccuracy(norm_item='torso')`` is different. It takes joints 4 and 5 of JHMDB's
+    order and averages over the kinds of joints.
+
+    The results are in percent: ``torso/PCK`` over all joints, ``torso/PCK_<group>``, and
+    ``torso/AUC``, the mean PCK over thresholds from 0 to 0.2. The numbers of images and joints
+    that were counted are also given: ``torso/num_images``, ``torso/num_left_out`` and
+    ``torso/num_joints``. A table goes to the log.
 
     Args:
-        thr: A joint is correct at a distance <= thr x torso.
-        collect_device, prefix: See ``mmengine.evaluator.BaseMetric``.
+        thr: Largest distance of a correct joint, as a fraction of the torso.
+        collect_device: See ``mmengine.evaluator.BaseMetric``.
+        prefix: See ``mmengine.evaluator.BaseMetric``.
+
+    Raises:
+        ValueError: If ``thr`` is not positive.
 
     Examples:
-        >>> val_evaluator = dict(type='TorsoPCKAccuracy', thr=0.2)
+        In a config:
+
+        >>> test_evaluator = dict(type='TorsoPCKAccuracy', thr=0.2)
     """
 
     default_prefix = 'torso'
@@ -57,9 +74,16 @@ class TorsoPCKAccuracy(BaseMetric):
         self.thr = thr
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Collect the predictions and annotations of one batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Data samples as dictionaries, with ``pred_instances`` and
+                ``gt_instances``.
+        """
         for sample in data_samples:
             truth = sample['gt_instances']
-            # (1, K), or (1, K, 2) with a weight beside
+            # (1, K), or (1, K, 2) with a weight as the second value
             visible = np.asarray(truth['keypoints_visible'])
             visible = visible[..., 0] if visible.ndim == 3 else visible
             self.results.append(
@@ -71,6 +95,14 @@ class TorsoPCKAccuracy(BaseMetric):
             )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
+        """Compute the metrics from all collected samples.
+
+        Args:
+            results: What ``process`` has collected.
+
+        Returns:
+            Metrics by name; see the class.
+        """
         arrays = {
             key: np.concatenate([result[key] for result in results])
             for key in ('predicted', 'keypoints', 'labeled')
@@ -81,7 +113,7 @@ class TorsoPCKAccuracy(BaseMetric):
             'PCK': pck.mean,
             **{f'PCK_{group}': value for group, value in pck.per_group.items()},
             'AUC': pck.auc,
-            # floats, because MMEngine leaves integers out of the JSON it writes
+            # MMEngine leaves integers out of the JSON file that it writes, so these are floats.
             'num_images': float(pck.num_images),
             'num_left_out': float(pck.num_left_out),
             'num_joints': float(pck.num_joints),

@@ -1,4 +1,4 @@
-"""Training in bfloat16 on any device."""
+"""``Bfloat16OptimWrapper``: training in bfloat16 on any device."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ from torch import nn
 
 @OPTIM_WRAPPERS.register_module()
 class Bfloat16OptimWrapper(OptimWrapper):
-    """Forward passes of training under autocast to bfloat16, weights and updates in float32.
+    """Train with forward passes in bfloat16, and weights and updates in float32.
 
-    MMEngine's ``AmpOptimWrapper`` refuses a CPU. Processors with bfloat16 instructions train a
-    slim network in about half the time; those without AVX-512, of which it warns, in ten times as
-    much.
-    No loss scaling: bfloat16 has float32's range::
+    The forward passes run under autocast to bfloat16. There is no loss scaling, because bfloat16
+    has the range of float32. The arguments are those of MMEngine's ``OptimWrapper``.
 
-        optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=...)
+    MMEngine's ``AmpOptimWrapper`` refuses a CPU. On a CPU with bfloat16 instructions, a slim
+    network trains in about half the time. Without AVX-512 it takes ten times as long; a warning
+    says so.
 
     Examples:
-        >>> optim_wrapper = dict(
-        ...     type='Bfloat16OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
+        In a config:
+
+        >>> optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
     """
 
     _checked = False
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast on the device of the model's weights."""
+        """Run a forward pass under autocast, on the device of the model's weights.
+
+        Args:
+            model: The model that is trained.
+        """
         device = next(model.parameters()).device.type
         if not self._checked:
             self._checked = True
@@ -49,7 +54,7 @@ class Bfloat16OptimWrapper(OptimWrapper):
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether oneDNN convolves in bfloat16 here, by PyTorch's own question; True if unknown."""
+    """Ask PyTorch whether oneDNN convolves in bfloat16 on this CPU; True if unknown."""
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # a PyTorch without oneDNN

@@ -1,4 +1,4 @@
-"""``CPMDataPreprocessor``: MMPose's, for images with the center map as a fourth channel."""
+"""``CPMDataPreprocessor``: MMPose's preprocessor for images with the center map as a channel."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ from mmpose.registry import MODELS
 
 @MODELS.register_module()
 class CPMDataPreprocessor(PoseDataPreprocessor):
-    """``PoseDataPreprocessor`` on the first three channels; the rest arrives as it is.
+    """MMPose's ``PoseDataPreprocessor`` for the first three channels; others are not changed.
 
-    Stock's normalizes a fourth channel, drops it with ``bgr_to_rgb``, or refuses it.
-    Where images are padded the center map gets 0.
+    Stock's preprocessor normalizes a fourth channel, removes it with ``bgr_to_rgb``, or refuses
+    it. Where images are padded, the center map is padded with 0.
 
     Args:
-        kwargs: See ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` are
-            refused, because they would move the image and not its center map.
+        kwargs: See ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` is refused, because
+            it would move the image and not its center map.
+
+    Raises:
+        ValueError: If ``batch_augments`` is given.
 
     Examples:
-        >>> data_preprocessor = dict(type='CPMDataPreprocessor')
+        The authors' input, BGR and (v - 128) / 256, in a config:
+
+        >>> model = dict(
+        ...     data_preprocessor=dict(
+        ...         type='CPMDataPreprocessor', mean=[128.0] * 3, std=[256.0] * 3, bgr_to_rgb=False
+        ...     )
+        ... )
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -34,6 +43,19 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
         super().__init__(**kwargs)
 
     def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalize, pad and stack a batch.
+
+        Args:
+            data: Batch of a data loader, with ``inputs``: N tensors (3 or 4, H, W). They are
+                images in BGR, from 0 to 255, and, as the fourth channel, center maps.
+            training: See ``PoseDataPreprocessor``.
+
+        Returns:
+            ``data`` with ``inputs`` (N, 3 or 4, H, W).
+
+        Raises:
+            ValueError: If only some images of the batch have a center map.
+        """
         images = [image[:3] for image in data['inputs']]
         center_maps = [image[3:] for image in data['inputs']]
         counts = {len(heat) for heat in center_maps}

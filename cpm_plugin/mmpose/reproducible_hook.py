@@ -39,7 +39,7 @@ class Draw(int):
         draw.epoch = epoch
         return draw
 
-    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]  # to workers
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]  # for pickling to workers
         return int(self), self.epoch
 
     def __add__(self, other: int) -> Draw:
@@ -133,9 +133,7 @@ class ReproducibleHook(Hook):
     Examples:
         In a config; the configs of this project have it in their base:
 
-        ```python
-        default_hooks = dict(reproducible=dict(type='ReproducibleHook'))
-        ```
+        >>> default_hooks = dict(reproducible=dict(type='ReproducibleHook'))
     """
 
     priority = 'VERY_HIGH'

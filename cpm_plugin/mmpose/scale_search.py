@@ -1,13 +1,8 @@
-"""The authors' test over several scales: ``ScaleSearchHook`` switches it on for a config.
+"""The authors' test over several scales, which ``ScaleSearchHook`` turns on for a config.
 
-    python tools/test.py CONFIG CHECKPOINT --cfg-options \\
-        default_hooks.scale_search.type=ScaleSearchHook
-
-is their protocol for MPII and FLIC, and with
-``default_hooks.scale_search.center_scale.type=GetImageCenterScale`` that for LSP, with
-``...=GetOctaveCenterScale`` that of their demo. ``PersonCrop`` makes the crops,
-``collate_crops`` a batch of them, and ``CPMStageHead`` takes the peaks from all of them
-by ``search_scales``; the computation is ``cpm_plugin.core.evaluation.scale_search``.
+``PersonCrop`` makes the crops, and ``collate_crops`` makes a batch of them. ``CPMStageHead`` takes
+the peaks from all of them by ``search_scales``. The computation is in
+``cpm_plugin.core.evaluation.scale_search``.
 """
 
 from __future__ import annotations
@@ -36,20 +31,32 @@ from mmpose.registry import HOOKS, TRANSFORMS
 
 @TRANSFORMS.register_module()
 class GetOctaveCenterScale(Transform):
-    """The crop of the authors' demo (``applyModel.m``): a person's box, at unsure size.
+    """Set the crop of the authors' demo (``applyModel.m``), for a box whose size is not certain.
 
-    The largest crop, the one of scale 1, has sides of 1.2 x end_scale x the height of the
-    box, around its middle; ``scales`` go from there to end_scale / start_scale. The box
-    is cut off at the image's edges first.
+    The largest crop, that of scale 1, has sides of 1.2 x end_scale x the height of the box, around
+    its middle. The ``scales`` go from there to end_scale / start_scale. The box is first cut off
+    at the borders of the image.
 
-    Required keys: bbox, img_shape. Added keys: bbox_center, bbox_scale.
+    Required keys: ``bbox``, ``img_shape``.
+
+    Added keys: ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2) in image pixels.
 
     Args:
-        start_scale, end_scale, octave: ``param`` of the authors' ``config.m``: how far off
-            the height may be, and the number of scales for each doubling.
+        start_scale: Smallest factor on the height, ``param`` in the authors' ``config.m``.
+        end_scale: Largest factor on the height, from the same source.
+        octave: Number of scales for each doubling, from the same source.
+
+    Raises:
+        ValueError: If a box has no height inside the image.
 
     Examples:
-        >>> center_scale = dict(type='GetOctaveCenterScale')
+        In a config, by ``ScaleSearchHook``:
+
+        >>> default_hooks = dict(
+        ...     scale_search=dict(
+        ...         type='ScaleSearchHook', center_scale=dict(type='GetOctaveCenterScale')
+        ...     )
+        ... )
     """
 
     def __init__(self, start_scale: float = 0.8, end_scale: float = 1.2, octave: int = 6) -> None:
@@ -57,6 +64,7 @@ class GetOctaveCenterScale(Transform):
         self.end_scale = end_scale
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transform to a sample; see the class."""
         height, width = results['img_shape'][:2]
         edges = np.array([width - 1, height - 1] * 2)
         box = np.asarray(results['bbox'], dtype=np.float32).clip(0, edges)
@@ -64,14 +72,14 @@ class GetOctaveCenterScale(Transform):
         if not (side > 0).all():
             raise ValueError(
                 f'box {np.ravel(results["bbox"]).tolist()} has no height inside the image of '
-                f'{height} x {width} pixels; mend or leave out this box'
+                f'{height} x {width} pixels; correct or remove this box'
             )
         results['bbox_center'] = (box[:, :2] + box[:, 2:]) / 2
         results['bbox_scale'] = np.stack([side, side], axis=1)
         return results
 
 
-# the steps that center_scale replaces
+# Transforms that center_scale can replace.
 CENTER_SCALES = (
     GetBBoxCenterScale,
     GetOctaveCenterScale,
@@ -81,27 +89,29 @@ CENTER_SCALES = (
 
 
 def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list[InstanceData]:
-    """Beliefs of S crops of each of N people -> their joints, for a head's ``predict``.
+    """Find the joints of N people in the belief maps of S crops of each.
+
+    ``CPMStageHead.predict`` calls this.
 
     Args:
-        beliefs: (N x S, K, h, w), one person after the other.
-        samples: N, with the meta information that ``PersonCrop(scales=...)`` gives.
-        decoder: The head's codec, which says where cells lie.
+        beliefs: (N x S, K, h, w), person by person.
+        samples: N data samples, with the meta information that ``PersonCrop(scales=...)`` gives.
+        decoder: The codec of the head, which determines where the cells lie.
 
     Returns:
-        N with ``keypoints`` (1, K, 2), which are whole pixels of the image, given in
-        network-input pixels of the crop of scale 1; and ``keypoint_scores`` (1, K), the
-        mean belief there.
+        N instances with ``keypoints`` (1, K, 2) and ``keypoint_scores`` (1, K). The keypoints are
+            whole image pixels, given in input pixels of the crop of scale 1. The scores are the
+            mean beliefs there.
 
     Raises:
-        ValueError: For another codec than CPMHeatmap and MSRAHeatmap, or a batch that was
-            not put together by ``collate_crops``.
+        ValueError: If the codec is neither a ``CPMHeatmap`` nor an ``MSRAHeatmap``, or the batch
+            was not made by ``collate_crops``.
     """
     stride, first_cell = _cell_grid(decoder)
     num_scales = len(samples[0].metainfo['crop_scales'])
     if len(beliefs) != len(samples) * num_scales:
         raise ValueError(
-            f'{len(beliefs)} images for {len(samples)} people at {num_scales} scales; take '
+            f'{len(beliefs)} images for {len(samples)} people at {num_scales} scales; use '
             'ScaleSearchHook, which sets the pipeline and the collate function together'
         )
     instances = []
@@ -120,7 +130,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
             stride=stride,
             first_cell=first_cell,
         )
-        # TopdownPoseEstimator.add_pred_to_datasample does the opposite
+        # TopdownPoseEstimator.add_pred_to_datasample does the inverse.
         keypoints = (positions - center) / scale * size + size / 2
         instances.append(
             InstanceData(keypoints=keypoints[None], keypoint_scores=scores[None].astype(np.float32))
@@ -129,7 +139,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
 
 
 def _cell_grid(decoder: Any) -> tuple[int, float | None]:
-    """Stride, and the input pixel of cell 0, of a codec's maps; None: the core's."""
+    """Return the stride and the input pixel of cell 0 of a codec's maps; None: as in the core."""
     if isinstance(decoder, CPMHeatmap):
         return decoder.stride, None
     if type(decoder) is MSRAHeatmap:
@@ -143,38 +153,66 @@ def _cell_grid(decoder: Any) -> tuple[int, float | None]:
 
 
 def collate_crops(samples: Sequence[dict]) -> dict:
-    """N samples of S crops (S, C, H, W) -> a batch of N x S images and N data samples."""
+    """Make a batch of N samples with S crops each.
+
+    Args:
+        samples: N samples of a dataset, with ``inputs`` (S, C, H, W).
+
+    Returns:
+        A batch of N x S images (C, H, W) and N data samples.
+
+    Raises:
+        ValueError: If a sample has a single crop.
+    """
     batch = pseudo_collate(samples)
     if any(crops.ndim != 4 for crops in batch['inputs']):
         raise ValueError(
             'a dataset in the test gives one crop a person; scale search needs PersonCrop or '
-            'TopdownAffine in the pipeline of each'
+            'TopdownAffine in the pipeline of each dataset'
         )
     return {**batch, 'inputs': [crop for crops in batch['inputs'] for crop in crops]}
 
 
 @HOOKS.register_module()
 class ScaleSearchHook(Hook):
-    """Test over several scales, whatever the config's pipeline says; validation is as it was.
+    """Test over several scales, whatever the pipeline of the config is.
 
-    Before a test it replaces, in the pipelines of the test data: ``TopdownAffine`` or
-    ``PersonCrop`` by a ``PersonCrop`` with these scales that is otherwise the same, and
-    with ``center_scale`` the step that sets the person's center and scale. A batch has
-    about as many crops as it had people.
+    Before a test it changes the pipelines of the test data. ``TopdownAffine`` or ``PersonCrop``
+    becomes a ``PersonCrop`` with these scales that is otherwise the same. With ``center_scale``,
+    the transform that sets the center and scale of the person is replaced too. A batch has about
+    as many crops as it had people. Validation is not changed.
 
     Args:
-        scales: Factors on the person's size; None: those of the center_scale transform,
-            where it has some, else the authors' 0.7, 0.8, ... 1.3.
-        center_scale: Config of a transform that sets bbox_center and bbox_scale, in place
-            of the pipeline's; None: leave it.
+        scales: Factors on the size of the person. None: those of the ``center_scale`` transform,
+            if it has some, otherwise the authors' 0.7, 0.8, ... 1.3.
+        center_scale: Config of a transform that sets ``bbox_center`` and ``bbox_scale``, instead
+            of that in the pipeline. None: no change.
 
     Raises:
-        ValueError: For scales that are not positive; and before the test for a model
-            whose head is not a ``CPMStageHead``, a dataset without one of these steps, or
-            ``TopdownAffine(use_udp=True)``.
+        ValueError: If scales are not positive. Before the test: if the head is not a
+            ``CPMStageHead``, a dataset does not have one of these transforms, or
+            ``TopdownAffine`` has ``use_udp=True``.
 
     Examples:
-        >>> default_hooks = dict(scale_search=dict(type='ScaleSearchHook'))
+        The authors' protocol for MPII and FLIC:
+
+        ```bash
+        python tools/test.py CONFIG CHECKPOINT \\
+            --cfg-options default_hooks.scale_search.type=ScaleSearchHook
+        ```
+
+        That for LSP has one option more, and that of their demo has ``GetOctaveCenterScale``
+        instead:
+
+        ```bash
+        python tools/test.py CONFIG CHECKPOINT \\
+            --cfg-options default_hooks.scale_search.type=ScaleSearchHook \\
+            default_hooks.scale_search.center_scale.type=GetImageCenterScale
+        ```
+
+        In a config:
+
+        >>> default_hooks = dict(scale_search=dict(type='ScaleSearchHook', scales=[0.9, 1.0, 1.1]))
     """
 
     def __init__(
@@ -197,6 +235,11 @@ class ScaleSearchHook(Hook):
             raise ValueError(f'scales {scales!r} must be positive numbers')
 
     def before_test(self, runner: Runner) -> None:
+        """Change the pipelines and the batches of the test data.
+
+        Raises:
+            ValueError: See the class.
+        """
         loader = runner.test_dataloader
         if loader.collate_fn is collate_crops:
             return
@@ -221,7 +264,7 @@ class ScaleSearchHook(Hook):
             loader.batch_sampler.batch_size = max(1, people)
 
     def _rewritten(self, steps: Sequence[Any]) -> list[Any]:
-        """The transforms of a pipeline, those replaced that have to be."""
+        """Return the transforms of a pipeline, some of them replaced."""
         new = [self._in_place_of(step) for step in steps]
         cropped = any(isinstance(step, PersonCrop) for step in new)
         if cropped and self.center_scale is not None and self.center_scale not in new:
@@ -232,15 +275,16 @@ class ScaleSearchHook(Hook):
         return new
 
     def _in_place_of(self, step: Any) -> Any:
+        """Return the transform that replaces another, or that one itself."""
         if isinstance(step, CENTER_SCALES):
             return self.center_scale or step
         if isinstance(step, TopdownAffine):
             if step.use_udp:
                 raise ValueError(
-                    'scale search does not know the crops of TopdownAffine(use_udp=True); take '
-                    'use_udp=False, with which the model must have been trained, too'
+                    'scale search does not support the crops of TopdownAffine(use_udp=True); use '
+                    'a model that was trained with use_udp=False, and test it so'
                 )
-            # TopdownAffine's own border and interpolation
+            # border and interpolation as in TopdownAffine
             return PersonCrop(step.input_size, border=0, interpolation='linear', scales=self.scales)
         if isinstance(step, PersonCrop):
             step = copy.copy(step)
@@ -252,7 +296,7 @@ class ScaleSearchHook(Hook):
 
 
 def _pipelines(dataset: Any) -> Iterator[list[Any]]:
-    """The lists of transforms of a dataset and of those inside it."""
+    """Yield the lists of transforms of a dataset and of the datasets inside it."""
     if hasattr(dataset, 'pipeline'):
         yield dataset.pipeline.transforms
     for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):

@@ -1,4 +1,4 @@
-"""Belief maps of every stage of a model in MMPose, and images of them; for hooks and apps."""
+"""Belief maps of every stage of an MMPose model, and images of them; for hooks and apps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 
 
 def stage_beliefs(model: Any, batch: dict[str, Any]) -> tuple[list[torch.Tensor], Any]:
-    """Key-point beliefs of every stage, with flip test if the config has it.
+    """Compute the belief maps of every stage, with flip test if the config has it.
 
     Args:
         model: A ``TopdownPoseEstimator`` with a ``CPMStageHead``.
-        batch: Of a test data loader.
+        batch: Batch of a test data loader.
 
     Returns:
-        T tensors (N, K, h, w), and the data samples.
+        T tensors (N, K, h, w), and the N data samples.
     """
     data = model.data_preprocessor(batch, False)
     inputs, samples = data['inputs'], data['data_samples']
@@ -29,10 +29,13 @@ def stage_beliefs(model: Any, batch: dict[str, Any]) -> tuple[list[torch.Tensor]
 
 
 def crop_of(inputs: torch.Tensor) -> np.ndarray:
-    """The image in a network's input, before the preprocessor: (H, W, 3) RGB, 0 to 255.
+    """Return the image in a network input, as it is before the preprocessor.
 
     Args:
-        inputs: (3 or more, H, W) BGR, as pipelines pack it.
+        inputs: (3 or more, H, W), BGR, from 0 to 255, as pipelines pack it.
+
+    Returns:
+        (H, W, 3), RGB, from 0 to 255.
     """
     image: np.ndarray = inputs[:3].byte().cpu().numpy().transpose(1, 2, 0)[..., ::-1]
     return image
@@ -41,16 +44,16 @@ def crop_of(inputs: torch.Tensor) -> np.ndarray:
 def draw_belief_rows(
     crops: Sequence[np.ndarray], columns: Sequence[np.ndarray], side: int = 128
 ) -> np.ndarray:
-    """An image with a row a person: the crop, then each column's maps over it.
+    """Draw an image with one row for each person: the crop, then the maps of each column over it.
 
     Args:
-        crops: N arrays (H, W, 3) RGB, 0 to 255.
-        columns: Arrays (N, K, h, w), of a target or of a stage; the largest of the K values is
-            drawn, 0 as the crop in gray, 1 as white.
+        crops: N arrays (H, W, 3), RGB, from 0 to 255.
+        columns: Arrays (N, K, h, w), of a target or of a stage. The largest of the K values is
+            drawn: 0 as the crop in gray, 1 as white.
         side: Width of a column in pixels.
 
     Returns:
-        (N x side x H / W, (1 + columns) x side, 3) RGB, 0 to 255.
+        (N x side x H / W, (1 + columns) x side, 3), RGB, from 0 to 255.
     """
     rows = []
     for number, crop in enumerate(crops):

@@ -1,7 +1,7 @@
-"""Refuse checkpoints that do not fit, by name.
+"""Refusal of checkpoints that do not fit a component, with the names of the weights.
 
-MMEngine loads with ``strict=False``: a checkpoint of another model only logs a warning,
-and the test that follows prints the figures of random weights with exit code 0.
+MMEngine loads with ``strict=False``. For a checkpoint of another model it only logs a warning, and
+the test that follows prints the results of random weights with exit code 0.
 """
 
 from __future__ import annotations
@@ -15,20 +15,24 @@ from ..core.weights.checkpoints import describe_mismatch
 
 
 def refuse_mismatch(module: nn.Module) -> None:
-    """Make loading a state dict into ``module`` raise ValueError unless all of it fits.
+    """Make ``module`` raise ValueError when it loads a state dict that does not fit completely.
 
-    Whoever loads: modules are not told whether strict=False was asked for.
+    This is so for every caller, because a module does not know whether ``strict=False`` was given.
+
+    Args:
+        module: Module whose loading is checked.
     """
     module._register_load_state_dict_pre_hook(_check, with_module=True)
 
 
 def _check(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Raise ValueError if the weights of a module in a state dict do not fit it."""
     given = {
         key.removeprefix(prefix): value
         for key, value in state_dict.items()
         if key.startswith(prefix)
     }
-    # a counter that old checkpoints lack
+    # Old checkpoints do not have the counter num_batches_tracked.
     expected = {
         key: value
         for key, value in module.state_dict().items()

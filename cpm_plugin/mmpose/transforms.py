@@ -1,5 +1,4 @@
-"""Transforms of joints: ``SelectJoints`` of a dataset that a model has, and ``AddNeighbors``,
-the joints of the other people in a top-down crop."""
+"""Transforms of joints: to the joints of the model, and to those of other people in a crop."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from mmpose.structures.keypoint import flip_keypoints
 
 
 class Transform(BaseTransform):
-    """What MMPose's ``BaseTransform`` lacks: it prints with its settings."""
+    """MMPose's ``BaseTransform`` that prints with its settings."""
 
     def __repr__(self) -> str:
         settings = ', '.join(f'{name}={value!r}' for name, value in vars(self).items())
@@ -29,7 +28,7 @@ class Transform(BaseTransform):
 
 @dataclass(frozen=True)
 class _Selection:
-    """What ``SelectJoints`` does to the keypoints of anybody in the image."""
+    """What ``SelectJoints`` does to the keypoints of any person in the image."""
 
     sources: tuple[tuple[int, ...], ...]
     first_pixel: int
@@ -37,7 +36,16 @@ class _Selection:
     def __call__(
         self, keypoints: np.ndarray, visible: np.ndarray, shape: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(P, K, 2) and (P, K) in an image (height, width) -> the same of the model's joints."""
+        """Select joints of P people.
+
+        Args:
+            keypoints: (P, K, 2) in image pixels.
+            visible: (P, K).
+            shape: (height, width) of the image in pixels.
+
+        Returns:
+            Keypoints and their labels, for the joints of the model.
+        """
         channels = [list(parts) for parts in self.sources]
         points = np.stack([keypoints[:, part].mean(axis=1) for part in channels], axis=1)
         known = np.stack([visible[:, part].min(axis=1) for part in channels], axis=1)
@@ -48,29 +56,31 @@ class _Selection:
 
 @TRANSFORMS.register_module()
 class SelectJoints(Transform):
-    """The dataset's joints as the authors' training reads them: MPII's 16 as their 14.
+    """Turn the joints of the dataset into those of the model: MPII's 16 into the authors' 14.
 
-    Joints outside the image count as not labeled (``ReadMetaData`` of their
-    ``data_transformer.cpp``). Stands before ``RandomFlip``, in training alone; for testing
-    there is ``CPMStageHead(output_joints=...)``, which gives the dataset its own joints
-    back.
+    Joints outside the image count as not labeled, as in ``ReadMetaData`` of the authors'
+    ``data_transformer.cpp``. Put it before ``RandomFlip``, and only in the pipeline for training.
+    For testing there is ``CPMStageHead(output_joints=...)``, which gives the joints of the
+    dataset.
 
-    Required keys: keypoints (1, K, 2), keypoints_visible (1, K), flip_indices,
-    dataset_keypoint_weights (K,), ori_shape. All but the last are changed;
-    ``joint_selection`` is added, for ``AddNeighbors``.
+    Required keys: ``keypoints`` (1, K, 2), ``keypoints_visible`` (1, K), ``flip_indices``,
+    ``dataset_keypoint_weights`` (K,) and ``ori_shape``. All but the last are changed.
+
+    Added keys: ``joint_selection``, for ``AddNeighbors``.
 
     Args:
-        source: The dataset's joints, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
-        target: The model's.
-        first_pixel: Number of the first pixel in the joints that the dataset gives. It
-            is 1 for stock ``MpiiDataset``, which counts centers from 0 and joints, as
-            MPII does, from 1.
+        source: Joint set of the dataset, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
+        target: Joint set of the model.
+        first_pixel: Number of the first pixel in the dataset's keypoints. It is 1 for stock
+            ``MpiiDataset``, which counts centers from 0 and keypoints, as MPII does, from 1.
 
     Raises:
-        ValueError: For an unknown name, a model's joint that the dataset has not, or
-            samples with another number of joints than ``source``.
+        ValueError: If a name is unknown, the dataset does not have a joint of the model, or a
+            sample does not have as many joints as ``source``.
 
     Examples:
+        For MPII, in the pipeline of a config:
+
         >>> step = dict(type='SelectJoints', source='mpii', target='cpm', first_pixel=1)
     """
 
@@ -79,11 +89,12 @@ class SelectJoints(Transform):
         self.selection = _Selection(self.source.sources(self.target), first_pixel)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transform to a sample; see the class."""
         count = results['keypoints'].shape[1]
         if count != len(self.source.names):
             raise ValueError(
                 f'the sample has {count} joints, {len(self.source.names)} were expected: '
-                f'{", ".join(self.source.names)}; give SelectJoints the source of the dataset'
+                f'{", ".join(self.source.names)}; set source to the joint set of the dataset'
             )
         results['keypoints'], results['keypoints_visible'] = self.selection(
             results['keypoints'], results['keypoints_visible'], results['ori_shape']
@@ -97,38 +108,45 @@ class SelectJoints(Transform):
         return results
 
 
-# AddNeighbours: its name in configs of before 0.1.0
+# Configs from before version 0.1.0 name it AddNeighbours.
 @TRANSFORMS.register_module(name=['AddNeighbors', 'AddNeighbours'])
 class AddNeighbors(Transform):
-    """Add the keypoints of the other people in the image, in crop coordinates.
+    """Add the keypoints of the other people in the image, in input pixels of the crop.
 
-    Stands after ``TopdownAffine`` or ``PersonCrop`` and repeats its flip and warp, and
-    ``SelectJoints`` where that was applied. Neighbors are the
-    entries of the same ``img_id`` next to this one in the dataset's list, where MMPose's
-    COCO-style datasets and MPII keep all people of an image together.
+    Put it after ``TopdownAffine`` or ``PersonCrop``. It repeats their flip and warp, and
+    ``SelectJoints`` if that was applied. The neighbors are the samples of the same ``img_id``
+    next to this one in the list of the dataset. MMPose's COCO-style datasets and MPII keep all
+    people of an image together there.
 
-    Required keys: dataset, sample_idx, img_id, input_center, input_scale, input_size,
-    ori_shape, and flip, flip_direction, bbox_rotation where they were applied.
-    Added keys: ``neighbor_keypoints`` (M, K, 2), ``neighbor_keypoints_visible`` (M, K).
+    Required keys: ``dataset``, ``sample_idx``, ``img_id``, ``input_center``, ``input_scale``,
+    ``input_size`` and ``ori_shape``; also ``flip``, ``flip_direction`` and ``bbox_rotation`` if
+    they were applied.
 
-    Raises:
-        ValueError: In MMPose's ``CombinedDataset``, which hides the sample's number.
+    Added keys: ``neighbor_keypoints`` (M, K, 2) in input pixels, and
+    ``neighbor_keypoints_visible`` (M, K).
 
     Args:
-        use_udp: As in ``TopdownAffine``.
+        use_udp: See ``TopdownAffine``.
+
+    Raises:
+        ValueError: If the dataset is MMPose's ``CombinedDataset``, which hides the number of the
+            sample.
 
     Examples:
-        >>> step = dict(type='AddNeighbors')  # after TopdownAffine or PersonCrop
+        In the pipeline of a config, between the crop and ``GenerateTarget``:
+
+        >>> step = dict(type='AddNeighbors')
     """
 
     def __init__(self, use_udp: bool = False) -> None:
         self.use_udp = use_udp
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Apply the transform to a sample; see the class."""
         if isinstance(results['dataset'], CombinedDataset):
             raise ValueError(
-                'AddNeighbors cannot find neighbors in a CombinedDataset, which does not tell '
-                'the number of the sample; use a ConcatDataset'
+                'AddNeighbors cannot find neighbors in a CombinedDataset, which hides the number '
+                'of the sample; use a ConcatDataset'
             )
         people = list(_neighbors(results['dataset'], results['sample_idx'], results['img_id']))
         if select := results.get('joint_selection'):
@@ -160,7 +178,7 @@ class AddNeighbors(Transform):
 
 
 def _neighbors(dataset: Any, index: int, img_id: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Keypoints (1, K, 2) and visible (1, K) of the entries around ``index`` of one image."""
+    """Yield keypoints (1, K, 2) and visible (1, K) of the other samples of one image."""
     for step in (-1, 1):
         other = index + step
         while 0 <= other < len(dataset):

@@ -1,14 +1,13 @@
-"""The authors' crop: side, augmentation, border, center map, several scales.
+"""The authors' crop: positions, border, interpolation, several scales.
 
 Positions are compared with numbers worked out by hand and with ``authors_crop``, their
 C++ transcribed; images are lit at single points.
 """
 
-import json
-
 import cv2
 import numpy as np
 import pytest
+from cpm_testing.crops import noise, sample, spot
 
 from cpm_plugin.mmpose import (
     GetImageCenterScale,
@@ -19,180 +18,10 @@ from cpm_plugin.mmpose import (
 
 from mmpose.datasets.transforms import (
     PackPoseInputs,
-    RandomBBoxTransform,
     RandomFlip,
     TopdownAffine,
 )
-from mmpose.registry import DATASETS, TRANSFORMS
-
-SIDE = 368 * 35 / 41  # 314.146..., pixels of the image for a person of scale 1
-
-
-def sample(center=(150.0, 110.0), side=SIDE, size=(300, 220), **more):
-    """A black image of ``size`` (width, height) and a square crop."""
-    width, height = size
-    return dict(
-        img=np.zeros((height, width, 3), np.uint8),
-        img_shape=(height, width),
-        bbox_center=np.array([center], np.float32),
-        bbox_scale=np.array([[side, side]], np.float32),
-        **more,
-    )
-
-
-def noise(size, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-
-
-# -- GetPersonCenterScale
-
-
-@pytest.mark.parametrize('scale', [1.0, 2.5])
-def test_side_of_the_crop_is_368_pixels_at_the_authors_resolution(scale):
-    results = dict(
-        bbox_center=np.array([[120.0, 90.0]], np.float32),
-        bbox_scale=np.full((1, 2), 200 * scale, np.float32),
-    )
-    results = GetPersonCenterScale()(results)
-    np.testing.assert_allclose(results['bbox_scale'], [[314.14634 * scale] * 2], rtol=1e-6)
-    assert results['bbox_center'].tolist() == [[120, 90]]
-    assert results['bbox_center'].shape == results['bbox_scale'].shape == (1, 2)
-
-
-def mpii(root, pipeline, scale=1.5):
-    """Stock's MpiiDataset of one person with MPII's center (101, 61), counted from 1."""
-    person = dict(
-        image='1.png',
-        center=[101, 61],
-        scale=scale,
-        joints=np.full((16, 2), 50.0).tolist(),
-        joints_vis=[1] * 16,
-    )
-    (root / 'mpii.json').write_text(json.dumps([person]))
-    return DATASETS.build(
-        dict(type='MpiiDataset', data_root=str(root), ann_file='mpii.json', pipeline=pipeline)
-    )
-
-
-def test_shift_of_mpii_dataset_is_undone(tmp_path):
-    people = mpii(tmp_path, [dict(type='GetPersonCenterScale', moved_down=15.0)])
-    stock = people.get_data_info(0)
-    assert stock['bbox_center'].tolist() == [[100, 60 + 15 * 1.5]]
-    results = people[0]
-    assert results['bbox_center'].tolist() == [[100, 60]]
-    np.testing.assert_allclose(results['bbox_scale'], [[1.5 * SIDE] * 2], rtol=1e-6)
-    GetPersonCenterScale(moved_down=15.0)(dict(stock))
-    assert stock['bbox_center'].tolist() == [[100, 82.5]]  # not changed in its place
-    unmoved = mpii(tmp_path, [dict(type='GetPersonCenterScale')])[0]
-    assert unmoved['bbox_center'].tolist() == [[100, 82.5]]
-
-
-@pytest.mark.parametrize('box', [(10, 20, 110, 220), (-40, 70, 160, 170)], ids=['tall', 'wide'])
-def test_of_a_box_alone_the_longer_side_counts_and_nothing_is_moved(box):
-    results = dict(bbox=np.array([box], np.float32))
-    results = GetPersonCenterScale(moved_down=15.0)(results)
-    assert results['bbox_center'].tolist() == [[60, 120]]
-    np.testing.assert_allclose(results['bbox_scale'], [[SIDE, SIDE]], rtol=1e-6)
-
-
-def test_other_target_dist_and_box_size():
-    results = GetPersonCenterScale(target_dist=0.5, box_size=100)(
-        dict(bbox=np.array([[0.0, 0.0, 30.0, 60.0]]))
-    )
-    np.testing.assert_allclose(results['bbox_scale'], [[60, 60]], rtol=1e-6)  # 100 / 0.5 * 60 / 200
-
-
-@pytest.mark.parametrize('name', ['target_dist', 'box_size'])
-@pytest.mark.parametrize('value', [0, -1.5])
-def test_sizes_that_are_not_positive_are_named(name, value):
-    with pytest.raises(ValueError, match=f'{name}={value} must be positive'):
-        GetPersonCenterScale(**{name: value})
-
-
-# -- GetImageCenterScale
-
-
-def test_crop_of_a_image_whose_people_are_not_known():
-    """run_benchmark.m on LSP: the image is resized by 0.8 / (height / 368)."""
-    annotated = dict(keypoints=np.zeros((1, 14, 2)))
-    results = GetImageCenterScale()({**sample(size=(320, 240)), **annotated})
-    # [320 240] / 2 in MATLAB's pixels; 368 / (0.8 / (240 / 368)) pixels of the image
-    assert results['bbox_center'].tolist() == [[159, 119]]
-    np.testing.assert_allclose(results['bbox_scale'], [[300, 300]], rtol=1e-6)
-    results = GetImageCenterScale(target_dist=0.5)({**sample(size=(100, 240)), **annotated})
-    np.testing.assert_allclose(results['bbox_scale'], [[480, 480]], rtol=1e-6)
-    with pytest.raises(ValueError, match='target_dist=0 must be positive'):
-        GetImageCenterScale(target_dist=0)
-
-
-def test_box_counts_where_nothing_is_annotated():
-    box = dict(bbox=np.array([[10.0, 20.0, 90.0, 180.0]]), img_shape=(240, 320))
-    results = GetImageCenterScale()(dict(box))
-    assert results['bbox_center'].tolist() == [[50, 100]]
-    np.testing.assert_allclose(results['bbox_scale'], [[160 / 200 * 368 * 35 / 41] * 2], rtol=1e-6)
-
-
-# -- RandomScaleRotate
-
-
-def draws(count=3000, **arguments):
-    """factor and degrees of many draws of a crop of 736."""
-    transform = RandomScaleRotate(**arguments)
-    factors, degrees = [], []
-    for _ in range(count):
-        results = transform(sample(side=736.0))
-        assert results['bbox_scale'].shape == (1, 2) and results['bbox_rotation'].shape == (1,)
-        assert results['bbox_scale'][0, 0] == results['bbox_scale'][0, 1]
-        assert results['bbox_center'].tolist() == [[150, 110]]
-        factors.append(736 / results['bbox_scale'][0, 0])  # of the person, so 1 / of the crop
-        degrees.append(results['bbox_rotation'][0])
-    return np.array(factors), np.array(degrees)
-
-
-def assert_uniform(values, low, high):
-    """Kolmogorov and Smirnov: right by chance once in 10,000, and no normal one of that range."""
-    assert low - 1e-4 <= values.min() < low + 0.01 * (high - low)
-    assert high - 0.01 * (high - low) < values.max() <= high + 1e-4
-    position = np.sort((values - low) / (high - low))
-    expected = (np.arange(len(values)) + 0.5) / len(values)
-    assert np.abs(position - expected).max() < 2.23 / np.sqrt(len(values))
-
-
-def test_augmentation_is_uniform_between_its_extremes():
-    factors, degrees = draws()
-    assert_uniform(factors, 0.7, 1.3)
-    assert_uniform(degrees, -40, 40)
-    assert abs(np.corrcoef(factors, degrees)[0, 1]) < 0.07
-    with pytest.raises(AssertionError):  # what the check is for: stock's normal distribution
-        assert_uniform(np.random.default_rng(0).normal(0, 13, 3000).clip(-40, 40), -40, 40)
-
-
-def test_other_ranges():
-    factors, degrees = draws(scale=(0.5, 0.6), rotate=5.0)
-    assert_uniform(factors, 0.5, 0.6)
-    assert_uniform(degrees, -5, 5)
-
-
-def test_augmentation_follows_numpys_seed():
-    first, second = draws(3), draws(3)
-    assert not np.array_equal(first[0], second[0])
-    np.random.seed(0)  # noqa: NPY002  (as before the test)
-    np.testing.assert_array_equal(draws(3)[0], first[0])
-
-
-def test_no_augmentation_changes_nothing():
-    results = RandomScaleRotate(scale=(1.0, 1.0), rotate=0.0)(sample())
-    np.testing.assert_allclose(results['bbox_scale'], [[SIDE, SIDE]], rtol=1e-6)
-    assert results['bbox_rotation'].tolist() == [0]
-    assert results['bbox_center'].tolist() == [[150, 110]]
-
-
-@pytest.mark.parametrize('scale', [(1.3, 0.7), (0.0, 1.0), (-1.0, 1.0)], ids=str)
-def test_scales_that_are_no_range_are_refused(scale):
-    with pytest.raises(ValueError, match='smallest and largest, both positive') as error:
-        RandomScaleRotate(scale=scale)
-    assert str(scale) in str(error.value)
-
+from mmpose.registry import TRANSFORMS
 
 # -- the authors' augmentation, transcribed
 
@@ -363,14 +192,6 @@ def test_without_key_points_as_stock():
     assert results['keypoints_visible'].shape == (1, 1, 1)
 
 
-def spot(image, threshold):
-    """(x, y) of the middle of what is lit."""
-    light = image.astype(float).max(axis=2).clip(min=threshold) - threshold
-    assert light.any()
-    rows, columns = np.indices(light.shape)
-    return np.array([(columns * light).sum(), (rows * light).sum()]) / light.sum()
-
-
 @pytest.mark.parametrize('flip', [0.0, 1.0], ids=['plain', 'flipped'])
 @pytest.mark.parametrize('degree', [-35.0, 20.0])
 def test_image_and_key_points_go_the_same_way(flip, degree):
@@ -387,120 +208,6 @@ def test_image_and_key_points_go_the_same_way(flip, degree):
         results = PersonCrop(input_size=(96, 96), border=0)(RandomFlip(prob=flip)(results))
         found = spot(results['img'], 60)
         np.testing.assert_allclose(found, results['transformed_keypoints'][0, 0], atol=0.25)
-
-
-# -- the center map
-
-
-def cropped(center, person=None, side=96.0, **arguments):
-    results = sample(center, side)
-    if person is not None:
-        results['person_center'] = np.array([person], np.float32)
-    crop = PersonCrop(input_size=(96, 96), center_map_sigma=21.0, **arguments)
-    return crop(results)['img']
-
-
-def test_center_map_is_the_fourth_channel_and_is_not_cut_off():
-    image = cropped((150.0, 110.0))
-    assert image.shape == (96, 96, 4) and image.dtype == np.float32
-    heat = image[..., 3]
-    assert heat[48, 48] == 1
-    assert heat[48, 48 + 21] == heat[48 - 21, 48] == pytest.approx(np.exp(-0.5), rel=1e-6)
-    assert heat[48 + 21, 48 + 21] == pytest.approx(np.exp(-1), rel=1e-6)
-    assert heat[0, 0] == pytest.approx(np.exp(-2 * 48**2 / (2 * 21**2)), rel=1e-6)
-    assert 0 < heat[0, 0] < 0.01
-
-
-def test_image_is_the_same_with_and_without_a_center_map():
-    without, with_map = (
-        PersonCrop(input_size=(64, 64), center_map_sigma=sigma)(
-            {**sample(side=90.0), 'img': noise((300, 220))}
-        )['img']
-        for sigma in (None, 9.0)
-    )
-    assert without.dtype == np.uint8 and without.shape == (64, 64, 3)
-    np.testing.assert_array_equal(with_map[..., :3], without)
-    assert with_map[32, 32 + 9, 3] == pytest.approx(np.exp(-0.5), rel=1e-6)
-
-
-def test_center_map_follows_the_person_when_the_crop_is_shifted():
-    """The crop is 12 pixels of the image, 24 of the input, to the right of the person."""
-    heat = cropped((150.0, 110.0), person=(138.0, 114.0), side=48.0)[..., 3]
-    assert np.unravel_index(heat.argmax(), heat.shape) == (48 + 8, 48 - 24)
-    assert heat[56, 24] == 1
-    assert heat[48, 48] == pytest.approx(np.exp(-(24**2 + 8**2) / (2 * 21**2)), rel=1e-5)
-
-
-def test_stocks_shift_moves_the_person_out_of_the_middle_and_the_map_with_it():
-    results = sample(side=96.0)
-    results.pop('bbox_scale')
-    results['bbox'] = np.array([[110.0, 70.0, 190.0, 150.0]])  # around 150, 110
-    cv2.circle(results['img'], (150, 110), 3, (255, 255, 255), -1)
-    for step in (
-        GetPersonCenterScale(),
-        RandomBBoxTransform(shift_factor=0.3, shift_prob=1.0, rotate_prob=0.0, scale_prob=0.0),
-        PersonCrop(input_size=(96, 96), border=0, center_map_sigma=5.0),
-    ):
-        results = step(results)
-    image, heat = results['img'][..., :3], results['img'][..., 3:]
-    np.testing.assert_allclose(spot(heat, 0.01), spot(image, 60), atol=0.2)
-    assert np.abs(spot(heat, 0.01) - 48).max() > 3
-    assert abs(heat.max() - 1) < 0.03
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(input_size=368), 'input_size 368: expected'),
-        (dict(input_size=(96, 96), scales=0.7), 'scales 0.7 must be positive numbers'),
-        (dict(input_size=(96, 96), scales=[]), 'scales .* must be positive numbers'),
-        (
-            dict(input_size=(96, 96), interpolation='lanczos'),
-            "'lanczos' must be one of linear, cubic",
-        ),
-    ],
-)
-def test_arguments_of_another_kind_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        PersonCrop(**arguments)
-
-
-@pytest.mark.parametrize('sigma', [0.0, -21.0])
-def test_sigma_must_be_positive(sigma):
-    with pytest.raises(ValueError, match=f'center_map_sigma={sigma} must be positive'):
-        PersonCrop(input_size=(96, 96), center_map_sigma=sigma)
-
-
-def test_person_without_size_is_refused_by_name():
-    results = dict(bbox=np.array([[5.0, 5.0, 5.0, 5.0]]), img_path='im7.jpg')
-    with pytest.raises(ValueError, match=r'scale \[0\.0\] in im7\.jpg.*must have a size'):
-        GetPersonCenterScale()(results)
-
-
-def test_flipped_image_has_the_mirrored_crop_and_center_map():
-    """All four channels, mirrored at pixel 48, where the crop's center is."""
-    plain, flipped = sample(side=96.0), sample(side=96.0)
-    for results in (plain, flipped):
-        results['img'] = noise((300, 220))
-        results['keypoints'] = np.array([[[140.0, 100.0], [170.0, 120.0]]], np.float32)
-        results['keypoints_visible'] = np.array([[1.0, 0.0]], np.float32)
-        results['flip_indices'] = [1, 0]
-    plain['bbox_rotation'], flipped['bbox_rotation'] = np.array([30.0]), np.array([-30.0])
-    flipped = RandomFlip(prob=1.0)(flipped)
-    assert flipped['bbox_center'].tolist() == [[149, 110]]  # 299 - 150
-    plain['person_center'] = np.array([[140.0, 115.0]])
-    flipped['person_center'] = np.array([[299 - 140.0, 115.0]])
-    crop = PersonCrop(input_size=(96, 96), center_map_sigma=21.0)
-    plain, flipped = crop(plain), crop(flipped)
-    heat, mirrored = plain['img'][:, 1:, 3], flipped['img'][:, 1:, 3]
-    np.testing.assert_allclose(mirrored, heat[:, ::-1], atol=1e-4)
-    assert abs(heat - heat[:, ::-1]).max() > 0.1
-    difference = flipped['img'][:, 1:, :3] - plain['img'][:, 1:, :3][:, ::-1]
-    assert abs(difference).mean() < 1  # of 255; positions are rounded to a 32nd of a pixel
-    x, y = np.moveaxis(plain['transformed_keypoints'], -1, 0)
-    expected = np.stack([96 - x, y], axis=-1)[:, ::-1]
-    np.testing.assert_allclose(flipped['transformed_keypoints'], expected, atol=1e-3)
-    assert flipped['keypoints_visible'].tolist() == [[0, 1]]
 
 
 # -- several scales
@@ -558,3 +265,20 @@ def test_scales_of_a_search_must_be_positive(scales):
 def test_all_are_registered():
     for kind in (GetPersonCenterScale, GetImageCenterScale, RandomScaleRotate, PersonCrop):
         assert TRANSFORMS.get(kind.__name__) is kind
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(input_size=368), 'input_size 368: expected'),
+        (dict(input_size=(96, 96), scales=0.7), 'scales 0.7 must be positive numbers'),
+        (dict(input_size=(96, 96), scales=[]), 'scales .* must be positive numbers'),
+        (
+            dict(input_size=(96, 96), interpolation='lanczos'),
+            "'lanczos' must be one of linear, cubic",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PersonCrop(**arguments)

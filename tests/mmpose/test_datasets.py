@@ -408,14 +408,8 @@ def test_unreadable_image_is_named_when_it_is_loaded(tmp_path):
 
 def figures(root, content):
     (root / 'annotations.json').write_text(content)
-    return DATASETS.build(
-        dict(
-            type='FiguresDataset',
-            data_root=str(root),
-            ann_file='annotations.json',
-            data_prefix=dict(img=''),
-        )
-    )
+    files = dict(data_root=str(root), ann_file='annotations.json', data_prefix=dict(img=''))
+    return DATASETS.build(dict(type='FiguresDataset', **files))
 
 
 def test_figures_have_the_joints_of_lsp(tmp_path):

@@ -12,11 +12,14 @@ from torch import nn
 from mmpose.registry import HOOKS, MODELS
 
 
-def test_weights_become_channels_last_and_outputs_stay():
-    model = MODELS.build(
+def backbone():
+    return MODELS.build(
         dict(type='CPMBackbone', channels=8, kernel_size=5, norm_cfg=dict(type='BN'))
     )
-    model.eval()
+
+
+def test_weights_become_channels_last_and_outputs_stay():
+    model = backbone().eval()
     image = torch.rand(2, 3, 48, 64)
     with torch.no_grad():
         before = model(image)
@@ -40,24 +43,11 @@ def test_weights_become_channels_last_and_outputs_stay():
 
 @pytest.mark.parametrize('wrapped', [False, True])
 def test_a_model_is_tested_without_norms_and_with_the_same_beliefs(wrapped):
-    model = nn.ModuleDict(
-        dict(
-            backbone=MODELS.build(
-                dict(type='CPMBackbone', channels=8, kernel_size=5, norm_cfg=dict(type='BN'))
-            ),
-            head=MODELS.build(
-                dict(
-                    type='CPMStageHead',
-                    in_channels=8,
-                    num_keypoints=3,
-                    num_stages=2,
-                    channels=8,
-                    first_stage_channels=8,
-                    norm_cfg=dict(type='BN'),
-                )
-            ),
-        )
-    ).eval()
+    head = dict(
+        type='CPMStageHead', in_channels=8, num_keypoints=3, num_stages=2, channels=8,
+        first_stage_channels=8, norm_cfg=dict(type='BN'),
+    )  # fmt: skip
+    model = nn.ModuleDict(dict(backbone=backbone(), head=MODELS.build(head))).eval()
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_mean.normal_(std=0.2)

@@ -130,12 +130,13 @@ def test_image_demo_runs_as_a_module():
     assert 'usage: image_demo.py' in done.stdout and '--draw-heatmap' in done.stdout
 
 
-def test_flops_of_a_network_with_a_center_map_are_counted():
+def test_flops_of_a_network_with_a_center_map_are_counted(monkeypatch, capsys):
     (config,) = REPO.glob('configs/body_2d_keypoint/topdown_heatmap/lspet/td-hm_cpm-slim*-12e_*.py')
     script = 'tools/analysis_tools/get_flops.py'
-    done = python('-m', 'cpm_plugin.mmpose', script, str(config), '--input-shape', '128', '128')
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert 'Params: 0.546M' in done.stdout  # 545,901, see create_model('cpm_slim_3s')
+    monkeypatch.setattr(sys, 'argv', ['cpm_plugin.mmpose', script, str(config)])
+    sys.argv += ['--input-shape', '128', '128']
+    assert main() == 0
+    assert 'Params: 0.546M' in capsys.readouterr().out  # 545,901, see create_model('cpm_slim_3s')
 
 
 def test_missing_mmpose_is_named_with_the_remedy():
@@ -155,7 +156,8 @@ def test_missing_mmpose_is_named_with_the_remedy():
 @pytest.mark.parametrize(
     ('name', 'option'), [('train.py', '--resume'), ('test.py', '--dump')], ids=str
 )
-def test_tools_are_stock_scripts(name, option):
-    done = python(f'tools/{name}', '--help')
+def test_tools_are_stock_scripts(name, option, run_tool):
+    """That they start in a process of their own tests/test_round_trip.py sees."""
+    done = run_tool(name, '--help')
     assert done.returncode == 0, done.stderr
     assert f'usage: {name}' in done.stdout and option in done.stdout

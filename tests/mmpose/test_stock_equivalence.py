@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from cpm_testing.configs import random_batch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
@@ -19,7 +19,6 @@ from cpm_plugin.core.conversion.mmpose_cpm import from_stock, to_stock
 
 from mmcv.cnn import ConvModule
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS, MODELS
 
 TOPDOWN = 'body_2d_keypoint/topdown_heatmap'
@@ -85,30 +84,6 @@ def pair(name, repo, own_start=False):
     return stock, ours
 
 
-def made_up(codec, meta, count):
-    """Samples of noise and random keypoints, as stock's pipeline packs them."""
-    generator = np.random.default_rng(0)
-    width, height = codec['input_size']
-    joints = meta['num_keypoints']
-    batch = []
-    for _ in range(count):
-        results = dict(
-            img=generator.integers(0, 256, (height, width, 3), dtype=np.uint8),
-            bbox=np.array([[0.0, 0.0, width, height]], np.float32),
-            bbox_score=np.ones(1, np.float32),
-            keypoints=(people := generator.uniform(0, (width, height), (1, joints, 2))),
-            transformed_keypoints=people,
-            keypoints_visible=(generator.random((1, joints)) < 0.8).astype(np.float32),
-            dataset_keypoint_weights=np.array(meta['dataset_keypoint_weights'], np.float32),
-            flip_indices=meta['flip_indices'],
-            input_size=(width, height),
-            input_center=np.array([width, height]) / 2,
-            input_scale=np.array([width, height], float),
-        )
-        batch.append(PackPoseInputs()(GenerateTarget(encoder=dict(codec))(results)))
-    return pseudo_collate(batch)
-
-
 def difference(found, expected):
     """Largest difference in units of the largest value."""
     relative = float((found - expected).abs().max() / expected.abs().max())
@@ -141,7 +116,7 @@ def full(*names):
 def test_the_same_maps_and_key_points_and_back(name, repo):
     config, _ = configs(name, repo)
     stock, ours = (model.eval() for model in pair(name, repo))
-    data = stock.data_preprocessor(made_up(config.model.head.decoder, meta_of(config), 2))
+    data = stock.data_preprocessor(random_batch(config.model.head.decoder, meta_of(config), 2))
     worst = largest_difference(stock, ours, data['inputs'])
     assert worst <= 1e-5
 
@@ -304,7 +279,7 @@ def compare_training(stock, ours, config, batches):
 def test_the_same_training_of_a_small_one(repo):
     config, _ = configs('small', repo)
     stock, ours = pair('small', repo)
-    batch = made_up(SMALL, meta_of(config), 2)
+    batch = random_batch(SMALL, meta_of(config), 2)
     worst, losses = compare_training(stock, ours, config, [batch] * 3)
     assert max(worst.values()) <= 1e-5
     assert losses[-1] < losses[0]
@@ -316,7 +291,7 @@ def test_another_network_trains_otherwise(repo):
     other.model.head.beliefs_first = False
     ours = MODELS.build(other.model)
     ours.load_state_dict(from_stock(stock.state_dict()))
-    batch = made_up(SMALL, meta_of(config), 2)
+    batch = random_batch(SMALL, meta_of(config), 2)
     worst, _ = compare_training(stock, ours, config, [batch])
     assert worst['loss'] > 1e-5 and worst['gradients'] > 1e-2
 

@@ -59,6 +59,22 @@ def root(tmp_path_factory):
     return root
 
 
+WITH_NEIGHBORS = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=(96, 128)),
+    dict(type='AddNeighbors'),
+]
+
+
+def coco(root, file, pipeline):
+    """The config of a dataset of images beside their annotations."""
+    return dict(
+        type='CocoDataset', data_root=str(root), ann_file=file, data_prefix=dict(img=''),
+        pipeline=pipeline,
+    )  # fmt: skip
+
+
 def dataset(root, *, flip=0.0, rotate=False, udp=False, neighbors=True):
     pipeline = [
         dict(type='LoadImage'),
@@ -72,15 +88,7 @@ def dataset(root, *, flip=0.0, rotate=False, udp=False, neighbors=True):
         del pipeline[3]
     if not neighbors:
         del pipeline[-1]
-    return DATASETS.build(
-        dict(
-            type='CocoDataset',
-            data_root=str(root),
-            ann_file='people.json',
-            data_prefix=dict(img=''),
-            pipeline=pipeline,
-        )
-    )
+    return DATASETS.build(coco(root, 'people.json', pipeline))
 
 
 def affine(source, target):
@@ -199,18 +207,7 @@ def test_dataset_is_left_as_it_was(root):
 
 @pytest.mark.parametrize('wrapper', ['ConcatDataset', 'RepeatDataset'])
 def test_neighbors_inside_wrapped_datasets(root, wrapper):
-    config = dict(
-        type='CocoDataset',
-        data_root=str(root),
-        ann_file='people.json',
-        data_prefix=dict(img=''),
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='GetBBoxCenterScale'),
-            dict(type='TopdownAffine', input_size=(96, 128)),
-            dict(type='AddNeighbors'),
-        ],
-    )
+    config = coco(root, 'people.json', WITH_NEIGHBORS)
     if wrapper == 'ConcatDataset':
         wrapped = DATASETS.build(dict(type=wrapper, datasets=[config, config]))
     else:
@@ -221,24 +218,13 @@ def test_neighbors_inside_wrapped_datasets(root, wrapper):
 
 def test_combined_dataset_is_refused(root):
     """Its samples carry the index in their part, but its list is that of all parts."""
-    part = dict(
-        type='CocoDataset',
-        data_root=str(root),
-        ann_file='people.json',
-        data_prefix=dict(img=''),
-        pipeline=[],
-    )
+    part = coco(root, 'people.json', [])
     combined = DATASETS.build(
         dict(
             type='CombinedDataset',
             metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
             datasets=[part, part],
-            pipeline=[
-                dict(type='LoadImage'),
-                dict(type='GetBBoxCenterScale'),
-                dict(type='TopdownAffine', input_size=(96, 128)),
-                dict(type='AddNeighbors'),
-            ],
+            pipeline=WITH_NEIGHBORS,
         )
     )
     with pytest.raises(ValueError, match='CombinedDataset'):
@@ -247,20 +233,7 @@ def test_combined_dataset_is_refused(root):
 
 def test_neighbors_in_real_images(shared_data):
     folder = shared_data / 'mmpose_samples' / 'coco'
-    people = DATASETS.build(
-        dict(
-            type='CocoDataset',
-            data_root=str(folder),
-            ann_file='test_coco.json',
-            data_prefix=dict(img=''),
-            pipeline=[
-                dict(type='LoadImage'),
-                dict(type='GetBBoxCenterScale'),
-                dict(type='TopdownAffine', input_size=(96, 128)),
-                dict(type='AddNeighbors'),
-            ],
-        )
-    )
+    people = DATASETS.build(coco(folder, 'test_coco.json', WITH_NEIGHBORS))
     images = [people.get_data_info(index)['img_id'] for index in range(len(people))]
     found = [len(people[index]['neighbor_keypoints']) for index in range(len(people))]
     assert found == [images.count(image) - 1 for image in images]

@@ -1,10 +1,7 @@
 """The authors' weights from the command line: all of a file, or an error and nothing."""
 
 import hashlib
-import importlib.util
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +12,6 @@ from cpm_plugin import create_model
 from cpm_plugin.core.conversion.caffe import write_caffemodel
 from cpm_plugin.core.conversion.caffe_networks import from_caffe, random_inputs, random_layers
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_caffe.py'
-
-
-@pytest.fixture(scope='module')
-def main():
-    spec = importlib.util.spec_from_file_location('convert_caffe', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
 
 @pytest.fixture(scope='module')
 def source(tmp_path_factory):
@@ -34,11 +21,10 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def converted(source):
+def converted(source, start_tool):
     """The result of the command as a user types it, in a folder that is not there yet."""
     out = source.parent / 'new' / 'cpm_flic.pth'
-    command = [sys.executable, TOOL, source, out, '--model', 'cpm_flic']
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = start_tool('convert_caffe.py', source, out, '--model', 'cpm_flic')
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert [path.name for path in out.parent.iterdir()] == ['cpm_flic.pth']
     for shown in (str(source), str(out), '28 layers of cpm_flic', '21,323,816 weights', 'head'):
@@ -99,15 +85,16 @@ def test_mmpose_takes_it_and_gives_the_same_maps(converted):
         torch.testing.assert_close(one, other)
 
 
-def refused(main, monkeypatch, capsys, *arguments):
-    """The message of a run that exits with 2, one line."""
-    monkeypatch.setattr(sys, 'argv', ['convert_caffe.py', *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    shown = capsys.readouterr()
-    assert not shown.out
-    return shown.err
+@pytest.fixture
+def refused(run_tool):
+    def refused(*arguments):
+        """The message of a run that exits with 2, one line."""
+        done = run_tool('convert_caffe.py', *arguments)
+        assert done.returncode == 2
+        assert not done.stdout
+        return done.stderr
+
+    return refused
 
 
 def truncated(content):
@@ -132,60 +119,55 @@ CASES = {
 
 
 @pytest.mark.parametrize('change, model, message', CASES.values(), ids=CASES)
-def test_refusals_leave_nothing(
-    change, model, message, main, source, tmp_path, monkeypatch, capsys
-):
+def test_refusals_leave_nothing(change, model, message, refused, source, tmp_path):
     bad, out = tmp_path / 'bad.caffemodel', tmp_path / 'new' / 'out.pth'
     bad.write_bytes(change(source.read_bytes()))
-    shown = refused(main, monkeypatch, capsys, bad, out, '--model', model)
+    shown = refused(bad, out, '--model', model)
     assert shown.startswith(f'convert_caffe.py: {bad}') and shown.count('\n') == 1
     assert re.search(message, shown)
     assert list(tmp_path.iterdir()) == [bad]
 
 
-def test_missing_source_and_unknown_model(main, source, tmp_path, monkeypatch, capsys):
+def test_missing_source_and_unknown_model(refused, source, tmp_path):
     out = tmp_path / 'out.pth'
-    shown = refused(main, monkeypatch, capsys, tmp_path / 'no', out, '--model', 'cpm_flic')
+    shown = refused(tmp_path / 'no', out, '--model', 'cpm_flic')
     assert shown == f'convert_caffe.py: {tmp_path / "no"}: no such file\n'
-    shown = refused(main, monkeypatch, capsys, source, out, '--model', 'cpm_6s')
+    shown = refused(source, out, '--model', 'cpm_6s')
     assert 'cpm_person' in shown
-    shown = refused(main, monkeypatch, capsys, source, out)
+    shown = refused(source, out)
     assert '--model' in shown
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_there_is_not_overwritten(main, source, tmp_path, monkeypatch, capsys):
+def test_what_is_there_is_not_overwritten(refused, source, tmp_path):
     out = tmp_path / 'out.pth'
     out.write_text('mine')
-    shown = refused(main, monkeypatch, capsys, source, out, '--model', 'cpm_flic')
+    shown = refused(source, out, '--model', 'cpm_flic')
     assert shown.startswith(f'convert_caffe.py: {out} exists') and shown.count('\n') == 1
     assert out.read_text() == 'mine' and list(tmp_path.iterdir()) == [out]
 
 
-def test_an_output_below_a_file_is_refused(main, source, tmp_path, monkeypatch, capsys):
+def test_an_output_below_a_file_is_refused(refused, source, tmp_path):
     (tmp_path / 'file').touch()
     out = tmp_path / 'file' / 'out.pth'
-    shown = refused(main, monkeypatch, capsys, source, out, '--model', 'cpm_flic')
+    shown = refused(source, out, '--model', 'cpm_flic')
     assert shown.startswith(f'convert_caffe.py: {out} cannot be written: {tmp_path / "file"} is no')
     assert shown.count('\n') == 1 and 'Errno' not in shown
 
 
-def test_an_error_while_writing_leaves_nothing(main, source, tmp_path, monkeypatch, capsys):
+def test_an_error_while_writing_leaves_nothing(refused, source, tmp_path, monkeypatch):
     def half(content, path):
         Path(path).write_bytes(b'half')
         raise OSError('no space left on device')
 
     monkeypatch.setattr(torch, 'save', half)
-    shown = refused(main, monkeypatch, capsys, source, tmp_path / 'out.pth', '--model', 'cpm_flic')
+    shown = refused(source, tmp_path / 'out.pth', '--model', 'cpm_flic')
     assert 'no space left on device' in shown
     assert not list(tmp_path.iterdir())
 
 
-def test_help_has_an_example_and_says_where_the_weights_are(main, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['convert_caffe.py', '--help'])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 0
-    shown = capsys.readouterr().out
-    assert 'python tools/convert_caffe.py ' in shown and 'get_model.sh' in shown
-    assert 'makes its folder' in shown
+def test_help_has_an_example_and_says_where_the_weights_are(run_tool):
+    done = run_tool('convert_caffe.py', '--help')
+    assert done.returncode == 0
+    assert 'python tools/convert_caffe.py ' in done.stdout and 'get_model.sh' in done.stdout
+    assert 'makes its folder' in done.stdout

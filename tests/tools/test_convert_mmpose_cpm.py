@@ -3,10 +3,6 @@
 import builtins
 import importlib.util
 import re
-import runpy
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +12,6 @@ from cpm_plugin.core import create_model, decode_peaks
 from cpm_plugin.core.conversion.mmpose_cpm import from_stock, to_stock
 from cpm_plugin.core.weights.checkpoints import from_mmpose
 
-REPO = Path(__file__).resolve().parents[2]
-TOOL = REPO / 'tools' / 'convert_mmpose_cpm.py'
 NARROW = dict(channels=4, reduced_channels=3, first_stage_channels=6, num_keypoints=5)
 STOCK = dict(background=False, center_map_sigma=None, pool_padding=1, beliefs_first=True)
 
@@ -41,13 +35,11 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def convert(monkeypatch, capsys):
+def convert(run_tool):
     def run(*arguments):
         """Exit code, what it printed, and its error."""
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        with pytest.raises(SystemExit) as done:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        return done.value.code, *capsys.readouterr()
+        done = run_tool('convert_mmpose_cpm.py', *arguments)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 
@@ -127,7 +119,7 @@ def assert_input_is(config, hint):
     ],
     ids=['COCO', 'MPII', '2 stages', 'no norm'],
 )
-def test_what_it_prints_can_be_used(arguments, convert, tmp_path):
+def test_what_it_prints_can_be_used(arguments, convert, tmp_path, repo):
     state = full_size(**arguments)
     source = checkpoint(tmp_path / 'in.pth', state)
     code, said, _ = convert(source, tmp_path / 'out.pth')
@@ -147,7 +139,7 @@ def test_what_it_prints_can_be_used(arguments, convert, tmp_path):
     from mmpose.apis import init_model
 
     for config in configs:
-        estimator = init_model(str(REPO / config), str(tmp_path / 'out.pth'), device='cpu')
+        estimator = init_model(str(repo / config), str(tmp_path / 'out.pth'), device='cpu')
         assert_same(estimator.state_dict(), from_stock(state))
 
     code, said, _ = convert('--to-stock', tmp_path / 'out.pth', tmp_path / 'back.pth')
@@ -163,7 +155,7 @@ def test_what_it_prints_can_be_used(arguments, convert, tmp_path):
 
 
 @pytest.mark.slow
-def test_checkpoint_of_a_run_with_its_history(tmp_path):
+def test_checkpoint_of_a_run_with_its_history(tmp_path, start_tool):
     pytest.importorskip('mmpose')
     from mmengine.logging import MessageHub
 
@@ -171,8 +163,7 @@ def test_checkpoint_of_a_run_with_its_history(tmp_path):
     hub.update_scalar('train/loss', 0.5)
     state = to_stock(our_state(num_stages=3, **NARROW))
     checkpoint(tmp_path / 'in.pth', state, {'epoch': 1}, message_hub=hub.state_dict())
-    command = [sys.executable, '-W', 'ignore', str(TOOL), 'in.pth', 'out.pth']
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = start_tool('convert_mmpose_cpm.py', 'in.pth', 'out.pth', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     converted = torch.load(tmp_path / 'out.pth', weights_only=True)
     assert_same(converted['state_dict'], from_stock(state))

@@ -19,10 +19,9 @@ from cpm_plugin.core.maps.joints import LSP  # noqa: E402
 SCRIPT = Path(__file__).resolve().parents[2] / 'tools' / 'make_figures.py'
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True
-    )
+@pytest.fixture(scope='module')
+def run(run_tool):
+    return partial(run_tool, 'make_figures.py')
 
 
 def content(folder):
@@ -34,9 +33,9 @@ def content(folder):
 
 
 @pytest.fixture(scope='module')
-def made(tmp_path_factory):
+def made(tmp_path_factory, start_tool):
     out = tmp_path_factory.mktemp('figures') / 'out'
-    done = run(out, '--train', 6, '--val', 3, '--size', 64)
+    done = start_tool('make_figures.py', out, '--train', 6, '--val', 3, '--size', 64)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -55,7 +54,7 @@ def test_layout_is_coco_key_points_with_the_joints_of_lsp(made):
             assert (points[:, :2] > (x, y)).all() and (points[:, :2] < (x + w, y + h)).all()
 
 
-def test_splits_and_seeds_give_different_images_and_equal_arguments_equal_ones(made, tmp_path):
+def test_splits_and_seeds_give_different_images_and_equal_arguments_equal_ones(made, tmp_path, run):
     again, other = tmp_path / 'again', tmp_path / 'other'
     assert run(again, '--train', 6, '--val', 3, '--size', 64).returncode == 0
     assert content(again) == content(made)
@@ -69,7 +68,7 @@ def test_splits_and_seeds_give_different_images_and_equal_arguments_equal_ones(m
     assert len(set(images)) == 18
 
 
-def test_made_once_and_never_written_over(made):
+def test_made_once_and_never_written_over(made, run):
     before = content(made)
     done = run(made, '--train', 6, '--val', 3, '--size', 64)
     assert done.returncode == 0 and 'nothing to do' in done.stdout
@@ -79,7 +78,7 @@ def test_made_once_and_never_written_over(made):
 
 
 @pytest.mark.parametrize('arguments', [['--train', '0'], ['--size', '47'], ['--val', 'x']])
-def test_bad_arguments_are_refused_and_leave_nothing(arguments, tmp_path):
+def test_bad_arguments_are_refused_and_leave_nothing(arguments, tmp_path, run):
     done = run(tmp_path / 'out', *arguments)
     assert done.returncode == 2 and arguments[0] in done.stderr
     assert list(tmp_path.iterdir()) == []

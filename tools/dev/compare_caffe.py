@@ -1,17 +1,26 @@
-"""Compare our networks with the authors' deploy files, run by OpenCV's importer of Caffe nets.
+"""Compare our networks with the authors' deploy files, which OpenCV's importer of Caffe nets runs.
 
     python tools/dev/compare_caffe.py model/_trained_FLIC/pose_deploy.prototxt --model cpm_flic
     python tools/dev/compare_caffe.py DEPLOY.prototxt --model cpm_mpii --weights MODEL.caffemodel
 
 Both engines get the same .caffemodel, random weights by default, a random image and, where
-the network has one, a random center map. Prints for each size and stage the standard deviation
-of OpenCV's belief maps and the largest difference between the two, relative to the largest
-value of the stage. Exits with 1 if one of them is above 1e-4.
+the network has one, a random center map.
+
+It prints a table: for each size and stage the standard deviation of OpenCV's belief maps, and the
+largest difference between the two, relative to the largest value of the stage. It writes nothing
+without --golden.
 
 The deploy files are in the model/ folder of the authors' release
-(github.com/shihenw/convolutional-pose-machines-release): for cpm_mpii and cpm_lsp
-pose_deploy_centerMap, for cpm_flic pose_deploy, for cpm_mpii_vgg pose_deploy_resize, for
-cpm_person pose_deploy_copy_4sg_resize. Needs OpenCV 4 (tried: 4.11); OpenCV 5 has no such importer.
+(github.com/shihenw/convolutional-pose-machines-release):
+
+    cpm_mpii, cpm_lsp    pose_deploy_centerMap
+    cpm_flic             pose_deploy
+    cpm_mpii_vgg         pose_deploy_resize
+    cpm_person           pose_deploy_copy_4sg_resize
+
+It needs OpenCV 4 (tested with 4.11). OpenCV 5 does not have this importer.
+
+Exit codes: 0 if all agree; 1 if a difference is above 1e-4; 2 for wrong arguments or files.
 """
 
 from __future__ import annotations
@@ -45,15 +54,28 @@ Maps = list[NDArray[np.float32]]  # of each stage (1, C, h, w)
 
 
 def size(text: str) -> tuple[int, int]:
-    """'104x136' -> height, width."""
+    """Parse ``HEIGHTxWIDTH``, such as ``104x136``; return height and width."""
     match = re.fullmatch(r'(\d+)x(\d+)', text)
     if not match:
-        raise argparse.ArgumentTypeError(f'{text!r} is no HEIGHTxWIDTH, e.g. 104x136')
+        raise argparse.ArgumentTypeError(f'{text!r} is no HEIGHTxWIDTH, such as 104x136')
     return int(match[1]), int(match[2])
 
 
 def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]) -> Maps:
-    """Beliefs of every stage for data (1, 3 or 4, H, W)."""
+    """Compute the belief maps of every stage by OpenCV.
+
+    Args:
+        deploy: The authors' deploy file.
+        weights: A ``.caffemodel``.
+        name: Name of our network.
+        data: (1, 3 or 4, H, W), image and center map.
+
+    Returns:
+        Belief maps (1, C, h, w) of each stage.
+
+    Raises:
+        ValueError: If the file is no deploy file, or does not fit the weights.
+    """
     dims = iter(data.shape)
     text, count = re.subn(
         r'(?<=input_dim:)\s*\d+',
@@ -62,13 +84,13 @@ def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]
         count=4,
     )
     if count != 4:
-        raise ValueError(f"{deploy} is no deploy file of the authors': it has not four input_dim")
+        raise ValueError(f'{deploy} is no deploy file of the authors: it has not four input_dim')
     beliefs = [layer for layer, module in layer_names(name).items() if module.endswith('beliefs')]
     try:
         net = cv2.dnn.readNetFromCaffe(
             np.frombuffer(text.encode(), np.uint8), np.fromfile(weights, np.uint8)
         )
-        # Plain float32 convolutions, one layer at a time.
+        # Plain convolutions in float32, one layer at a time.
         net.enableWinograd(False)
         net.enableFusion(False)
         net.setInput(data)
@@ -83,18 +105,19 @@ def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]
 
 @torch.no_grad()
 def run_ours(model: ConvolutionalPoseMachine, *inputs: NDArray[np.float32]) -> Maps:
+    """Compute the belief maps of every stage by our network."""
     return [beliefs.numpy() for beliefs in model(*map(torch.from_numpy, inputs))]
 
 
 def difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """Largest difference over the largest value; infinite for maps of another shape."""
+    """Return the largest difference over the largest value; infinite if the shapes differ."""
     if ours.shape != theirs.shape:
         return float('inf')
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def golden(maps: Maps, layers: dict) -> dict:
-    """What tests/core/test_authors_networks.py needs of OpenCV's maps: 9 cells of each stage."""
+    """Return 9 cells of each stage of OpenCV's maps, for ``test_authors_networks.py``."""
     height, width = maps[0].shape[2:]
     cells = [(y, x) for y in (0, height // 2, height - 1) for x in (0, width // 2, width - 1)]
     first = next(iter(layers.values()))[0]
@@ -109,31 +132,38 @@ def golden(maps: Maps, layers: dict) -> dict:
 
 
 def numbers(values: NDArray[np.float32]) -> list[float]:
-    """As many digits as float32 needs."""
+    """Convert to floats with as many digits as float32 needs."""
     return [float(f'{value:.9g}') for value in values]
 
 
-def main() -> int:
-    """Returns 0 if all agree, 1 if not; exits with 2 for bad arguments or files."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return 0 or 1, or exit with code 2."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('deploy', metavar='DEPLOY.prototxt', type=Path, help="the authors' file")
     parser.add_argument('--model', required=True, choices=CAFFE_MODELS, help='our network')
-    parser.add_argument('--weights', metavar='MODEL.caffemodel', type=Path, help='not random ones')
-    parser.add_argument('--seed', type=int, default=0, help='of weights and image')
+    parser.add_argument(
+        '--weights',
+        metavar='MODEL.caffemodel',
+        type=Path,
+        help="the authors' weights (default: random ones)",
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of random weights and image (default: 0)'
+    )
     text = 'HEIGHTxWIDTH (default: 104x136, 105x137 or for cpm_mpii_vgg 106x138, and 368x368)'
     parser.add_argument('--size', type=size, nargs='+', help=text)
     text = "add OpenCV's values at the first size to the tests' file (random weights only)"
     parser.add_argument('--golden', metavar='FILE.json', type=Path, help=text)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if not hasattr(cv2.dnn, 'readNetFromCaffe'):
         parser.error(
             f'OpenCV {cv2.__version__} has no importer of Caffe nets; install version 4.11'
         )
     if args.golden and args.weights:
-        parser.error('--golden is of random weights; leave out --weights')
-    # Caffe's pools of image and center map disagree for cpm_mpii_vgg at 105.
+        parser.error('--golden is for random weights; leave out --weights')
+    # At 105, Caffe's pools give image and center map different sizes for cpm_mpii_vgg.
     odd = (106, 138) if args.model == 'cpm_mpii_vgg' else (105, 137)
     try:
         return compare(args, args.size or [(104, 136), odd, (368, 368)])
@@ -142,6 +172,7 @@ def main() -> int:
 
 
 def compare(args: argparse.Namespace, sizes: list[tuple[int, int]]) -> int:
+    """Compare at all sizes and print the table; return the exit code, or raise ValueError."""
     if not args.deploy.is_file():
         raise ValueError(f'{args.deploy} is no file')
     cv2.setLogLevel(0)  # silent: OpenCV raises its errors as well

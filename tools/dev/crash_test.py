@@ -3,10 +3,14 @@
     python tools/dev/crash_test.py                # 20 kills, about 6 minutes on 2 cores
     python tools/dev/crash_test.py --kills 2 --out /tmp/crashes
 
-Trains a tiny network on generated images by tools/train.py, keeping one checkpoint. Half of the
-kills (SIGKILL) are inside the writing of a checkpoint or of last_checkpoint, the others at random
-times, from a fixed seed. After each the run goes on by --resume. Prints a table; exit code 0 if
-all final weights and optimizer states are equal bit for bit, 1 if not, 2 for refused arguments.
+It trains a tiny network on generated images by tools/train.py, keeping one checkpoint. Half of the
+kills (SIGKILL) happen while a checkpoint or last_checkpoint is written. The others happen at random
+times, from a fixed seed. After each kill the run continues by --resume.
+
+It prints a table, and writes the runs into the folder of --out.
+
+Exit codes: 0 if all final weights and optimizer states are equal bit for bit; 1 if not; 2 for wrong
+arguments.
 """
 
 from __future__ import annotations
@@ -29,8 +33,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = next((ROOT / 'configs').glob('*/*/figures/*.py'))
 EPOCHS = 4
-# What is interrupted, and which call of it: of each save, the checkpoint's write, fsync and
-# replace come first, then those of last_checkpoint; fsync is called for the folder, too.
+# What is interrupted, and at which call. In each save, write, fsync and replace of the checkpoint
+# come first, then those of last_checkpoint. fsync is also called for the folder.
 POINTS = (
     ('write', 1), ('write', 3), ('fsync', 5), ('before replace', 3), ('after replace', 3),
     ('write', 4), ('before replace', 4), ('after replace', 4), ('remove', 1), ('fsync', 9),
@@ -38,6 +42,7 @@ POINTS = (
 
 
 def die() -> None:
+    """Kill this process as ``kill -9`` does."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -103,7 +108,7 @@ class _File:
 
 
 def command(data: Path, work_dir: Path, *more: str) -> list[str]:
-    """A training of a tiny network on the images in ``data``."""
+    """Return the command of a training of a tiny network on the images in ``data``."""
     options = [
         f'train_cfg.max_epochs={EPOCHS}', 'train_cfg.val_interval=2', 'randomness.seed=5',
         'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
@@ -117,7 +122,7 @@ def command(data: Path, work_dir: Path, *more: str) -> list[str]:
 
 
 def run(arguments: list[str], *, kill_after: float | None = None, trap: str = '') -> int:
-    """The exit code; -9 for a run that was killed."""
+    """Run a command; return its exit code, -9 if it was killed."""
     process = subprocess.Popen(
         arguments,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'CRASH_TRAP': trap},
@@ -138,12 +143,13 @@ def run(arguments: list[str], *, kill_after: float | None = None, trap: str = ''
 
 
 def final_state(work_dir: Path) -> dict[str, Any]:
+    """Read the last checkpoint of a run."""
     path = work_dir / f'epoch_{EPOCHS}.pth'
     return torch.load(path, map_location='cpu', weights_only=False)  # our own file
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two nested states are equal bit for bit."""
+    """Return whether two nested states are equal bit for bit."""
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
@@ -154,7 +160,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def train(arguments: list[str]) -> None:
-    """What the child does: tools/train.py, with the trap if there is one."""
+    """Run ``tools/train.py`` in the child process, with the trap if there is one."""
     from cpm_plugin.mmpose.__main__ import run_script
 
     if trap := os.environ.get('CRASH_TRAP'):
@@ -164,15 +170,23 @@ def train(arguments: list[str]) -> None:
 
 
 def main() -> int:
+    """Run the program; return its exit code."""
     if sys.argv[1:2] == ['--train']:
         train(sys.argv[2:])
         return 0
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--kills', type=int, default=20, help='how many (20), at least 1')
-    parser.add_argument('--seed', type=int, default=0, help='of the random times (0)')
-    parser.add_argument('--out', type=Path, help='a folder that stays; default: a temporary one')
+    parser.add_argument(
+        '--kills', type=int, default=20, help='number of kills, at least 1 (default: 20)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of the random times (default: 0)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FOLDER',
+        help='folder for the runs, which is kept (default: a temporary one)',
+    )
     args = parser.parse_args()
     if args.kills < 1:
         parser.error(f'--kills {args.kills} must be at least 1')
@@ -181,6 +195,7 @@ def main() -> int:
 
 
 def crash(out: Path, kills: int, seed: int) -> int:
+    """Kill and resume trainings, and print the table; return the exit code."""
     data = out / 'figures'
     make = [sys.executable, str(ROOT / 'tools/make_figures.py'), str(data)]
     subprocess.run([*make, '--train', '48', '--val', '8', '--size', '96'], check=True)

@@ -3,10 +3,14 @@
     python tools/dev/fit_conv_choice.py --out results/conv_layers.csv      # 5 minutes on 2 cores
     python tools/dev/fit_conv_choice.py --out results/conv_layers.csv --only-fit
 
-Writes a row a layer and tile, minima of a few runs in milliseconds: a forward pass with kept
-weights, a forward and a backward pass of training by tiles, and both directly. Prints the
-constants of cpm_plugin/core/conv_choice.py that fit them best, how far the model is off, and
-how much slower than the best tile measured its choices are.
+It writes one row for each layer and tile into the CSV file of --out. The values are milliseconds,
+minima of a few runs: a forward pass with kept weights, a forward and a backward pass of training by
+tiles, and both directly.
+
+It prints the constants of cpm_plugin/core/conv/choice.py that fit them best, how far the model is
+off, and how much slower its choices are than the best tile measured.
+
+Exit codes: 0 when done; 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ from cpm_plugin.core.conv.choice import costs
 from cpm_plugin.core.conv.tile_grid import Tile
 from cpm_plugin.core.conv.tiled import backward, forward, transform_weight
 
-# images, input and output channels, kernel, height, width: the network's layers at 368x368 and
-# 256x192, one image and four, and some narrow ones
+# Layers: images, input channels, output channels, kernel size, height and width. They are those of
+# the network at 368x368 and 256x192, with one and with four images, and some narrow ones.
 LAYERS = (
     (1, 128, 128, 9, 184, 184), (4, 128, 128, 9, 184, 184), (1, 128, 128, 9, 92, 92),
     (4, 128, 128, 9, 92, 92), (1, 32, 512, 9, 46, 46), (4, 32, 512, 9, 46, 46),
@@ -47,7 +51,7 @@ TIMES = ('kept', 'step_forward', 'step_backward', 'direct', 'direct_backward')
 
 
 def fastest(call: Callable[[], Any], runs: int) -> float:
-    """Milliseconds, after a run that is not counted."""
+    """Return the fastest of some runs in milliseconds, after one that is not counted."""
     call()
     times = []
     for _ in range(runs):
@@ -58,6 +62,7 @@ def fastest(call: Callable[[], Any], runs: int) -> float:
 
 
 def measure(layer: tuple[int, ...], runs: int) -> list[dict[str, Any]]:
+    """Time one layer with every tile; return one row for each."""
     images, channels, outputs, size, height, width = layer
     x = torch.randn(images, channels, height, width)
     weight = torch.randn(outputs, channels, size, size)
@@ -86,7 +91,7 @@ def measure(layer: tuple[int, ...], runs: int) -> list[dict[str, Any]]:
 
 
 def fit(rows: list[dict[str, str]], name: str, measured: np.ndarray, direct: np.ndarray) -> None:
-    """Non-negative least squares of the relative errors."""
+    """Fit the constants by non-negative least squares of the relative errors, and print them."""
     counts = np.array([costs_of(row) for row in rows], dtype=float) * 1e-9
     pace, _ = nnls(counts / measured[:, None], np.ones(len(rows)))
     modeled = counts @ pace
@@ -103,19 +108,25 @@ def fit(rows: list[dict[str, str]], name: str, measured: np.ndarray, direct: np.
 
 
 def costs_of(row: dict[str, str]) -> tuple[int, ...]:
+    """Return the costs of a row's layer and tile, as the choice counts them."""
     images, channels, outputs, size, height, width = (int(row[key]) for key in SIZES)
     tile = Tile(int(row['rows']), int(row['columns']))
     return costs((images, channels, height, width), (outputs, channels, size, size), tile)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--out', type=Path, required=True, help='CSV to write, or to fit')
-    parser.add_argument('--runs', type=int, default=4)
-    parser.add_argument('--only-fit', action='store_true', help='read --out, time nothing')
-    arguments = parser.parse_args()
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='FILE.csv', help='file to write, or to fit'
+    )
+    parser.add_argument(
+        '--runs', type=int, default=4, help='counted runs, after a first one (default: 4)'
+    )
+    parser.add_argument('--only-fit', action='store_true', help='read --out and time nothing')
+    arguments = parser.parse_args(argv)
     if arguments.runs < 1:
         parser.error('--runs must be at least 1')
     if arguments.only_fit and not arguments.out.is_file():

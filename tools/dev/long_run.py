@@ -1,13 +1,17 @@
-"""Train for thousands of iterations and watch memory, handles and workers.
+"""Train for thousands of iterations, and watch memory, open files and workers.
 
     python tools/dev/long_run.py                     # 2,000 iterations, about 8 minutes on 2 cores
     python tools/dev/long_run.py --iterations 200
+    python tools/dev/long_run.py --only-signals
 
-Trains a small network on generated images by tools/train.py, with 2 workers, validation and a
-checkpoint every 250 iterations. Prints the memory and the open files of the trainer and of its
-workers over time, then how soon all processes are gone after Ctrl-C, SIGTERM and SIGKILL. Exit
-code 0 if memory grows by less than 5 % from a fifth of the run to its end, no handles are lost
-and all processes end in time; 1 if not; 2 for refused arguments.
+It trains a small network on generated images by tools/train.py, with 2 workers, and with validation
+and a checkpoint every 250 iterations.
+
+It prints the memory and the open files of the trainer and of its workers over time. Then it prints
+how soon all processes have ended after Ctrl-C, SIGTERM and SIGKILL. It leaves no files.
+
+Exit codes: 0 if all processes end in time and, from a fifth of the run to its end, memory grows by
+less than 5 % and the number of open files by at most 20 %; 1 if not; 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -26,11 +30,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = next((ROOT / 'configs').glob('*/*/figures/*.py'))
 
-# Seconds until all processes are gone. Ctrl-C lets PyTorch wait for its workers.
+# Seconds until all processes have ended. After Ctrl-C, PyTorch waits for its workers.
 LIMITS = {signal.SIGINT: 10.0, signal.SIGTERM: 2.0, signal.SIGKILL: 2.0}
 
 
 def start(data: Path, work_dir: Path, iterations: int) -> subprocess.Popen:
+    """Start a training in a process of its own."""
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     epochs = max(1, iterations // 8)  # 64 images, 8 at a time
     options = [
@@ -53,7 +58,7 @@ def start(data: Path, work_dir: Path, iterations: int) -> subprocess.Popen:
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes that a process has started, and those that they have."""
+    """Return the processes that a process has started, and those that they have started."""
     parents: dict[int, list[int]] = {}
     for status in Path('/proc').glob('[0-9]*/stat'):
         try:
@@ -68,6 +73,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
+    """Return whether a process still runs."""
     try:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     except OSError:
@@ -75,14 +81,14 @@ def is_alive(pid: int) -> bool:
 
 
 def usage(pid: int) -> tuple[float, int]:
-    """MB of memory (resident, which counts what is shared), and open files."""
+    """Return the resident memory of a process in MB, with what is shared, and its open files."""
     lines = Path(f'/proc/{pid}/status').read_text().splitlines()
     resident = next(int(line.split()[1]) for line in lines if line.startswith('VmRSS'))
     return resident / 1024, len(os.listdir(f'/proc/{pid}/fd'))
 
 
 def watch(process: subprocess.Popen, every: float) -> Iterator[tuple[float, ...]]:
-    """Seconds, MB and files of the trainer, MB of all its workers, files of all."""
+    """Yield seconds, MB and files of the trainer, and MB and files of all its workers."""
     begin = time.monotonic()
     while process.poll() is None:
         try:
@@ -96,6 +102,7 @@ def watch(process: subprocess.Popen, every: float) -> Iterator[tuple[float, ...]
 
 
 def long_run(data: Path, work_dir: Path, iterations: int) -> bool:
+    """Train and print the table; return whether memory and open files stay the same."""
     process = start(data, work_dir, iterations)
     seen = list(watch(process, every=max(0.5, iterations / 2000)))
     if process.returncode:
@@ -108,17 +115,18 @@ def long_run(data: Path, work_dir: Path, iterations: int) -> bool:
         print(f'| {seconds:.0f} s | {row[0]:.0f} | {row[1]:.0f} | {row[2]:.0f} | {row[3]:.0f} |')
     first, last = windows[0], windows[-1]
     memory = all(last[i] < 1.05 * first[i] for i in (1, 3))
-    return memory and all(last[i] <= first[i] + 5 for i in (2, 4))
+    # Workers of the validation come and go, which changes the number of open files.
+    return memory and all(last[i] <= 1.2 * first[i] for i in (2, 4))
 
 
 def middle(seen: list[tuple[float, ...]], part: float) -> list[float]:
-    """Medians of the 15 % of the samples that begin at a part of the run."""
+    """Return the medians of 15 % of the samples, beginning at a part of the run."""
     window = seen[int(part * len(seen)) : int((part + 0.15) * len(seen)) + 1]
     return [statistics.median(column) for column in zip(*window)]
 
 
 def ends(data: Path, work_dir: Path, number: signal.Signals) -> bool:
-    """Whether a signal to a trainer ends it and its workers in time."""
+    """Return whether a signal to a trainer ends it and its workers in time."""
     process = start(data, work_dir, 100_000)
     before: list[int] = []
     while process.poll() is None and len(before) < 2:  # until it trains
@@ -142,10 +150,13 @@ def ends(data: Path, work_dir: Path, number: signal.Signals) -> bool:
 
 
 def main() -> int:
+    """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--iterations', type=int, default=2000, help='2000; at least 64')
+    parser.add_argument(
+        '--iterations', type=int, default=2000, help='iterations, at least 64 (default: 2000)'
+    )
     parser.add_argument('--only-signals', action='store_true', help='leave the long run out')
     args = parser.parse_args()
     if args.iterations < 64:

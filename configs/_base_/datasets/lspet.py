@@ -1,5 +1,5 @@
-# LSP Extended, 256 x 256: images 1-7500 to train, 7501-8000 to make choices on,
-# 8001-9000 to report.
+# LSP Extended in 256x256: images 1-7500 for training, 7501-8000 for validation, 8001-9000 for the
+# test.
 codec = dict(
     type='CPMHeatmap',
     input_size=(256, 256),

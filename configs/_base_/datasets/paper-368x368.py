@@ -1,5 +1,5 @@
-# The authors' belief maps, crop and augmentation (data_transformer.cpp, genProto.py); the
-# dataset comes from the leaf.
+# The authors' belief maps, crop and augmentation (data_transformer.cpp, genProto.py). A config that
+# inherits this adds the dataset.
 data_mode = 'topdown'
 codec = dict(
     type='CPMHeatmap',

@@ -1,6 +1,6 @@
-# Stock MMPose's CPM itself, built of our components: its layers, pools, order of inputs and
+# Stock MMPose's CPM itself, built from our components: the same layers, pools, order of inputs and
 # initial weights. tools/convert_mmpose_cpm.py converts checkpoints from and to stock's configs. A
-# leaf puts it in the place of stock's model, and adds num_keypoints and the decoder.
+# config that inherits this replaces stock's model by it, and adds num_keypoints and the decoder.
 custom_imports = dict(imports=['cpm_plugin.mmpose'])
 
 norm_cfg = dict(type='BN')

@@ -1,7 +1,7 @@
-# The authors' network and training as they published them: no normalization, Gaussian
-# fillers, dropout in stage 1, Euclidean loss. A leaf adds the decoder and, where the dataset
-# has others, joints; 14 joints in their order are head, neck, right and left shoulder,
-# elbow, wrist, right and left hip, knee, ankle.
+# The network and the training as the authors published them: no normalization, initialization from
+# a Gaussian, dropout in stage 1, Euclidean loss. A config that inherits this adds the decoder and,
+# where the dataset has others, the joints. The 14 joints in order are head, neck, right and left
+# shoulder, elbow, wrist, right and left hip, knee, ankle.
 _base_ = 'cpm-6s.py'
 
 norm_cfg = None

@@ -1,5 +1,5 @@
-# The paper's network (6 stages, 128 channels, background, center map) with batch
-# normalization. A leaf adds num_keypoints and the decoder.
+# The paper's network (6 stages, 128 channels, background, center map) with batch normalization. A
+# config that inherits this adds num_keypoints and the decoder.
 custom_imports = dict(imports=['cpm_plugin.mmpose'])
 
 norm_cfg = dict(type='BN')

@@ -1,5 +1,5 @@
-# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0 with weights of ImageNet, for
-# images of about 256 pixels and small computers.
+# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0 with ImageNet weights, for images of
+# about 256 pixels and small computers.
 _base_ = 'cpm-6s.py'
 
 model = dict(

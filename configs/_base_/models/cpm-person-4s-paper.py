@@ -1,5 +1,5 @@
-# The authors' person network, for their weights: where people are in a whole image, one
-# channel. No dataset of MMPose's has such labels; init_model takes this file as it is.
+# The authors' person network, for their weights: it finds where people are in a whole image, with
+# one channel. No dataset of MMPose has such labels. init_model takes this file as it is.
 custom_imports = dict(imports=['cpm_plugin.mmpose'])
 
 model = dict(

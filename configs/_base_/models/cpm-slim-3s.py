@@ -1,4 +1,4 @@
-# cpm_slim_3s: 3 stages of 32 channels for images of about 128 pixels and small computers.
+# cpm_slim_3s: 3 stages of 32 channels, for images of about 128 pixels and small computers.
 _base_ = 'cpm-6s.py'
 
 model = dict(

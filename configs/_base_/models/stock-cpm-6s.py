@@ -1,4 +1,4 @@
-# Stock MMPose's CPM, to be put in the place of ours.
+# Stock MMPose's CPM, to replace ours.
 stock_model = dict(
     backbone=dict(
         _delete_=True,

@@ -1,4 +1,4 @@
-# Stock MMPose CPM at the width of cpm_slim_3s.
+# Stock MMPose's CPM with the number of channels of cpm_slim_3s.
 _base_ = 'stock-cpm-6s.py'
 
 stock_model = dict(

@@ -1,5 +1,5 @@
-# Stock MMPose's ResNet-50 with deconvolutions ("SimpleBaseline"), from scratch, to be put in the
-# place of a CPM's backbone and head.
+# Stock MMPose's ResNet-50 with deconvolutions ("SimpleBaseline"), trained from scratch, to replace
+# the backbone and the head of a CPM.
 stock_model = dict(
     backbone=dict(_delete_=True, type='ResNet', depth=50),
     head=dict(

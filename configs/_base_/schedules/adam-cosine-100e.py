@@ -1,3 +1,4 @@
+# Schedule: Adam for 100 epochs with a warm-up and cosine decay, and MMPose's runtime.
 _base_ = '../default_runtime.py'
 
 train_cfg = dict(max_epochs=100, val_interval=5)

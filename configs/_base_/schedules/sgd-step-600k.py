@@ -1,6 +1,6 @@
-# The solver of the authors' genProto.py: 600,000 iterations with 16 people each. The lr in the
-# log is that of the first group of parameters, stage 1's: 4e-4. To --resume, MMEngine first
-# reads all the batches again that have been trained on.
+# Schedule of the authors' genProto.py: SGD for 600,000 iterations with 16 people each. The lr in
+# the log is that of the first group of parameters, stage 1: 4e-4. With --resume, MMEngine first
+# reads all the batches again that it has already trained on.
 _base_ = '../default_runtime.py'
 
 train_cfg = dict(by_epoch=False, max_iters=600_000, val_interval=10_000)

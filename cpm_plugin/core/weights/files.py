@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import tempfile
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 # Seconds that a process waits for another one that holds a lock.
 PATIENCE = 60.0
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -59,19 +62,20 @@ def place_new(part: Path, target: Path) -> None:
     Raises:
         FileExistsError: If there is a file of that name.
     """
+    with open(part, 'rb') as file:
+        os.fsync(file.fileno())
     try:
         os.link(part, target)  # unlike a rename, it does not replace a file
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
-        with open(target, 'xb') as file:
-            try:
-                file.write(part.read_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
+        with open(target, 'xb'):
+            pass  # the name is taken, now the file can be replaced
+        try:
+            os.replace(part, target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -87,16 +91,20 @@ def locked(path: Path) -> Iterator[None]:
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     name = Path(tempfile.gettempdir()) / f'cpm_plugin-{os.getuid()}-{key}.lock'
     end = time.monotonic() + PATIENCE
-    with open(name, 'w') as file:
+    told = False
+    with open(name, 'a') as file:  # nothing in it is needed, so nothing is cut off
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                if not told:
+                    _LOGGER.warning('waiting for another process that changes %s', path)
+                    told = True
                 if time.monotonic() > end:
                     raise ValueError(
                         f'{path} is being changed by another process for {PATIENCE:g} s; wait for '
-                        'it, or end it'
+                        f'it, or end it (it holds {name})'
                     ) from None
                 time.sleep(0.05)
         yield  # the kernel releases the lock when the file is closed, also after a kill

@@ -2,9 +2,7 @@
 
 import ast
 import re
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -12,21 +10,16 @@ pytest.importorskip('mmpose')  # which brings SciPy and tqdm
 
 from cpm_plugin.core.conv import choice as conv_choice
 
-REPO = Path(__file__).resolve().parents[3]
-
 pytestmark = pytest.mark.slow
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, str(REPO / 'tools/dev/fit_conv_choice.py'), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def run(run_tool):
+    return partial(run_tool, 'dev/fit_conv_choice.py', '--only-fit', '--out')
 
 
-def test_constants_fit_the_figures():
-    done = run('--only-fit', '--out', REPO / 'results/conv_layers.csv')
+def test_constants_fit_the_figures(run, repo):
+    done = run(repo / 'results/conv_layers.csv')
     assert done.returncode == 0, done.stderr[-2000:]
     found = {
         name: ast.literal_eval(text) for name, text in re.findall(r'(_\w+) = (.*)', done.stdout)
@@ -36,11 +29,11 @@ def test_constants_fit_the_figures():
     assert direct == [conv_choice._DIRECT_FORWARD, conv_choice._DIRECT_STEP]
 
 
-def test_other_figures_are_refused():
-    done = run('--only-fit', '--out', REPO / 'results/benchmark.csv')
+def test_other_figures_are_refused(run, repo):
+    done = run(repo / 'results/benchmark.csv')
     assert done.returncode == 2 and 'benchmark.csv: no figures of this program' in done.stderr
 
 
-def test_missing_figures_are_named(tmp_path):
-    done = run('--only-fit', '--out', tmp_path / 'no.csv')
+def test_missing_figures_are_named(tmp_path, start_tool):
+    done = start_tool('dev/fit_conv_choice.py', '--only-fit', '--out', tmp_path / 'no.csv')
     assert done.returncode == 2 and 'no.csv: no such file' in done.stderr

@@ -1,5 +1,5 @@
-# The paper's input size and belief maps. Stage 1, which sees local evidence only, learns the
-# joints of everybody in the crop; later stages learn those of the person in the middle.
+# The paper's input size and belief maps. Stage 1, which sees only a small neighborhood, learns the
+# joints of all people in the crop. Later stages learn those of the person in the middle.
 _base_ = 'td-hm_cpm-6s_8xb32-210e_coco-384x288.py'
 
 codec = dict(

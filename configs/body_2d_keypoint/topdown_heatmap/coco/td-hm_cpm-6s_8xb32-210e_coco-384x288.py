@@ -1,4 +1,4 @@
-# Stock MMPose's CPM config with our network: codec, data, schedule and evaluator are stock's.
+# Stock MMPose's config of CPM with our network. Codec, data, schedule and evaluator are stock's.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py',
     '../../../_base_/safe_hooks.py'

@@ -1,5 +1,6 @@
-# The authors' recipe on COCO, which they did not train on: 17 joints, people's scale from their
-# boxes, and joints that are not labeled are masked in the loss, for most people have some.
+# The authors' recipe on COCO, which they did not train on: 17 joints, and the scale of people from
+# their bounding boxes. Joints that are not labeled are masked in the loss, because most people have
+# some.
 _base_ = [
     '../../../_base_/models/cpm-6s-paper.py', '../../../_base_/datasets/paper-368x368.py',
     '../../../_base_/schedules/sgd-step-600k.py'

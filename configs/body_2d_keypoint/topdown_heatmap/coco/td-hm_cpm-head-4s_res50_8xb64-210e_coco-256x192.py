@@ -1,5 +1,5 @@
-# CPM's stages on stock ResNet-50: one feature map, at stride 8 by dilation,
-# serves stage 1 and the later stages.
+# The stages of a CPM on stock's ResNet-50. One feature map, at stride 8 by dilation, serves stage 1
+# and the later stages.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py',
     '../../../_base_/safe_hooks.py'

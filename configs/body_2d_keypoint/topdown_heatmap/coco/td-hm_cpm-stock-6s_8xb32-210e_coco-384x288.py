@@ -1,4 +1,4 @@
-# Stock's config with stock's network built of our components, to take its checkpoints.
+# Stock's config with stock's network built from our components, for stock's checkpoints.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_cpm_8xb32-210e_coco-384x288.py',
     '../../../_base_/models/cpm-6s-mmpose.py',

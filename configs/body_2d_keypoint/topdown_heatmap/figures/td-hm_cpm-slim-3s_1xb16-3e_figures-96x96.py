@@ -1,5 +1,5 @@
-# `make demo`: a slim network on images of tools/make_figures.py, in about 100 seconds on two
-# CPU cores.
+# Config of `make demo`: a slim network on images of tools/make_figures.py, in about 100 seconds on
+# two CPU cores.
 _base_ = [
     '../../../_base_/models/cpm-slim-3s.py', '../../../_base_/schedules/adam-cosine-100e.py'
 ]

@@ -1,5 +1,5 @@
-# The authors' recipe on FLIC: 4 stages, 9 joints of the upper body, observer-centric. No
-# checkpoint is chosen, for there is nothing but the test set to choose on.
+# The authors' recipe on FLIC: 4 stages, and 9 joints of the upper body with left and right of the
+# observer. No checkpoint is selected, because there is only the test set to select on.
 _base_ = [
     '../../../_base_/models/cpm-6s-paper.py', '../../../_base_/datasets/paper-368x368.py',
     '../../../_base_/schedules/sgd-step-600k.py'

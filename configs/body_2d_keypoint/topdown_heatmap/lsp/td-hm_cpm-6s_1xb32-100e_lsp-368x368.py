@@ -1,5 +1,6 @@
-# The protocol of the paper: train on LSP 1-1000 and LSP Extended, test on LSP 1001-2000. No
-# checkpoint is chosen: the last one counts. (Do not report these on LSP Extended.)
+# The paper's data for LSP and its input size: train on LSP 1-1000 and LSP Extended, test on LSP
+# 1001-2000. No checkpoint is selected: the last one counts. Do not report results of this model on
+# LSP Extended.
 _base_ = '../lspet/td-hm_cpm-6s_1xb32-100e_lspet-368x368.py'
 
 train_dataloader = dict(

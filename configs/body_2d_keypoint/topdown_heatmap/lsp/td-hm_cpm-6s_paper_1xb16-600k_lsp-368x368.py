@@ -1,6 +1,6 @@
 # The authors' recipe and protocol on LSP: train on LSP 1-1000 and LSP Extended, test on LSP
-# 1001-2000, where the middle and the height of the image stand for the person. No checkpoint
-# is chosen: the last one counts. (Do not report these on LSP Extended.)
+# 1001-2000. In the test, the middle and the height of the image stand for the person. No checkpoint
+# is selected: the last one counts. Do not report results of this model on LSP Extended.
 _base_ = '../lspet/td-hm_cpm-6s_paper_1xb16-600k_lspet-368x368.py'
 
 val_pipeline = [

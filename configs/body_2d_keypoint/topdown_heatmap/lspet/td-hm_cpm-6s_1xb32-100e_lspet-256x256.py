@@ -1,3 +1,4 @@
+# The paper's network with batch normalization on LSP Extended, trained with Adam.
 _base_ = [
     '../../../_base_/models/cpm-6s.py', '../../../_base_/datasets/lspet.py',
     '../../../_base_/schedules/adam-cosine-100e.py'

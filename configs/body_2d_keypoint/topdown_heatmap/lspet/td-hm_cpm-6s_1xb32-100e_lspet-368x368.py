@@ -1,3 +1,4 @@
+# The same as td-hm_cpm-6s_1xb32-100e_lspet-256x256.py, with the paper's input size and belief maps.
 _base_ = 'td-hm_cpm-6s_1xb32-100e_lspet-256x256.py'
 
 codec = dict(

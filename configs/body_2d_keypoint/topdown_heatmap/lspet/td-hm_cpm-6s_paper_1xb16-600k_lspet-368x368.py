@@ -1,5 +1,5 @@
-# The authors' recipe on LSP Extended alone: 1-7500 to train, 7501-8000 to make choices on,
-# 8001-9000 to report.
+# The authors' recipe on LSP Extended alone: images 1-7500 for training, 7501-8000 for validation,
+# 8001-9000 for the test.
 _base_ = [
     '../../../_base_/models/cpm-6s-paper.py', '../../../_base_/datasets/paper-368x368.py',
     '../../../_base_/schedules/sgd-step-600k.py'

@@ -1,5 +1,5 @@
-# The paper's six stages and widths with kernels of 5, 3, 3 and 7, as in our slim network, where
-# the paper has 9, 5, 9 and 11: a third of the operations.
+# The paper's six stages and channels, with kernels of 5, 3, 3 and 7 as in our slim network. The
+# paper has 9, 5, 9 and 11. This takes a third of the operations.
 _base_ = 'td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py'
 
 model = dict(

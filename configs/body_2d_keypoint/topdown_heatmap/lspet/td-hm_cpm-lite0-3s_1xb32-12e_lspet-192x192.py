@@ -1,5 +1,6 @@
-# Goes on, in larger images, from the weights of the 6 epochs at 160 pixels, which have to be
-# trained first: about two hours on two CPU cores, in float32.
+# Second part of the training of cpm_lite0_3s, with larger images: about two hours on two CPU cores,
+# in float32. It begins with the weights of the 6 epochs at 160 pixels, which have to be trained
+# first.
 _base_ = 'td-hm_cpm-lite0-3s_1xb32-6e_lspet-160x160.py'
 # where tools/train.py leaves them
 load_from = 'work_dirs/td-hm_cpm-lite0-3s_1xb32-6e_lspet-160x160/epoch_6.pth'

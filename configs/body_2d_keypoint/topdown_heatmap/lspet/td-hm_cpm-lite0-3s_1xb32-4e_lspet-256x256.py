@@ -1,7 +1,7 @@
-# Goes on, in still larger images, from the weights of the 12 epochs at 192 pixels, which have to
-# be trained first: about an hour on one CPU core with bfloat16 instructions.
-# Labels are wider than before, which helped the slim network in larger images (docs/results.md);
-# 7 pixels were not tried here.
+# Third part of the training of cpm_lite0_3s, with still larger images: about an hour on one CPU
+# core with bfloat16 instructions. It begins with the weights of the 12 epochs at 192 pixels, which
+# have to be trained first. The Gaussians of the target are wider than before, which helped the slim
+# network with larger images (docs/appendix/experiments.md); 7 pixels were not tried here.
 _base_ = 'td-hm_cpm-lite0-3s_1xb32-12e_lspet-192x192.py'
 load_from = 'work_dirs/td-hm_cpm-lite0-3s_1xb32-12e_lspet-192x192/epoch_12.pth'
 

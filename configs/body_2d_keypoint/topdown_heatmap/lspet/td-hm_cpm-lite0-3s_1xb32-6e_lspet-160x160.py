@@ -1,6 +1,6 @@
-# The stages on a small network trained on ImageNet, for small computers: about 40 minutes on two
-# CPU cores, in float32. On processors with bfloat16 instructions,
-# optim_wrapper.type=Bfloat16OptimWrapper is faster.
+# First part of the training of cpm_lite0_3s, the stages on a small ImageNet network, for small
+# computers: about 40 minutes on two CPU cores, in float32. On processors with bfloat16
+# instructions, optim_wrapper.type=Bfloat16OptimWrapper is faster.
 _base_ = [
     '../../../_base_/models/cpm-lite0-3s.py', '../../../_base_/datasets/lspet.py',
     '../../../_base_/schedules/adam-cosine-100e.py'

@@ -1,5 +1,5 @@
-# For small computers: 12 epochs take about three quarters of an hour on one CPU core with bfloat16
-# instructions.
+# The slim network, for small computers: 12 epochs take about three quarters of an hour on one CPU
+# core with bfloat16 instructions.
 _base_ = [
     '../../../_base_/models/cpm-slim-3s.py', '../../../_base_/datasets/lspet.py',
     '../../../_base_/schedules/adam-cosine-100e.py'

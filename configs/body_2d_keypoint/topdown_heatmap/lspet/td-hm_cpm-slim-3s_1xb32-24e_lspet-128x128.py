@@ -1,4 +1,4 @@
-# Twice as long, for the weights in the package.
+# Twice as many epochs, for the weights of cpm_slim_3s in the package.
 _base_ = 'td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py'
 
 train_cfg = dict(max_epochs=24)

@@ -1,4 +1,5 @@
-# Shorter and smaller, in float32, to compare variants on a CPU: half an hour each on one core.
+# Shorter training with smaller images, in float32, to compare variants on a CPU: half an hour each
+# on one core.
 _base_ = 'td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py'
 
 codec = dict(

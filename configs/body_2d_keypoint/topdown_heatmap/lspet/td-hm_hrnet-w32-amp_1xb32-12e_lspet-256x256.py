@@ -1,4 +1,4 @@
-# Baseline: stock HRNet-W32, from scratch, with all else as for ResNet-50.
+# Baseline: stock's HRNet-W32 from scratch. All else is as for ResNet-50.
 _base_ = 'td-hm_res50-amp_1xb32-12e_lspet-256x256.py'
 
 model = dict(

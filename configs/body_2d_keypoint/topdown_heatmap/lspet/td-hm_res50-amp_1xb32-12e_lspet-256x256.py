@@ -1,5 +1,5 @@
-# Baseline: stock ResNet-50, from scratch, with the data and the schedule of
-# td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py; stock's codec and decoder.
+# Baseline: stock's ResNet-50 from scratch, with stock's codec and decoder. Data and schedule are
+# those of td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py.
 _base_ = ['td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py', '../../../_base_/models/stock-res50.py']
 
 custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])

@@ -1,5 +1,5 @@
-# Baseline: stock MMPose CPM with the data and the schedule of
-# td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py; stock's codec and decoder.
+# Baseline: stock MMPose's CPM with stock's codec and decoder. Data and schedule are those of
+# td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py.
 _base_ = ['td-hm_cpm-6s-amp_1xb32-12e_lspet-256x256.py', '../../../_base_/models/stock-cpm-6s.py']
 
 custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])

@@ -1,5 +1,5 @@
-# Baseline: stock MMPose CPM at the width and with the schedule of
-# td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py; stock's codec and decoder.
+# Baseline: stock MMPose's CPM with stock's codec and decoder. Channels and schedule are those of
+# td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py.
 _base_ = ['td-hm_cpm-slim-3s_1xb32-12e_lspet-128x128.py', '../../../_base_/models/stock-cpm-slim-3s.py']
 
 custom_imports = dict(imports=['cpm_plugin.mmpose', 'cpm_plugin.mmpose.baseline'])

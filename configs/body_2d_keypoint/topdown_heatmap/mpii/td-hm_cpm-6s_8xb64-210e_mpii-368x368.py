@@ -1,4 +1,4 @@
-# The paper's network and belief maps; data, schedule and evaluator are stock MMPose's.
+# The paper's network and belief maps on MPII. Data, schedule and evaluator are stock MMPose's.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_cpm_8xb64-210e_mpii-368x368.py',
     '../../../_base_/safe_hooks.py'

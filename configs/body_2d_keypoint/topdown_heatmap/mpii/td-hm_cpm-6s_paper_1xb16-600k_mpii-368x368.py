@@ -1,5 +1,5 @@
 # The authors' recipe on MPII. Their 14 joints are MPII's 16 without pelvis and thorax. Stage 1
-# learns everybody in the crop, later stages the person in the middle.
+# learns the joints of all people in the crop, later stages those of the person in the middle.
 _base_ = [
     '../../../_base_/models/cpm-6s-paper.py', '../../../_base_/datasets/paper-368x368.py',
     '../../../_base_/schedules/sgd-step-600k.py'

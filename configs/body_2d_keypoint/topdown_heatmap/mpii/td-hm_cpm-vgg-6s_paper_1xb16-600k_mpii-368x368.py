@@ -1,5 +1,5 @@
-# The authors' VGG network, for their weights. They have not published how they trained it;
-# the schedule here is that of their other networks.
+# The authors' VGG network, for their weights. They have not published how they trained it; the
+# schedule here is that of their other networks.
 _base_ = 'td-hm_cpm-6s_paper_1xb16-600k_mpii-368x368.py'
 
 model = dict(
