@@ -4,7 +4,8 @@ codec = dict(
     type='CPMHeatmap',
     input_size=(256, 256),
     heatmap_size=(32, 32),
-    sigma=16.,  # stock's 2 cells; at 256 it learns faster than the authors' 7 (docs/appendix/experiments.md)
+    # stock's 2 cells; at 256 it learns faster than the authors' 7 (docs/appendix/experiments.md)
+    sigma=16.,
     background=True)
 
 dataset_type = 'LspDataset'
