@@ -65,9 +65,8 @@ def write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) 
 
 
 def quiet_worker() -> None:
-    """Leave Ctrl-C to the parent process, and use one thread for each image."""
+    """Leave Ctrl-C to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
 
 
 def write_split(root: Path, name: str, info: dict) -> None:
@@ -76,6 +75,9 @@ def write_split(root: Path, name: str, info: dict) -> None:
     size, seed = arguments['size'], (arguments['seed'], SPLITS.index(name))
     (root / name).mkdir()
     one = partial(write_image, folder=root / name, seed=seed, size=size)
+    # An image is too small to share among threads. Set before the workers are forked: in them
+    # OpenCV would wait for ever for threads that are the parent's.
+    cv2.setNumThreads(1)
     with ProcessPoolExecutor(initializer=quiet_worker) as pool:
         try:
             made = pool.map(one, numbers, chunksize=20)
