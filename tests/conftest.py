@@ -89,6 +89,17 @@ EXPERIMENTS = itertools.count()
 STOCK_SCRIPTS = ('train.py', 'test.py')
 
 
+def forget_visualizers():
+    """MMEngine keeps one of each name, with the folder of the run that made it."""
+    from mmengine.visualization import Visualizer
+
+    kinds = [Visualizer]
+    while kinds:
+        kind = kinds.pop()
+        kind._instance_dict.clear()
+        kinds += kind.__subclasses__()
+
+
 def run_tool(name, *arguments):
     """``python tools/NAME ARGUMENTS`` without a process of its own: no import of MMPose each time.
 
@@ -101,6 +112,7 @@ def run_tool(name, *arguments):
         if '--cfg-options' not in words:
             words.append('--cfg-options')
         words.append(f'experiment_name=run_{next(EXPERIMENTS)}')
+        forget_visualizers()
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(out))

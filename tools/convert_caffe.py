@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         'source', metavar='MODEL.caffemodel', type=Path, help="the authors' weights"
     )
     parser.add_argument(
-        'out', metavar='OUT.pth', type=Path, help='file to write; it must not exist'
+        'out', metavar='OUT.pth', type=Path, help='new file to write; makes its folder'
     )
     parser.add_argument(
         '--model', required=True, choices=CAFFE_MODELS, help='network of the weights'

@@ -48,14 +48,11 @@ def evaluate(
         runs: Number of timed runs.
 
     Returns:
-        The metrics of the config's evaluator, and ``COSTS``:
-
-        - ``M parameters``: parameters in 1e6;
-        - ``G multiply-adds``: multiply-adds of direct convolutions for one image, in 1e9;
-        - ``images/s``: speed of the network alone, without flip test, in batches; the median of
-          the runs, after ``optimize_for_inference`` if the network has a component of ours;
-        - ``peak MB``: peak memory of this process until then (CPU), or of the allocator during
-          the timing (GPU).
+        The metrics of the config's evaluator, and ``COSTS``: parameters in 1e6; multiply-adds of
+            direct convolutions for one image, in 1e9; images a second through the network alone,
+            without flip test, in batches, the median of the runs, after
+            ``optimize_for_inference`` if the network has a component of ours; peak memory in MB
+            of this process until then (CPU), or of the allocator during the timing (GPU).
 
     Raises:
         ValueError: If the checkpoint does not fit the config.

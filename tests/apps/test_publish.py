@@ -249,7 +249,7 @@ def test_a_config_of_ones_own_goes_into_the_zoo(training, tmp_path, monkeypatch)
     [
         ('m.yml', 'Models: []', 'it has no list of Collections'),
         ('m.yml', 'Collections: []\nModels: []', 'has no collection'),
-        ('m.yml', '{', 'is no YAML'),
+        ('m.yml', '{', 'is not YAML'),
         ('m.yml', 'Collections: [Name: x]\nModels: [Name: y]', "KeyError.'Results'"),
         ('m.md', TABLE_END, 'one is missing'),
         ('model-index.yml', 'Import:', 'is no model index'),

@@ -270,7 +270,7 @@ def test_all_are_registered():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(input_size=368), 'input_size 368: expected'),
+        (dict(input_size=368), r'input_size 368 must be \(width, height\)'),
         (dict(input_size=(96, 96), scales=0.7), 'scales 0.7 must be positive numbers'),
         (dict(input_size=(96, 96), scales=[]), 'scales .* must be positive numbers'),
         (

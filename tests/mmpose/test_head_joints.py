@@ -85,7 +85,10 @@ def test_without_output_joints_predictions_are_the_heads(monkeypatch):
     [
         (dict(joints='coco'), "no joint set 'coco'; there are: cpm, flic, lsp, mpii, person"),
         (dict(joints='mpii'), r'16 joints \(right_ankle, .*num_keypoints=14'),
-        (dict(output_joints='mpii'), "output_joints='mpii' needs joints, what the belief"),
+        (
+            dict(output_joints='mpii'),
+            "output_joints='mpii' needs joints, the joint set of the belief",
+        ),
         (dict(joints='cpm', output_joints='coco'), "no joint set 'coco'; there are: cpm, flic"),
         (dict(joints='cpm', output_joints='flic'), "no joint 'head', which left_shoulder"),
     ],

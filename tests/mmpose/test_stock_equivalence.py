@@ -201,14 +201,19 @@ def test_initial_weights_are_drawn_as_stock_draws_them(repo):
 
 
 @pytest.mark.parametrize('name', PAIRS)
-def test_all_but_the_model_is_stocks(name, repo):
+def test_all_but_the_model_and_the_safe_hooks_is_stocks(name, repo):
     stock, ours = configs(name, repo)
+    assert ours.default_hooks.checkpoint.type == 'SafeCheckpointHook'
+    ours.default_hooks.checkpoint.type = 'CheckpointHook'
+    for hook in ours.safe_hooks.keys() - {'checkpoint'}:
+        assert hook not in stock.default_hooks
+        ours.default_hooks.pop(hook)
     decoders = [dict(config.model.head.decoder, _scope_='') for config in (stock, ours)]
     assert decoders[0] == decoders[1]
     for config in (stock, ours):
         for key in ('backbone', 'head'):
             config.model.pop(key)
-        for key in ('custom_imports', 'norm_cfg', 'init_cfg'):
+        for key in ('custom_imports', 'converted_model', 'init_cfg', 'norm_cfg', 'safe_hooks'):
             config.pop(key, None)
     assert without_scopes(ours.to_dict()) == without_scopes(stock.to_dict())
 
