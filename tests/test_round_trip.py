@@ -166,6 +166,9 @@ def test_published_weights_load_into_the_core_without_openmmlab(folder, trained,
     raw, published = trained['work_dir'] / 'epoch_3.pth', folder / 'published.pth'
     monkeypatch.setattr(sys, 'argv', [])
     run_script('tools/misc/publish_model.py', [str(raw), str(published)])
+    end = time.monotonic() + 20  # stock renames the file by a process that it does not wait for
+    while not list(folder.glob('published-*.pth')) and time.monotonic() < end:
+        time.sleep(0.05)
     (published,) = folder.glob('published-*.pth')  # stock adds a part of the checksum
     code = f"""
 import sys
