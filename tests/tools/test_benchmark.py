@@ -32,24 +32,40 @@ def test_both_networks_in_both_tasks_with_the_same_weights(tmp_path, run, load_t
 
     monkeypatch.setattr(load_tool('benchmark.py'), 'subprocess', SimpleNamespace(run=process))
     out = tmp_path / 'new' / 'figures.csv'
-    arguments = '--batch 1 --sizes 64x48 --runs 1 --others --quiet --tasks train forward'
-    for count in (1, 2):  # appends
-        memory = ['--no-memory'] * (count == 1)
-        tasks = ['--tasks', 'forward'] * (count == 2)
-        done = run(*arguments.split(), *memory, *tasks, '--out', out)
+    arguments = ['--batch', 1, '--sizes', '64x48', '--runs', 1, '--others', '--quiet']
+    for task in (['train', '--no-memory'], ['forward']):  # the second one appends
+        done = run(*arguments, '--out', out, '--tasks', *task)
         assert done.returncode == 0, done.stderr[-2000:]
     rows = list(csv.DictReader(out.open()))
-    found = [(row['task'], row['network']) for row in rows]
-    forward = [('forward', 'stock CPM'), ('forward', 'ours')]
-    assert found == [*forward, ('train', 'stock CPM'), ('train', 'ours'), *forward]
+    assert [(row['task'], row['network']) for row in rows] == [
+        ('train', 'stock CPM'), ('train', 'ours'), ('forward', 'stock CPM'), ('forward', 'ours'),
+    ]  # fmt: skip
     # 64x48 / 368x368 of the 351 GFLOP of a 368x368 image, as a sum over layers gives
-    assert float(rows[0]['GFLOP']) == pytest.approx(351 * 64 * 48 / 368**2, rel=0.1)
-    assert rows[0]['GFLOP'] == rows[1]['GFLOP'] and float(rows[2]['GFLOP']) > 20
-    assert 0 < float(rows[1]['difference']) < 1e-4
-    assert 0 < float(rows[3]['difference']) < 1e-2  # statistics of a batch of 48 cells
-    assert rows[0]['peak_MB'] == '' and float(rows[5]['peak_MB']) > 100
-    assert float(rows[4]['peak_MB']) > 100
+    assert float(rows[2]['GFLOP']) == pytest.approx(351 * 64 * 48 / 368**2, rel=0.1)
+    assert rows[2]['GFLOP'] == rows[3]['GFLOP'] and float(rows[0]['GFLOP']) > 20
+    assert 0 < float(rows[3]['difference']) < 1e-4
+    assert 0 < float(rows[1]['difference']) < 1e-2  # statistics of a batch of 48 cells
+    assert rows[0]['peak_MB'] == rows[1]['peak_MB'] == ''
+    assert float(rows[2]['peak_MB']) > 100 and float(rows[3]['peak_MB']) > 100
     assert sum('--memory-of' in command for command in alone) == 1
+
+
+def test_all_tasks_are_measured_in_one_run(tmp_path, run, load_tool, monkeypatch):
+    tool = load_tool('benchmark.py')
+
+    def time_networks(names, **settings):
+        return [{column: settings.get(column, 0) for column in tool.COLUMNS}]
+
+    monkeypatch.setattr(tool.benchmark, 'time_networks', time_networks)
+    out = tmp_path / 'figures.csv'
+    sizes = ['--sizes', '64x48', '32x32']
+    assert run('--batch', 1, 2, *sizes, '--no-memory', '--out', out).returncode == 0
+    rows = [(row['task'], row['batch'], row['size']) for row in csv.DictReader(out.open())]
+    assert rows == [
+        (task, batch, size)
+        for task, batch in (('forward', '1'), ('forward', '2'), ('train', '2'))
+        for size in ('64x48', '32x32')
+    ]
 
 
 @pytest.mark.parametrize(
