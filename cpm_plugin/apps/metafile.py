@@ -121,27 +121,31 @@ def render_table(models: Iterable[Mapping[str, Any]]) -> str:
         models: Entries of the models.
 
     Returns:
-        The table; numbers are written as in the metafile.
+        The table; numbers are written as in the metafile. Below it, an item for each model says
+            how it was trained and tested, the license, and the file.
     """
     models = list(models)
     metrics = list(dict.fromkeys(name for model in models for name in _metrics(model)))
-    rows = [['Config', 'Name', 'Input', 'Parameters', *metrics, 'Weights', 'Trained', 'License']]
+    rows = [['Name', 'Input', 'Parameters', *metrics]]
+    items = []
     for model in models:
         about = model['Metadata']
         rows.append(
             [
-                f'[{model["Name"]}]({Path(model["Config"]).name})',
-                f'`{model["Alias"]}`',
+                f'[`{model["Alias"]}`]({Path(model["Config"]).name})',
                 about['Input Size'],
                 f'{about["Parameters"] / 1e6:.2f} M',
                 *(str(_metrics(model).get(name, '')) for name in metrics),
-                f'{model["Weights"]}, sha256 {about["SHA256"][:8]}',
-                f'{about["Training"]}; tested on {model["Results"][0]["Dataset"]}',
-                about['License'],
             ]
         )
+        items.append(
+            f'- `{model["Alias"]}`, trained on {about["Training Data"]}: {about["Training"]}. '
+            f'Tested on {model["Results"][0]["Dataset"]}. License: {about["License"]}. '
+            f'File: `{model["Weights"]}`, sha256 {about["SHA256"][:8]}.'
+        )
     lines = [table_row(row) for row in rows]
-    return '\n'.join([lines[0], '|' + ' --- |' * len(rows[0]), *lines[1:]])
+    table = [lines[0], '|' + ' --- |' * len(rows[0]), *lines[1:]]
+    return '\n'.join([*table, '', *(' '.join(item.split()) for item in items)])
 
 
 def _metrics(model: Mapping[str, Any]) -> Mapping[str, float]:

@@ -19,6 +19,7 @@ from cpm_plugin.apps.metafile import (
     read_metafile,
     render_table,
     replace_table,
+    table_row,
 )
 from cpm_plugin.apps.publish import Publication, publish
 from cpm_plugin.apps.zoo import config_file, pose2d, write_text
@@ -99,9 +100,11 @@ def test_publish_delete_load_by_name_gives_the_same_to_the_bit(training, tmp_pat
     (entry,) = read_metafile(metafile)['Models']
     assert entry['Results'][0]['Metrics'] == {'PCK@0.2': 46.33, 'ankle': 42.0}
     assert entry['Metadata']['SHA256'] == file_sha256(path)
-    row = metafile.with_suffix('.md').read_text().splitlines()[-2]
-    for fact in ('`cpm_slim_3s`', '46.33', '42.0', 'seed 3', 'academic use only', '128x128'):
-        assert f'| {fact}' in row, fact
+    *_, row, _, item, _ = metafile.with_suffix('.md').read_text().splitlines()
+    assert row == f'| [`cpm_slim_3s`]({SLIM.name}) | 128x128 | 0.55 M | 46.33 | 42.0 |'
+    assert item.startswith('- `cpm_slim_3s`, trained on ')
+    for fact in (': seed 3. Tested on ', 'License: academic use only.', f'File: `{path.name}`, '):
+        assert fact in item, fact
 
 
 def test_the_last_weights_in_float32(training, tmp_path):
@@ -295,11 +298,15 @@ def test_a_table_of_models_with_other_metrics(training, tmp_path):
     )
     second = publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
     assert first != second
-    *_, head, _, one, two, end = (tmp_path / 'm.md').read_text().splitlines()
+    *_, head, _, one, two, _, _, item, end = (tmp_path / 'm.md').read_text().splitlines()
     assert end == TABLE_END
-    assert '| PCK@0.2 | ankle | AP |' in head
+    assert head == '| Name | Input | Parameters | PCK@0.2 | ankle | AP |'
     assert '| 46.33 | 42.0 |  |' in one and '|  |  | 0.6274 |' in two
-    assert r'| seed 3 \| two lines; tested' in two
+    assert ': seed 3 | two lines. Tested on ' in item
+
+
+def test_what_would_break_a_row_is_escaped():
+    assert table_row(['a | b\nc', 'd']) == r'| a \| b c | d |'
 
 
 def test_the_table_is_replaced_and_what_is_around_it_kept():
