@@ -117,7 +117,7 @@ def difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
 
 
 def golden(maps: Maps, layers: dict) -> dict:
-    """Return 9 cells of each stage of OpenCV's maps, for ``test_authors_networks.py``."""
+    """Return 9 cells of each stage of OpenCV's maps, for ``test_caffe_networks.py``."""
     height, width = maps[0].shape[2:]
     cells = [(y, x) for y in (0, height // 2, height - 1) for x in (0, width // 2, width - 1)]
     first = next(iter(layers.values()))[0]

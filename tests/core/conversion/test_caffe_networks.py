@@ -1,6 +1,6 @@
 """Our networks compute what the authors' deploy files compute.
 
-authors_networks.json holds belief maps of the five deploy files, run by OpenCV's importer of
+caffe_networks.json holds belief maps of the five deploy files, run by OpenCV's importer of
 Caffe nets on the weights of ``random_layers`` and the inputs of ``random_inputs``: all channels
 and stages at nine cells, corners and edges among them. Each network's entry was written by
 
@@ -27,7 +27,7 @@ from cpm_plugin.core.conversion.caffe_networks import (
 )
 from cpm_plugin.core.models.trunks import VggTrunk
 
-GOLDEN = json.loads(Path(__file__).with_name('authors_networks.json').read_text())
+GOLDEN = json.loads(Path(__file__).with_name('caffe_networks.json').read_text())
 
 
 @pytest.fixture(scope='module')
@@ -40,7 +40,7 @@ def states(tmp_path_factory):
             layers = random_layers(name, GOLDEN[name]['seed'])
             first = next(iter(layers.values()))[0].ravel()[:4]
             assert first == pytest.approx(GOLDEN[name]['first_weights'], rel=1e-6), (
-                'this numpy draws other random numbers: write authors_networks.json anew'
+                'this numpy draws other random numbers: write caffe_networks.json anew'
             )
             made.clear()
             path = tmp_path_factory.mktemp('weights') / 'random.caffemodel'
