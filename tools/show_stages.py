@@ -7,8 +7,8 @@
 It runs the test set of the config, all of it also with --person. The last example takes only a part
 of it.
 
-It prints the PCK relative to the torso for every stage, at the thr of the config's evaluator or
-else at 0.2. If the evaluator is TorsoPCKAccuracy, the last row is what tools/test.py prints.
+It prints the PCK relative to the torso for every stage. If the config's evaluator has a
+TorsoPCKAccuracy, that is at its thr, and the last row is what tools/test.py prints; else at 0.2.
 
 It writes the image of --out: for one person of the test set, the belief maps of each stage and the
 skeleton found in them. Without --person it is the person whose joints the later stages corrected
@@ -29,7 +29,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from rich.progress import track
 
-from cpm_plugin.apps.results import torso_threshold
+from cpm_plugin.apps.results import torso_thresholds
 from cpm_plugin.apps.show_stages import person_figure, predict_stages
 from cpm_plugin.core.evaluation.pck import format_table
 from cpm_plugin.mmpose.head import CPMStageHead
@@ -93,8 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=110)
 
-    threshold = torso_threshold(config)
-    print(format_table(predictions.pck(joints, threshold), threshold))
+    for threshold in torso_thresholds(config.get('test_evaluator')) or [0.2]:
+        print(format_table(predictions.pck(joints, threshold), threshold))
     print(f'\nBelief maps of each stage and skeleton (person {person}): {args.out.resolve()}')
     return 0
 

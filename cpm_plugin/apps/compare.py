@@ -21,7 +21,7 @@ from ..core.models.inference import optimize_for_inference
 from ..core.models.layers import ConvBlock
 from ..core.weights.checkpoints import read_checkpoint
 from .metafile import table_row
-from .results import metrics_of, torso_threshold
+from .results import metrics_of
 
 COSTS = ('M parameters', 'G multiply-adds', 'images/s', 'peak MB')
 
@@ -66,7 +66,7 @@ def evaluate(
         runner.model.load_state_dict(read_checkpoint(checkpoint)[0])
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} does not fit {config}: {error}') from error
-    row = metrics_of(runner.test(), torso_threshold(cfg))
+    row = metrics_of(runner.test())
     model = runner.model.eval()
     width, height = cfg.model.head.decoder.input_size
     image = torch.rand(1, 3, height, width) - 0.5

@@ -20,7 +20,7 @@ from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
 from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
 from .metafile import add_model, model_index, read_metafile
-from .results import metrics_of, torso_threshold
+from .results import metrics_of
 from .zoo import in_project, write_text
 
 from mmpose.apis import init_model
@@ -109,7 +109,7 @@ def _publish(what: Publication, zoo: Path, metafile: Path, *, half: bool, averag
         )
     config = Config.fromfile(what.config)
     joined = config.pretty_text  # before init_model, which removes parts of the config
-    metrics = _read_results(what.results, torso_threshold(config))
+    metrics = _read_results(what.results)
     state = published_state(what.checkpoint, half=half, averaged=averaged)
     config_name = in_project(what.config) or f'{title}.py'
 
@@ -271,10 +271,10 @@ def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tens
     return state
 
 
-def _read_results(path: Path, threshold: float) -> Mapping[str, float]:
+def _read_results(path: Path) -> Mapping[str, float]:
     """Read the metrics that ``tools/test.py`` wrote; raise ValueError if there are none."""
     try:
-        metrics = metrics_of(json.loads(path.read_text()), threshold)
+        metrics = metrics_of(json.loads(path.read_text()))
         if not metrics:
             raise ValueError('no metric in it')
     except (ValueError, TypeError, AttributeError) as error:

@@ -47,7 +47,8 @@ class TorsoPCKAccuracy(BaseMetric):
     The results are in percent: ``torso/PCK`` over all joints, ``torso/PCK_<group>``, and
     ``torso/AUC``, the mean PCK over thresholds from 0 to 0.2. The numbers of images and joints
     that were counted are also given: ``torso/num_images``, ``torso/num_left_out`` and
-    ``torso/num_joints``. A table goes to the log.
+    ``torso/num_joints``. So is ``torso/thr``, so that no one has to guess what the PCK is at. A
+    table goes to the log.
 
     Args:
         thr: Largest distance of a correct joint, as a fraction of the torso.
@@ -117,4 +118,5 @@ class TorsoPCKAccuracy(BaseMetric):
             'num_images': float(pck.num_images),
             'num_left_out': float(pck.num_left_out),
             'num_joints': float(pck.num_joints),
+            'thr': float(self.thr),
         }

@@ -48,7 +48,12 @@ def training(tmp_path):
         'meta': {'epoch': 3, 'dataset_meta': {'dataset_name': 'lsp'}, 'cfg': 'work_dir = "/home"'},
     }
     torch.save(checkpoint, tmp_path / 'epoch_3.pth')
-    results = {'torso/PCK': 46.3275, 'torso/PCK_ankle': 42.0, 'torso/num_joints': 9.0, 'time': 1.0}
+    results = {
+        'torso/PCK': 46.3275,
+        'torso/PCK_ankle': 42.0,
+        'torso/num_joints': 9.0,
+        'torso/thr': 0.2,
+    }
     (tmp_path / 'results.json').write_text(json.dumps(results))
     return Publication(
         name='cpm_slim_3s',

@@ -96,7 +96,7 @@ def test_keys_of_the_result(name, groups):
     meta = META[name]()
     keypoints, visible = figure(meta)
     result = evaluate(meta, [sample(keypoints, keypoints + 1, visible)])
-    numbers = {'num_images', 'num_left_out', 'num_joints'}
+    numbers = {'num_images', 'num_left_out', 'num_joints', 'thr'}
     expected = {'PCK', 'AUC', *numbers, *(f'PCK_{group}' for group in groups)}
     assert set(result) == {f'torso/{key}' for key in expected}
 
@@ -164,20 +164,3 @@ def test_published_predictions_in_batches(shared_data, model, expected):
     result = evaluate(META['lsp'](), people, batch=32)
     assert round(result['torso/PCK'], 4) == expected
     assert result['torso/num_images'] == 1000
-
-
-def test_names_and_figures_as_tables_have_them():
-    from cpm_plugin.apps.results import metrics_of, torso_threshold
-
-    results = {
-        'torso/PCK': 46.3275, 'torso/PCK_ankle': 42.0, 'torso/num_joints': 9.0, 'data_time': 3,
-        'time': 1, 'coco/AP': 0.62749, 'PCK': 88.6, 'a/AR': 1, 'b/AR': 0,
-    }  # fmt: skip
-    assert metrics_of(results, 0.1) == {
-        'PCK@0.1': 46.33, 'ankle': 42.0, 'AP': 0.6275, 'PCK': 88.6, 'a/AR': 1.0, 'b/AR': 0.0,
-    }  # fmt: skip
-    ours = dict(type='TorsoPCKAccuracy', thr=0.1)
-    assert torso_threshold(dict(test_evaluator=ours)) == 0.1
-    assert torso_threshold(dict(test_evaluator=[dict(type='PCKAccuracy', thr=0.05), ours])) == 0.1
-    assert torso_threshold(dict(test_evaluator=dict(type='TorsoPCKAccuracy'))) == 0.2
-    assert torso_threshold(dict(test_evaluator=None)) == 0.2
