@@ -77,16 +77,15 @@ class LargeKernelConv2d(nn.Conv2d):
 
     Tiles (``cpm_plugin.core.conv.tiled``) are possible for odd square kernels with stride 1, one
     group and zero padding that keeps the size, in float32 or float64. All other convolutions are
-    computed directly. So are half precision, autocast, and models that are traced, compiled or
-    exported.
+    computed directly. So are half precision, autocast, models that are traced, compiled or
+    exported, and all inside ``torch.func`` and forward-mode differentiation.
 
     In eval mode without gradients, the layer keeps the transformed weights. It drops them when the
     weights change or ``train`` or ``eval`` is called. Keeping them takes memory.
 
     Some differences remain. The output of tiles has the shape (N, D, H, W), but its memory format
     is channels-last. An input value that is not finite spoils all outputs of the tiles that see
-    it. ``torch.func`` needs ``method='direct'``. ``torch.jit.script`` does not take this layer.
-    ``print`` shows ``last_choice``.
+    it. ``torch.jit.script`` does not take this layer. ``print`` shows ``last_choice``.
 
     Args:
         *args: Positional arguments of ``nn.Conv2d``.
@@ -182,7 +181,8 @@ class LargeKernelConv2d(nn.Conv2d):
             and self.padding in (size // 2, (size // 2,) * 2, 'same')
             and self.padding_mode == 'zeros'
             and not is_autocast(x.device.type)
-            and not is_recorded()
+            and not is_recorded(x)
+            and not _is_transformed()
         )
 
     def _points(self, tile: Tile) -> list[Tensor]:
@@ -215,14 +215,32 @@ class LargeKernelConv2d(nn.Conv2d):
         return text if self.last_choice is None else f'{text}, last {self.last_choice}'
 
 
-def is_recorded() -> bool:
+def is_recorded(x: Any) -> bool:
     """Tell whether the model is being traced, compiled or exported.
 
-    What is recorded from one pass then stands for all later passes.
+    What is recorded from one pass then stands for all later passes. The size of the batch must
+    therefore not be asked for.
+
+    Args:
+        x: Input of the model. ``torch.fx.symbolic_trace`` gives no tensor but a ``Proxy``.
     """
+    if not isinstance(x, Tensor):
+        return True
     compiler = getattr(torch, 'compiler', None)  # not in torch 2.0
     compiling = hasattr(compiler, 'is_compiling') and compiler.is_compiling()  # type: ignore[union-attr]
     return compiling or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+
+
+def _is_transformed() -> bool:
+    """Tell whether ``torch.func`` or forward-mode differentiation is at work.
+
+    Tiles have no rules for them. Inside, the tangent of a weight would be lost without a word.
+    """
+    if torch.autograd.forward_ad._current_level >= 0:
+        return True
+    functorch = getattr(torch._C, '_functorch', None)
+    peek = getattr(functorch, 'peek_interpreter_stack', None)
+    return peek is not None and peek() is not None
 
 
 def is_autocast(device: str) -> bool:

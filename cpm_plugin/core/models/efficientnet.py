@@ -69,13 +69,8 @@ class SameConv(nn.Module):
             (N, out_channels, h, w), with h = H / stride and w = W / stride, rounded up.
         """
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        padding = []
-        for side in (x.shape[3], x.shape[2]):
-            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-            padding += [total // 2, total - total // 2]
-        if any(padding):
-            x = F.pad(x, padding)
-        if kernel == 5 and x.device.type == 'cpu' and is_autocast('cpu'):
+        x = _pad_same(x, kernel, stride)
+        if kernel == 5 and is_autocast('cpu') and x.device.type == 'cpu':
             # In bfloat16, backward takes up to five times as long for these filters.
             with torch.autocast('cpu', enabled=False):
                 filtered = self.conv(x.float()).to(x.dtype)
@@ -83,6 +78,16 @@ class SameConv(nn.Module):
             filtered = self.conv(x)
         result: Tensor = self.activation(self.norm(filtered))
         return result
+
+
+@torch.fx.wrap  # its shapes are known when it is called
+def _pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Pad (N, C, H, W) as TensorFlow's ``SAME`` does, more at the bottom and at the right."""
+    padding = []
+    for side in (x.shape[3], x.shape[2]):
+        total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        padding += [total // 2, total - total // 2]
+    return F.pad(x, padding) if any(padding) else x
 
 
 class InvertedResidual(nn.Module):

@@ -153,7 +153,7 @@ class ImageByImage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute both layers: (N, C, H, W) -> (N, D, h, w), pooled twice."""
-        if x.device.type != 'cpu' or is_recorded():
+        if is_recorded(x) or x.device.type != 'cpu':
             return self.second(self.first(x))
         cells = x.shape[2] * x.shape[3] // 4
         size = self.first.conv.out_channels * cells * x.element_size()
@@ -185,8 +185,8 @@ class ConvPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the layer: (N, C, H, W) -> (N, D, h, w), pooled."""
-        few = len(x) > 0 and x.shape[1] <= 4 and self.norm is None
-        if few and x.device.type == 'cpu' and not is_recorded():
+        in_bands = self.norm is None and not is_recorded(x) and x.device.type == 'cpu'
+        if in_bands and x.shape[1] <= 4 and len(x) > 0:
             return self.relu(self._in_bands(x))
         values = self.conv(x)
         if self.norm is not None:

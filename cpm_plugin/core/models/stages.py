@@ -176,7 +176,8 @@ class BeliefStages(nn.Module):
                 given or missing against the settings.
         """
         found = (stage1_features.shape[1], shared_features.shape[1])
-        if found != self.in_channels:
+        known = isinstance(stage1_features, Tensor)  # and no Proxy of torch.fx
+        if known and found != self.in_channels:
             raise ValueError(
                 f'features with {found} channels, but the stages were built for '
                 f'in_channels={self.in_channels}; make the two agree'

@@ -74,6 +74,8 @@ class Trunks(nn.Module):
 
     def _check(self, image: Tensor, center_map: Tensor | None) -> None:
         """Raise ValueError if the image or the center map does not fit the settings."""
+        if not isinstance(image, Tensor):  # a Proxy of torch.fx, whose shape is not known yet
+            return
         if image.ndim != 4 or image.shape[1] != self.in_channels:
             raise ValueError(
                 f'image of shape {tuple(image.shape)}: this network takes '
@@ -115,10 +117,10 @@ class Trunks(nn.Module):
         """
         if self.center_map_sigma is None:
             return ()
-        if center_map is None:
-            center_map = _map_of_the_middle(image, self.center_map_sigma)
+        center_map = _given_or_of_the_middle(center_map, image, self.center_map_sigma)
         pooled = self.center_pool(center_map)
-        if pooled.shape[2:] != features.shape[2:]:
+        known = isinstance(pooled, Tensor)  # and no Proxy of torch.fx
+        if known and pooled.shape[2:] != features.shape[2:]:
             raise ValueError(
                 f'image of {image.shape[2]} x {image.shape[3]} pixels (height x width): its center '
                 f'map would be pooled to {tuple(pooled.shape[2:])} cells, its features to '
@@ -234,19 +236,23 @@ class VggTrunk(Trunks):
         return features, features, *self._pooled_center(image, center_map, features)
 
 
-def _map_of_the_middle(image: Tensor, sigma: float) -> Tensor:
-    """Draw the center map of the middle of each image.
+@torch.fx.wrap  # whether there is a map, and its shape, is known when it is called
+def _given_or_of_the_middle(center_map: Tensor | None, image: Tensor, sigma: float) -> Tensor:
+    """Return the center map that is given, or draw that of the middle of each image.
 
     It has the values of ``belief_maps.center_map``. As part of the graph, it needs no special care
     for tracing or on other devices.
 
     Args:
+        center_map: (N, 1, H, W) or None.
         image: (N, C, H, W).
         sigma: Standard deviation in input pixels.
 
     Returns:
-        (N, 1, H, W), in the dtype and on the device of the image.
+        (N, 1, H, W); a drawn one is in the dtype and on the device of the image.
     """
+    if center_map is not None:
+        return center_map
     count, _, height, width = image.shape
     x, y = (torch.arange(side, device=image.device) - (side - 1) / 2 for side in (width, height))
     along_x, along_y = torch.exp(-(x**2) / (2 * sigma**2)), torch.exp(-(y**2) / (2 * sigma**2))
