@@ -77,7 +77,7 @@ class CPMBackbone(BaseBackbone):
         **settings: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        trunk_settings = settings_from(TrunkSettings, settings, 'CPMBackbone')
+        trunk_settings = settings_from(TrunkSettings, settings, CPMBackbone)
         self.trunks = build_trunks(trunk_settings, norm_layer_of(norm_cfg))
         if encoder_weights is not None and trunk_settings.encoder is None:
             raise ValueError(

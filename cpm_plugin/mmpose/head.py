@@ -103,7 +103,7 @@ class CPMStageHead(BaseHead):
         self.stages = BeliefStages(
             (in_channels,) * 2 if isinstance(in_channels, int) else in_channels,
             settings_from(
-                StageSettings, {'num_keypoints': num_keypoints, **settings}, 'CPMStageHead'
+                StageSettings, {'num_keypoints': num_keypoints, **settings}, CPMStageHead
             ),
             center_map=center_map,
             norm_layer=norm_layer_of(norm_cfg),

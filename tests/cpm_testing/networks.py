@@ -114,6 +114,7 @@ def reference(state, image, heat, num_stages, dropout=0.0):
 # The authors' VGG networks
 
 VGG_STAGES = {
+    'trunk_kernel_size': 9,  # the default, which has no effect
     'reduced_channels': None,
     'first_stage_kernel_size': None,
     'refine_depth': 5,

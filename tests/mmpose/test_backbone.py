@@ -121,9 +121,11 @@ def with_center(heat):
     return torch.cat([random_image(), heat], dim=1)
 
 
-@pytest.mark.parametrize('vgg_tail', [None, (3, 2)], ids=['paper', 'vgg'])
-def test_fourth_channel_is_the_center_map(vgg_tail):
-    backbone = CPMBackbone(channels=2, kernel_size=3, center_map_sigma=9.0, vgg_tail=vgg_tail)
+@pytest.mark.parametrize(
+    'settings', [dict(channels=2, kernel_size=3), dict(vgg_tail=(3, 2))], ids=['paper', 'vgg']
+)
+def test_fourth_channel_is_the_center_map(settings):
+    backbone = CPMBackbone(center_map_sigma=9.0, **settings)
     image = with_center(torch.rand(2, 1, 48, 64))
     stage1, shared, center = backbone(image)
     for i in range(6):  # 9x9 windows 8 pixels apart, clipped at the border

@@ -108,9 +108,9 @@ def build_network(
             None: no normalization, as in the paper.
         conv_method: ``'auto'`` for the faster of two exact methods of convolution, ``'direct'``
             for plain ``conv2d``, bit for bit, or ``'tiled'``. See ``LargeKernelConv2d``.
-        **settings: Settings of ``TrunkSettings`` and ``StageSettings`` by name. A name that both
-            have, such as ``channels``, goes to both. With the prefix ``trunk_`` it goes to the
-            trunks only. The kernel size of the trunks is ``trunk_kernel_size``.
+        **settings: Settings of ``TrunkSettings`` and ``StageSettings`` by name. ``channels`` goes
+            to both, ``trunk_channels`` to the trunks only. The kernel size of the trunks is
+            ``trunk_kernel_size``.
 
     Returns:
         The network, with initialized weights, in training mode.
@@ -133,7 +133,9 @@ def build_network(
     )
     stage_settings = StageSettings(**of_stages)
     if stage_settings.num_stages == 1:  # only later stages use these
-        of_trunks |= {'shared_trunk': False, 'center_map_sigma': None}
+        of_trunks['center_map_sigma'] = None
+        if not {'encoder', 'vgg_tail'} & of_trunks.keys():
+            of_trunks['shared_trunk'] = False
     trunks = build_trunks(TrunkSettings(**of_trunks), norm_layer)
     stages = BeliefStages(
         trunks.out_channels,

@@ -6,8 +6,10 @@ models then accept it by that name.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 ENCODERS = ('efficientnet_lite0',)
@@ -53,6 +55,7 @@ class TrunkSettings:
     frozen_groups: int = 0
 
     def __post_init__(self) -> None:
+        _check_types(self)
         _check_counts(self, 'in_channels', 'channels')
         _check_kernels(self, 'kernel_size')
         if self.pool_padding not in (0, 1):
@@ -68,25 +71,34 @@ class TrunkSettings:
             object.__setattr__(self, 'vgg_tail', tuple(self.vgg_tail))  # configs have lists
             if not self.vgg_tail:
                 raise ValueError('vgg_tail is empty: give the channels of at least one convolution')
-        if self.encoder is None:
-            if self.frozen_groups:
-                raise ValueError(
-                    f'frozen_groups={self.frozen_groups} is for an encoder, and none is given'
-                )
-            separate = self.vgg_tail is None
-            if separate and self.center_map_sigma is not None and not self.shared_trunk:
-                raise ValueError(
-                    f'center_map_sigma={self.center_map_sigma} needs the shared trunk: the center '
-                    'map enters stages 2 and later only; set center_map_sigma=None'
-                )
-            return
-        if self.encoder not in ENCODERS:
-            raise ValueError(f'no encoder {self.encoder!r}; there are: {", ".join(ENCODERS)}')
-        if self.vgg_tail is not None or self.in_channels != 3:
-            raise ValueError(
-                f'encoder={self.encoder!r} takes images of 3 channels and has no VGG tail; leave '
-                f'vgg_tail={self.vgg_tail} and in_channels={self.in_channels} out'
+        if self.encoder is not None:
+            if self.encoder not in ENCODERS:
+                raise ValueError(f'no encoder {self.encoder!r}; there are: {", ".join(ENCODERS)}')
+            self._refuse_others(
+                'encoder', 'in_channels', 'kernel_size', 'pool_padding', 'shared_trunk', 'vgg_tail'
             )
+            return
+        if self.frozen_groups:
+            raise ValueError(
+                f'frozen_groups={self.frozen_groups} is for an encoder, and none is given'
+            )
+        if self.vgg_tail is not None:
+            self._refuse_others('vgg_tail', 'kernel_size', 'pool_padding', 'shared_trunk')
+        elif self.center_map_sigma is not None and not self.shared_trunk:
+            raise ValueError(
+                f'center_map_sigma={self.center_map_sigma} needs the shared trunk: the center '
+                'map enters stages 2 and later only; set center_map_sigma=None'
+            )
+
+    def _refuse_others(self, chosen: str, *names: str) -> None:
+        """Raise ValueError if a named setting, without effect here, is not its default."""
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in names:
+            if getattr(self, name) != defaults[name]:
+                raise ValueError(
+                    f'{name}={getattr(self, name)!r} has no effect with '
+                    f'{chosen}={getattr(self, chosen)!r}; leave one of them out'
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +145,7 @@ class StageSettings:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_types(self)
         counts = ('num_keypoints', 'num_stages', 'channels', 'first_stage_channels', 'refine_depth')
         _check_counts(self, *counts)
         if self.reduced_channels is not None:
@@ -149,11 +162,39 @@ class StageSettings:
         return self.num_keypoints + self.background
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+# What the annotation of a setting allows, in words, and how to tell.
+_KINDS = {
+    'int': ('a whole number', _is_whole),
+    'float': ('a number', lambda value: isinstance(value, Real) and not isinstance(value, bool)),
+    'bool': ('True or False', lambda value: isinstance(value, bool)),
+    'str': ('a text', lambda value: isinstance(value, str)),
+    'tuple[int, ...]': (
+        'a list of whole numbers',
+        lambda value: isinstance(value, list | tuple) and all(map(_is_whole, value)),
+    ),
+    'None': ('None', lambda value: value is None),
+}
+
+
+def _check_types(settings: TrunkSettings | StageSettings) -> None:
+    """Raise ValueError unless every setting is of a kind that its annotation allows."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        kinds = [_KINDS[kind] for kind in str(field.type).split(' | ')]
+        if not any(fits(value) for _, fits in kinds):
+            words = ' or '.join(word for word, _ in kinds)
+            raise ValueError(f'{field.name}={value!r} must be {words}')
+
+
 def _check_counts(settings: object, *names: str) -> None:
     """Raise ValueError unless the named settings are integers of at least 1."""
     for name in names:
         value = getattr(settings, name)
-        if not isinstance(value, int) or value < 1:
+        if value < 1:
             raise ValueError(f'{name}={value!r} must be a whole number of at least 1')
 
 
@@ -180,13 +221,14 @@ def names_of(kind: type[_Settings]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def settings_from(kind: type[_Settings], given: Mapping[str, Any], owner: str) -> _Settings:
+def settings_from(kind: type[_Settings], given: Mapping[str, Any], owner: type) -> _Settings:
     """Make settings from names and values.
 
     Args:
         kind: ``TrunkSettings`` or ``StageSettings``.
         given: Names and values.
-        owner: Name of the component that is given the settings, for the error message.
+        owner: Class of the component that is given the settings. The error message has its name,
+            and those of the further arguments of its constructor.
 
     Returns:
         The settings.
@@ -194,7 +236,12 @@ def settings_from(kind: type[_Settings], given: Mapping[str, Any], owner: str) -
     Raises:
         ValueError: If a name is unknown, or a value is wrong. The message lists the known names.
     """
-    refuse_unknown(given, names_of(kind), owner)
+    own: Mapping[str, inspect.Parameter] = inspect.signature(owner).parameters
+    known = [
+        *names_of(kind),
+        *(name for name in own if own[name].kind is not own[name].VAR_KEYWORD),
+    ]
+    refuse_unknown(given, tuple(dict.fromkeys(known)), owner.__name__)
     return kind(**given)
 
 
@@ -221,8 +268,8 @@ def split_settings(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide the settings of a network into those of its trunks and those of its stages.
 
-    A name that both have goes to both, such as ``channels``. With the prefix ``trunk_`` it goes to
-    the trunks only, such as ``trunk_channels``. The kernel size of the trunks needs the prefix.
+    A name that both have goes to both: ``channels``. ``trunk_channels`` goes to the trunks only. So
+    does ``trunk_kernel_size``, since each stage has kernel sizes of its own.
 
     Args:
         given: Names and values.
@@ -240,8 +287,8 @@ def split_settings(
         ({'channels': 32, 'kernel_size': 5}, {'num_stages': 3, 'channels': 32})
     """
     trunks, stages = names_of(TrunkSettings), names_of(StageSettings)
-    alone = {f'trunk_{name}': name for name in trunks}
-    both = (*stages, *(name for name in trunks if name not in (*stages, 'kernel_size')))
+    alone = {'trunk_channels': 'channels', 'trunk_kernel_size': 'kernel_size'}
+    both = (*stages, *(name for name in trunks if name not in (*stages, *alone.values())))
     refuse_unknown(given, (*both, *alone, *others), 'network')
     of_trunks = {name: value for name, value in given.items() if name in trunks}
     of_trunks |= {alone[name]: value for name, value in given.items() if name in alone}

@@ -91,7 +91,10 @@ def test_bfloat16_on_a_cpu_gives_what_float32_does():
     ('arguments', 'message'),
     [
         ({'encoder': 'resnet'}, "no encoder 'resnet'; there are: efficientnet_lite0"),
-        ({'encoder': 'efficientnet_lite0', 'in_channels': 1}, 'images of 3 channels'),
+        (
+            {'encoder': 'efficientnet_lite0', 'in_channels': 1},
+            'in_channels=1 has no effect with encoder',
+        ),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments, message):

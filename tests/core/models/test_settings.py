@@ -36,9 +36,13 @@ def test_settings_cannot_be_changed():
 
 
 def test_unknown_settings_are_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=r'^CPMBackbone: unknown setting chanels, width') as error:
-        settings_from(TrunkSettings, {'chanels': 3, 'channels': 4, 'width': 5}, 'CPMBackbone')
-    assert str(error.value).endswith('there are: ' + ', '.join(names_of(TrunkSettings)))
+    class Backbone:
+        def __init__(self, norm_cfg=None, channels=None, **settings): ...
+
+    with pytest.raises(ValueError, match=r'^Backbone: unknown setting chanels, width') as error:
+        settings_from(TrunkSettings, {'chanels': 3, 'channels': 4, 'width': 5}, Backbone)
+    known = ', '.join((*names_of(TrunkSettings), 'norm_cfg'))
+    assert str(error.value).endswith(f'there are: {known}')
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,25 @@ def test_unknown_settings_are_named_with_the_known_ones():
         ({'vgg_tail': ()}, 'vgg_tail is empty'),
         ({'encoder': 'vgg'}, "no encoder 'vgg'; there are: efficientnet_lite0"),
         ({'frozen_groups': 2}, 'frozen_groups=2 is for an encoder'),
-        ({'encoder': 'efficientnet_lite0', 'vgg_tail': (3,)}, 'has no VGG tail'),
+        ({'channels': True}, 'channels=True must be a whole number'),
+        ({'center_map_sigma': '21'}, "center_map_sigma='21' must be a number or None"),
+        ({'vgg_tail': 5}, 'vgg_tail=5 must be a list of whole numbers or None'),
+        ({'shared_trunk': 'no'}, "shared_trunk='no' must be True or False"),
+        ({'encoder': 5}, 'encoder=5 must be a text or None'),
+        *(
+            ({'encoder': 'efficientnet_lite0', name: value}, f'{name}=.* has no effect with enc')
+            for name, value in (
+                ('vgg_tail', (3,)),
+                ('in_channels', 4),
+                ('kernel_size', 5),
+                ('pool_padding', 1),
+                ('shared_trunk', False),
+            )
+        ),
+        *(
+            ({'vgg_tail': (8,), name: value}, f'{name}=.* has no effect with vgg_tail=')
+            for name, value in (('kernel_size', 5), ('pool_padding', 1), ('shared_trunk', False))
+        ),
         ({'shared_trunk': False, 'center_map_sigma': 9.0}, 'needs the shared trunk'),
     ],
 )
@@ -70,6 +92,10 @@ def test_wrong_settings_of_trunks_are_named(settings, message):
         ({'refine_depth': 0}, 'refine_depth=0 must be'),
         ({'refine_kernel_size': 6}, 'refine_kernel_size=6 must be odd'),
         ({'first_stage_kernel_size': 2}, 'first_stage_kernel_size=2 must be odd'),
+        ({'num_keypoints': True}, 'num_keypoints=True must be a whole number'),
+        ({'background': 2}, 'background=2 must be True or False'),
+        ({'beliefs_first': 'no'}, "beliefs_first='no' must be True or False"),
+        ({'dropout': 'a'}, "dropout='a' must be a number"),
         ({'dropout': 1.5}, r'dropout=1\.5 is a probability'),
     ],
 )
@@ -88,7 +114,7 @@ def test_a_setting_goes_to_each_half_that_has_it():
     assert trunks['channels'] == 16 and stages['channels'] == 8
 
 
-@pytest.mark.parametrize('name', ['kernel_size', 'trunk_num_stages', 'stages'])
+@pytest.mark.parametrize('name', ['kernel_size', 'trunk_num_stages', 'trunk_encoder', 'stages'])
 def test_a_network_refuses_what_neither_half_has(name):
     with pytest.raises(ValueError, match=f'unknown setting {name}; .*trunk_kernel_size, .*norm_l'):
         split_settings({name: 3}, others=('norm_layer',))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cpm_testing.networks import NARROW, center_pool
+from cpm_testing.networks import NARROW, VGG_STAGES, center_pool
 
 from cpm_plugin.core import (
     FeatureTrunks,
@@ -58,7 +58,7 @@ def test_too_small_a_image_is_named():
 
 
 # VGG's 2x2 pools by the ceil rule: 97 -> 49 -> 25 -> 13, the center map's 97 -> 12
-VGG = {'reduced_channels': None, 'first_stage_kernel_size': None, 'vgg_tail': (3, 2)}
+VGG = {**VGG_STAGES, 'vgg_tail': (3, 2)}
 
 
 @pytest.mark.parametrize(
