@@ -20,6 +20,7 @@ compat.apply()
 
 from . import loading  # noqa: E402, F401  (what MMEngine loads is read safely from here on)
 from .backbone import CPMBackbone  # noqa: E402
+from .checked_datasets import install as check_datasets  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
@@ -34,8 +35,11 @@ from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
+from .skip_broken import SkipBroken  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 from .workers_hook import WorkersHook  # noqa: E402
+
+check_datasets()
 
 __all__ = [
     'AddNeighbors',
@@ -62,6 +66,7 @@ __all__ = [
     'SafeCheckpointHook',
     'ScaleSearchHook',
     'SelectJoints',
+    'SkipBroken',
     'TorsoPCKAccuracy',
     'WorkersHook',
 ]

@@ -13,6 +13,7 @@ from ..core.maps.belief_maps import (
     ideal_belief_maps,
     position_in_map,
 )
+from .labels import LabelError, name_of
 
 from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
@@ -58,7 +59,13 @@ class CPMHeatmap(BaseKeypointCodec):
         >>> model = dict(head=head, test_cfg=dict(shift_heatmap=False))
     """
 
-    auxiliary_encode_keys = {'neighbor_keypoints', 'neighbor_keypoints_visible'}  # noqa: RUF012
+    # The last two only name the sample in an error.
+    auxiliary_encode_keys = {  # noqa: RUF012
+        'neighbor_keypoints',
+        'neighbor_keypoints_visible',
+        'img_path',
+        'id',
+    }
 
     def __init__(
         self,
@@ -104,6 +111,8 @@ class CPMHeatmap(BaseKeypointCodec):
         keypoints_visible: np.ndarray | None = None,
         neighbor_keypoints: np.ndarray | None = None,
         neighbor_keypoints_visible: np.ndarray | None = None,
+        img_path: str | None = None,
+        id: Any = None,
     ) -> dict[str, Any]:
         """Draw the target belief maps of one person with K keypoints.
 
@@ -113,6 +122,8 @@ class CPMHeatmap(BaseKeypointCodec):
                 labeled.
             neighbor_keypoints: (M, K, 2), keypoints of M >= 0 other people in input pixels.
             neighbor_keypoints_visible: (M, K), as ``keypoints_visible``.
+            img_path: Path of the image, for errors.
+            id: Number of the annotation, for errors.
 
         Returns:
             Arrays in float32 by name:
@@ -125,7 +136,8 @@ class CPMHeatmap(BaseKeypointCodec):
 
         Raises:
             ValueError: If there is more than one person, or no neighbors are given with
-                ``all_people``.
+                ``all_people``. ``LabelError``, which names image and annotation, if a labeled
+                keypoint is not at a finite position, or the shapes do not fit.
         """
         if len(keypoints) != 1:
             raise ValueError(
@@ -134,14 +146,20 @@ class CPMHeatmap(BaseKeypointCodec):
             )
         if keypoints_visible is None:
             keypoints_visible = np.ones(keypoints.shape[:2], dtype=np.float32)
+        sample = dict(img_path=img_path, id=id)
         keypoints = keypoints[..., :2]
+        if keypoints_visible.shape != keypoints.shape[:2]:
+            raise LabelError(
+                f'{name_of(sample)}: visibilities {keypoints_visible.shape} do not fit keypoints '
+                f'{keypoints.shape}; every keypoint of the annotation needs one'
+            )
         labeled = keypoints_visible >= 0.5
         known = labeled if self.mask_unlabeled else np.ones_like(labeled)
         inside = position_in_map(keypoints, self.heatmap_size, stride=self.stride, sigma=self.sigma)
         # The position of a keypoint that is not labeled has no meaning.
         counts = known & (inside | ~labeled) if self.mask_outside else known
         encoded = dict(
-            heatmaps=self._maps(keypoints, labeled),
+            heatmaps=self._maps(keypoints, labeled, sample),
             keypoint_weights=counts.astype(np.float32),
         )
         if self.background:
@@ -155,18 +173,24 @@ class CPMHeatmap(BaseKeypointCodec):
             encoded['heatmaps_all'] = self._maps(
                 np.concatenate([keypoints, neighbor_keypoints[..., :2]]),
                 np.concatenate([labeled, neighbor_keypoints_visible >= 0.5]),
+                sample,
             )
         return encoded
 
-    def _maps(self, keypoints: np.ndarray, labeled: np.ndarray) -> np.ndarray:
-        maps = ideal_belief_maps(
-            keypoints,
-            labeled,
-            self.heatmap_size,
-            stride=self.stride,
-            sigma=self.sigma,
-            truncation=self.truncation,
-        )
+    def _maps(
+        self, keypoints: np.ndarray, labeled: np.ndarray, sample: dict[str, Any]
+    ) -> np.ndarray:
+        try:
+            maps = ideal_belief_maps(
+                keypoints,
+                labeled,
+                self.heatmap_size,
+                stride=self.stride,
+                sigma=self.sigma,
+                truncation=self.truncation,
+            )
+        except ValueError as error:
+            raise LabelError(f'{name_of(sample)}, in pixels of the input: {error}') from error
         return np.concatenate([maps, background_map(maps)]) if self.background else maps
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ from scipy.io import loadmat
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1, limb_ratios, mpii_like_scales
 from ..core.maps.joints import LSP, JointSet
+from .checked_datasets import report_of
+from .labels import NO_KEYPOINT
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
@@ -181,7 +183,8 @@ class LspDataset(BaseCocoStyleDataset):
     """Leeds Sports Pose (LSP) or LSP Extended, in its own file layout.
 
     The folder ``data_root`` has ``joints.mat`` and ``images/``, with ``im0001.jpg`` (LSP) or
-    ``im00001.jpg`` (LSP Extended). Images without a labeled joint are left out.
+    ``im00001.jpg`` (LSP Extended). Images without a labeled joint are left out, and counted in the
+    log.
 
     The datasets have no bounding boxes. The box is computed from the annotated joints, in training
     and in testing. Results are therefore those of a perfect detector.
@@ -261,11 +264,15 @@ class LspDataset(BaseCocoStyleDataset):
         name = self._file_name(folder, first)
         if self.center_scale == 'authors':
             ratios = None if self.limbs_of is None else _limb_ratios(self.limbs_of)
-            scales = mpii_like_scales(keypoints, joints.visible, LSP, ratios)
+            try:
+                scales = mpii_like_scales(keypoints, joints.visible, LSP, ratios)
+            except ValueError as error:
+                raise ValueError(f'{self.ann_file}: {error}') from error
         instances, images = [], []
         for number in range(first, last + 1):
             known = labeled[number - 1]
             if not known.any():
+                report_of(self).left_out[NO_KEYPOINT] += 1
                 continue
             path = str(folder / name.format(number))
             x1, y1, x2, y2 = box_of_joints(keypoints[number - 1], known, self.box_margin)
@@ -350,7 +357,7 @@ class FiguresDataset(BaseCocoStyleDataset):
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         try:
             instances, images = super()._load_annotations()
-            if not instances:
+            if not instances and not report_of(self).faults:
                 raise ValueError('the file has no annotations')
             return instances, images
         except (AssertionError, ValueError, KeyError, TypeError) as error:

@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 
 from ..core.evaluation.pck import format_table, torso_pck
 from ..core.maps.joints import JointSet
+from .labels import LabelError, keypoint_fault, keypoint_names, labeled_of, name_of
 
 from mmpose.registry import METRICS
 
@@ -27,7 +28,7 @@ def joints_of(dataset_meta: Mapping[str, Any]) -> JointSet:
     """
     names = dataset_meta['keypoint_id2name']
     return JointSet(
-        tuple(names[channel] for channel in range(len(names))),
+        tuple(keypoint_names(dataset_meta)),
         tuple((names[a], names[b]) for a, b in dataset_meta.get('skeleton_links', ())),
     )
 
@@ -81,17 +82,26 @@ class TorsoPCKAccuracy(BaseMetric):
             data_batch: Not used.
             data_samples: Data samples as dictionaries, with ``pred_instances`` and
                 ``gt_instances``.
+
+        Raises:
+            LabelError: If a labeled keypoint of an annotation is not at a finite position, which
+                would count as a miss. The message names image and annotation.
         """
         for sample in data_samples:
             truth = sample['gt_instances']
-            # (1, K), or (1, K, 2) with a weight as the second value
-            visible = np.asarray(truth['keypoints_visible'])
-            visible = visible[..., 0] if visible.ndim == 3 else visible
+            keypoints = np.asarray(truth['keypoints'])[..., :2]
+            visible = truth['keypoints_visible']
+            names = keypoint_names(self.dataset_meta)
+            if fault := keypoint_fault(keypoints, visible, names):
+                raise LabelError(
+                    f'{name_of(sample)}: {fault}. Correct the annotation, or mark them as not '
+                    'labeled (visibility 0)'
+                )
             self.results.append(
                 dict(
                     predicted=np.asarray(sample['pred_instances']['keypoints'])[..., :2],
-                    keypoints=np.asarray(truth['keypoints'])[..., :2],
-                    labeled=visible > 0,
+                    keypoints=keypoints,
+                    labeled=labeled_of(visible),
                 )
             )
 

@@ -434,6 +434,16 @@ def test_sigma_must_be_positive(sigma):
         codec(sigma=sigma)
 
 
+def test_visibilities_that_do_not_fit_name_the_sample():
+    step = GenerateTarget(encoder=dict(type='CPMHeatmap', input_size=(64, 48), heatmap_size=(8, 6)))
+    results = dict(
+        keypoints=points((9, 9), (5, 5)), keypoints_visible=np.ones((1, 3)), img_path='a.jpg', id=7
+    )
+    message = r'a\.jpg, annotation 7: visibilities \(1, 3\) do not fit keypoints \(1, 2, 2\)'
+    with pytest.raises(ValueError, match=message):
+        step(results)
+
+
 def test_two_people_in_one_sample_are_refused():
     with pytest.raises(ValueError, match='2 people'):
         codec().encode(np.zeros((2, 3, 2)))

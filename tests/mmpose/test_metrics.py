@@ -132,6 +132,26 @@ def test_nobody_with_a_torso_is_an_error_not_a_figure():
         evaluate(meta, [sample(keypoints, keypoints, visible * 0)])
 
 
+@pytest.mark.parametrize('form', ['(1, K)', '(1, K, 2)'])
+@pytest.mark.parametrize('value', [np.nan, np.inf], ids=str)
+def test_truth_that_is_not_finite_is_refused_by_image_and_joint(value, form):
+    """It counted as a miss."""
+    meta = META['lsp']()
+    keypoints, visible = figure(meta)
+    predicted = keypoints.copy()
+    knee = meta['keypoint_name2id']['left_knee']
+    keypoints[knee] = (3, value)
+    visible[knee] = 1
+    labels = np.stack([visible, np.ones(14)], axis=-1) if form == '(1, K, 2)' else visible
+    person = sample(predicted, keypoints, labels)
+    person.set_metainfo(dict(img_path='images/im00007.jpg', img_id=7, id=12))
+    message = rf'^images/im00007\.jpg, annotation 12: .*left_knee is at \(3, {value}\)\. Correct'
+    with pytest.raises(ValueError, match=message):
+        evaluate(meta, [person])
+    visible[knee] = 0  # then it may be anywhere
+    assert evaluate(meta, [sample(predicted, keypoints, visible)])['torso/PCK'] == 100
+
+
 @pytest.mark.parametrize('thr', [0, -0.2])
 def test_threshold_must_be_positive(thr):
     with pytest.raises(ValueError, match=f'thr {thr}'):

@@ -87,7 +87,7 @@ def torso_pck(
 
     Args:
         predicted: (N, K, 2), predicted x and y in image pixels. Unsigned integers are safe.
-        keypoints: (N, K, 2), ground truth, in the same pixels.
+        keypoints: (N, K, 2), ground truth, in the same pixels; any values where not labeled.
         labeled: (N, K); keypoints that are not labeled are not counted.
         joints: Names of the K keypoints; both shoulders and hips must be among them.
         threshold: A keypoint is correct at a distance of at most ``threshold`` torsos.
@@ -96,8 +96,8 @@ def torso_pck(
         Accuracies and counts.
 
     Raises:
-        ValueError: If the shapes do not fit, a shoulder or hip is not among ``joints``, or nobody
-            has a labeled torso.
+        ValueError: If the shapes do not fit, a shoulder or hip is not among ``joints``, a labeled
+            keypoint is not at a finite position, or nobody has a labeled torso.
 
     Examples:
         One person with a torso of 50 pixels; the second keypoint is 15 pixels away:
@@ -118,6 +118,14 @@ def torso_pck(
         raise ValueError(
             f'predicted {found.shape}, keypoints {truth.shape} and labeled {known.shape} must '
             f'be (N, {expected[1]}, 2) twice and (N, {expected[1]})'
+        )
+    wrong = known & ~np.isfinite(truth).all(axis=2)
+    if wrong.any():  # it would count as a miss
+        person, joint = np.argwhere(wrong)[0]
+        raise ValueError(
+            f'{wrong.sum()} labeled keypoints of the ground truth are not at finite positions: '
+            f'first {joints.names[joint]} of person {person}, at {truth[person, joint].tolist()}; '
+            'correct them, or mark them as not labeled'
         )
     torso = torso_lengths(truth, known, joints)
     usable = ~np.isnan(torso)

@@ -82,8 +82,11 @@ def ideal_belief_maps(
     # Keypoints that are not labeled are NaN in some datasets.
     points = np.where(seen[..., None], points, 0.0)
     if not np.isfinite(points).all():
+        person, joint = np.argwhere(~np.isfinite(points).all(axis=2))[0]
         raise ValueError(
-            'a labeled joint has a position that is not finite; mark it as not labeled'
+            f'keypoint {joint} of person {person} is labeled, but at '
+            f'{points[person, joint].tolist()}, which is not finite; correct its position, or mark '
+            'it as not labeled'
         )
     # Separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
     along_x = np.exp(-((x - points[..., :1]) ** 2) / (2 * sigma**2))

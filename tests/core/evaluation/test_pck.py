@@ -122,6 +122,22 @@ def test_unlabeled_joint_may_be_nan():
     assert (result.mean, result.auc, result.num_joints) == (100, 100, 4)
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf], ids=str)
+def test_labeled_joint_of_the_truth_that_is_not_finite_is_refused(value):
+    """It counted as a miss."""
+    truth = np.stack([PERSON, PERSON])
+    truth[1, 4, 0] = truth[1, 2, 1] = value
+    labeled = np.ones((2, 5))
+    message = (
+        r'2 labeled keypoints of the ground truth are not at finite positions: first left_hip of '
+        rf'person 1, at \[110\.0, {value}\]; correct them'
+    )
+    with pytest.raises(ValueError, match=message):
+        torso_pck(np.stack([PERSON, PERSON]), truth, labeled, JOINTS)
+    labeled[1, [2, 4]] = 0
+    assert torso_pck(np.stack([PERSON, PERSON]), truth, labeled, JOINTS).num_joints == 8
+
+
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.uint32, np.int64, np.float32])
 def test_unsigned_integers_do_not_wrap_around(dtype):
     """Predictions left of, above, and far right of the truth."""

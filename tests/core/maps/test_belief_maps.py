@@ -83,6 +83,15 @@ def test_joint_that_is_not_labeled_has_an_empty_map():
     assert maps[3, 0, 0] == 1
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf], ids=str)
+def test_labeled_joint_that_is_not_finite_is_named(value):
+    points = np.full((2, 3, 2), 5.0)
+    points[1, 2] = (4, value)
+    message = rf'keypoint 2 of person 1 is labeled, but at \[4\.0, {value}\], which is not finite'
+    with pytest.raises(ValueError, match=message):
+        ideal_belief_maps(points, np.ones((2, 3)), (8, 6))
+
+
 def test_two_people_give_the_sum_of_their_beliefs_cut_at_one():
     first, second = one_joint(19.5, 19.5), one_joint(35.5, 22)
     both = ideal_belief_maps([[[19.5, 19.5]], [[35.5, 22]]], [[1], [1]], (8, 6))[0]
