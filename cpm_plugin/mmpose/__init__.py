@@ -1,7 +1,7 @@
 """MMPose components of cpm_plugin.
 
-Importing this package makes stock MMPose importable on this stack (``compat``) and registers all
-components. In a config::
+Importing this package makes stock MMPose importable on this stack (``compat``), lets datasets check
+their labels (``checked_datasets``), and registers all components. In a config::
 
     custom_imports = dict(imports=['cpm_plugin.mmpose'])
 """
