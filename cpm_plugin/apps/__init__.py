@@ -5,6 +5,10 @@ They use ``core`` and ``mmpose``.
 
 __all__ = [
     'benchmark',
+    'check_annotations',
+    'check_dataset',
+    'check_images',
+    'check_report',
     'compare',
     'demo',
     'figures',
