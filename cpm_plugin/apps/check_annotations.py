@@ -97,7 +97,7 @@ def person_of_coco(entry: Mapping[str, Any]) -> Person:
 def _numbers(key: str, values: Any) -> np.ndarray:
     try:
         numbers = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.zeros((0, 0))
     if numbers.ndim != 1:
         raise ValueError(f'{key} is {_short(values)}, not a list of numbers')

@@ -91,6 +91,8 @@ def datasets_of(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Bas
                 f'the dataset of {name} is {type(dataset).__name__}, which is not derived from '
                 'BaseCocoStyleDataset; only such datasets can be checked'
             )
+        if 'keypoint_id2name' not in dataset.metainfo:
+            raise ValueError(f'the dataset of {name} has no names of keypoints; set its metainfo')
         if not Path(dataset.ann_file).is_file():
             raise ValueError(
                 f'{dataset.ann_file}: no such file; the dataset of {name} needs it. Set data_root '

@@ -113,6 +113,7 @@ def test_without_annotated_size_that_of_the_file_counts():
         (entry(bbox='all'), "bbox is 'all', not a list of numbers"),
         (entry(keypoints=[1, 2]), 'keypoints has 2 numbers, which is not 3 for each'),
         (entry(keypoints=[[1, 2, 2]] * 5), 'keypoints is .*, not a list of numbers'),
+        (entry(keypoints=[10**400, 0, 2]), 'keypoints is .*, not a list of numbers'),
         (entry(num_keypoints='5'), "num_keypoints is '5'"),
     ],
 )

@@ -244,6 +244,7 @@ def test_datasets_of_a_config(tmp_path):
         (dict(type='CocoDataset', ann_file='none.json'), 'none.json: no such file; .* data_root'),
         (dict(type='NoDataset'), 'train .NoDataset. cannot be built: .*NoDataset'),
         (dict(type='LspDataset', box_margin=-1), 'box_margin -1 must not be negative'),
+        (dict(type='BaseCocoStyleDataset'), 'has no names of keypoints; set its metainfo'),
         (dict(type='Other', ann_file=''), 'BaseDataset, which is not derived from'),
     ],
 )
