@@ -14,11 +14,11 @@ import cpm_plugin.mmpose as mmpose_components
 
 from mmpose.registry import DATASETS, HOOKS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
 
-ROOMS = ('maps', 'conv', 'weights', 'models', 'evaluation', 'conversion')
+FOLDERS = ('maps', 'conv', 'weights', 'models', 'evaluation', 'conversion')
 PUBLIC = [
-    pytest.param(getattr(package, name), id=f'{room}.{name}')
-    for room in ROOMS
-    for package in [importlib.import_module(f'cpm_plugin.core.{room}')]
+    pytest.param(getattr(package, name), id=f'{folder}.{name}')
+    for folder in FOLDERS
+    for package in [importlib.import_module(f'cpm_plugin.core.{folder}')]
     for name in package.__all__
     if callable(getattr(package, name))
 ]

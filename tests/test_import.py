@@ -83,12 +83,12 @@ def test_import_loads_nothing_but_the_core_and_the_standard_library():
     assert others - sys.stdlib_module_names == set()
 
 
-# The floors of the package, from the ground up: a module imports its own room and those below.
-FLOORS = (
+# The layers of the package, from the ground up: a module imports its own folder and those below.
+LAYERS = (
     ('core.maps', 'core.conv', 'core.weights'),
     ('core.models', 'core.evaluation'),
     ('core.conversion',),
-    ('core',),  # its __init__, which gathers the rooms
+    ('core',),  # its __init__, which gathers them
     ('mmpose',),
     ('apps',),
 )
@@ -96,10 +96,12 @@ PACKAGE = REPO / 'cpm_plugin'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 
-def room_of(module):
+def folder_of(module):
     """``core.maps.joints`` -> ``core.maps``; '' for the package itself."""
-    rooms = [room for floor in FLOORS for room in floor]
-    return max((room for room in rooms if f'{module}.'.startswith(f'{room}.')), key=len, default='')
+    folders = [folder for layer in LAYERS for folder in layer]
+    return max(
+        (folder for folder in folders if f'{module}.'.startswith(f'{folder}.')), key=len, default=''
+    )
 
 
 def imported_modules(path):
@@ -121,15 +123,15 @@ def imported_modules(path):
 
 
 def upward_imports(path):
-    own = room_of(
+    own = folder_of(
         '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
     )
-    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    layer = {folder: number for number, folders in enumerate(LAYERS) for folder in folders}
     for module in imported_modules(path):
-        room = room_of(module)
-        if not room or room == own or module.split('.')[0] not in ('core', 'mmpose', 'apps'):
+        folder = folder_of(module)
+        if not folder or folder == own or module.split('.')[0] not in ('core', 'mmpose', 'apps'):
             continue
-        if own and (floor[room] >= floor[own]):
+        if own and (layer[folder] >= layer[own]):
             yield module
 
 
@@ -166,11 +168,11 @@ def test_an_upward_import_is_found(tmp_path, monkeypatch):
 
 
 def test_package_itself_imports_the_core_only():
-    assert set(map(room_of, imported_modules(PACKAGE / '__init__.py'))) == {'core'}
+    assert set(map(folder_of, imported_modules(PACKAGE / '__init__.py'))) == {'core'}
 
 
 def test_every_name_that_a_package_exports_is_there():
-    for name in ('core', *(room for floor in FLOORS[:3] for room in floor)):
+    for name in ('core', *(folder for layer in LAYERS[:3] for folder in layer)):
         package = importlib.import_module(f'cpm_plugin.{name}')
         assert package.__doc__ and package.__all__
         assert [one for one in package.__all__ if not hasattr(package, one)] == []

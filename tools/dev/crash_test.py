@@ -1,6 +1,6 @@
 """Kill a training again and again, resume it, and compare its weights with an undisturbed run's.
 
-    python tools/dev/crash_test.py                # 20 kills, about 6 minutes on 2 cores
+    python tools/dev/crash_test.py                # 20 kills, 6 to 12 minutes on 2 cores
     python tools/dev/crash_test.py --kills 2 --out /tmp/crashes
 
 It trains a tiny network on generated images by tools/train.py, keeping one checkpoint. Half of the

@@ -1,6 +1,6 @@
 """Train for thousands of iterations, and watch memory, open files and workers.
 
-    python tools/dev/long_run.py                     # 2,000 iterations, about 8 minutes on 2 cores
+    python tools/dev/long_run.py                     # 2,000 iterations, 4 to 8 minutes on 2 cores
     python tools/dev/long_run.py --iterations 200
     python tools/dev/long_run.py --only-signals
 

