@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 
 from ..core.evaluation.mean_pose import mean_pose, place_pose
 from ..core.evaluation.pck import TorsoPCK, torso_pck
+from ..mmpose.labels import labeled_of
 from ..mmpose.metrics import joints_of
 
 from mmpose.registry import DATASETS
@@ -27,7 +28,7 @@ def annotations_of(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     keys = ('keypoints', 'keypoints_visible', 'bbox')
     keypoints, visible, boxes = (np.concatenate([info[key] for info in infos]) for key in keys)
-    return keypoints, visible > 0, boxes
+    return keypoints, labeled_of(visible), boxes
 
 
 def mean_pose_pck(config: Config) -> TorsoPCK:

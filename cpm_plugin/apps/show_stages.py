@@ -12,6 +12,7 @@ import torch
 from ..core.evaluation.pck import TorsoPCK, torso_lengths, torso_pck
 from ..core.maps.joints import JointSet
 from ..mmpose.datasets import dataset_info
+from ..mmpose.labels import labeled_of
 from ..mmpose.metrics import joints_of
 from ..mmpose.stage_panels import crop_of, stage_beliefs
 
@@ -90,12 +91,12 @@ def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredic
             per_stage.append(np.concatenate([s.pred_instances.keypoints for s in decoded]))
         keypoints.append(np.stack(per_stage))
         truth += [sample.gt_instances.keypoints for sample in samples]
-        labeled += [sample.gt_instances.keypoints_visible for sample in samples]
+        labeled += [labeled_of(sample.gt_instances.keypoints_visible) for sample in samples]
     people = np.concatenate(truth)[..., :2]
     return StagePredictions(
         np.concatenate(keypoints, axis=1)[..., :2],
         people,
-        np.concatenate(labeled).reshape(people.shape[:2]) > 0,
+        np.concatenate(labeled),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from ..core.evaluation.pck import format_table, torso_pck
-from ..core.maps.joints import JointSet
+from ..core.maps.joints import JointSet, joint_set
 from .labels import LabelError, keypoint_fault, keypoint_names, labeled_of, name_of
 
 from mmpose.registry import METRICS
@@ -33,6 +34,23 @@ def joints_of(dataset_meta: Mapping[str, Any]) -> JointSet:
     )
 
 
+def check_torso(joints: JointSet) -> None:
+    """Check that a torso can be measured.
+
+    Args:
+        joints: Names of the joints of a dataset.
+
+    Raises:
+        ValueError: If a shoulder or hip is not among them. The message names what to use instead.
+    """
+    needed = [f'{side}_{part}' for part in ('shoulder', 'hip') for side in ('left', 'right')]
+    if missing := [name for name in needed if name not in joints.names]:
+        raise ValueError(
+            f'PCK relative to the torso needs {", ".join(missing)}, and the joints are '
+            f"{', '.join(joints.names)}; use dict(type='PCKAccuracy', thr=0.2, norm_item='bbox')"
+        )
+
+
 @METRICS.register_module()
 class TorsoPCKAccuracy(BaseMetric):
     """PCK at a fraction of the torso, the metric of LSP.
@@ -53,11 +71,15 @@ class TorsoPCKAccuracy(BaseMetric):
 
     Args:
         thr: Largest distance of a correct joint, as a fraction of the torso.
+        joints: Joints of the predictions and annotations: a name in
+            ``cpm_plugin.core.maps.joints.JOINT_SETS``, or a list of names. Needed where a transform
+            such as ``KeypointConverter`` changes them. By default those of the dataset.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: See ``mmengine.evaluator.BaseMetric``.
 
     Raises:
-        ValueError: If ``thr`` is not positive.
+        ValueError: If ``thr`` is not positive, or ``joints`` is unknown. When the dataset becomes
+            known: if it has no shoulders or hips.
 
     Examples:
         In a config:
@@ -68,12 +90,33 @@ class TorsoPCKAccuracy(BaseMetric):
     default_prefix = 'torso'
 
     def __init__(
-        self, thr: float = 0.2, collect_device: str = 'cpu', prefix: str | None = None
+        self,
+        thr: float = 0.2,
+        joints: str | Sequence[str] | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if thr <= 0:
-            raise ValueError(f'thr {thr} must be positive')
+        if not 0 < thr < math.inf:
+            raise ValueError(f'thr={thr} must be positive')
         self.thr = thr
+        self._given = joints is not None
+        self.joints = JointSet(())  # those of the dataset, when it becomes known
+        if joints is not None:
+            self.joints = joint_set(joints) if isinstance(joints, str) else JointSet(tuple(joints))
+            check_torso(self.joints)
+
+    @property
+    def dataset_meta(self) -> Mapping[str, Any] | None:
+        """Meta information of the dataset, with the names of its joints."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: Mapping[str, Any]) -> None:
+        self._dataset_meta = meta
+        if not self._given:
+            self.joints = joints_of(meta)
+            check_torso(self.joints)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Collect the predictions and annotations of one batch.
@@ -91,7 +134,15 @@ class TorsoPCKAccuracy(BaseMetric):
             truth = sample['gt_instances']
             keypoints = np.asarray(truth['keypoints'])[..., :2]
             visible = truth['keypoints_visible']
-            names = keypoint_names(self.dataset_meta)
+            predicted = np.asarray(sample['pred_instances']['keypoints'])[..., :2]
+            names = self.joints.names
+            if not predicted.shape[1] == keypoints.shape[1] == len(names):
+                raise ValueError(
+                    f'{name_of(sample)}: {predicted.shape[1]} keypoints predicted and '
+                    f'{keypoints.shape[1]} annotated, but the metric has {len(names)} joints: '
+                    f'{", ".join(names)}. If a transform such as KeypointConverter changes them, '
+                    "name those of the model: TorsoPCKAccuracy(joints='lsp') or a list of names"
+                )
             if fault := keypoint_fault(keypoints, visible, names):
                 raise LabelError(
                     f'{name_of(sample)}: {fault}. Correct the annotation, or mark them as not '
@@ -99,7 +150,7 @@ class TorsoPCKAccuracy(BaseMetric):
                 )
             self.results.append(
                 dict(
-                    predicted=np.asarray(sample['pred_instances']['keypoints'])[..., :2],
+                    predicted=predicted,
                     keypoints=keypoints,
                     labeled=labeled_of(visible),
                 )
@@ -113,12 +164,20 @@ class TorsoPCKAccuracy(BaseMetric):
 
         Returns:
             Metrics by name; see the class.
+
+        Raises:
+            ValueError: If there are no samples, or none has a labeled torso.
         """
+        if not results:
+            raise ValueError(
+                f'no sample reached the metric with prefix {self.prefix!r}; among several datasets '
+                'MultiDatasetEvaluator gives each sample to the metric of its dataset_name'
+            )
         arrays = {
             key: np.concatenate([result[key] for result in results])
             for key in ('predicted', 'keypoints', 'labeled')
         }
-        pck = torso_pck(**arrays, joints=joints_of(self.dataset_meta), threshold=self.thr)
+        pck = torso_pck(**arrays, joints=self.joints, threshold=self.thr)
         MMLogger.get_current_instance().info('\n' + format_table({'': pck}, self.thr))
         return {
             'PCK': pck.mean,

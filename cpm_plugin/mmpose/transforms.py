@@ -40,7 +40,7 @@ class _Selection:
 
         Args:
             keypoints: (P, K, 2) in image pixels.
-            visible: (P, K).
+            visible: (P, K), or (P, K, 2) with a weight as the second value.
             shape: (height, width) of the image in pixels.
 
         Returns:
@@ -51,7 +51,7 @@ class _Selection:
         known = np.stack([visible[:, part].min(axis=1) for part in channels], axis=1)
         points -= self.first_pixel
         inside = ((points >= 0) & (points < np.array(shape[1::-1]))).all(axis=-1)
-        return points, known * inside
+        return points, known * (inside if known.ndim == 2 else inside[..., None])
 
 
 @TRANSFORMS.register_module()
@@ -63,8 +63,9 @@ class SelectJoints(Transform):
     For testing there is ``CPMStageHead(output_joints=...)``, which gives the joints of the
     dataset.
 
-    Required keys: ``keypoints`` (1, K, 2), ``keypoints_visible`` (1, K), ``flip_indices``,
-    ``dataset_keypoint_weights`` (K,) and ``ori_shape``. All but the last are changed.
+    Required keys: ``keypoints`` (1, K, 2), ``keypoints_visible`` (1, K), or (1, K, 2) as
+    ``KeypointConverter`` makes it, ``flip_indices``, ``dataset_keypoint_weights`` (K,) and
+    ``ori_shape``. All but the last are changed.
 
     Added keys: ``joint_selection``, for ``AddNeighbors``.
 
@@ -185,5 +186,6 @@ def _neighbors(dataset: Any, index: int, img_id: Any) -> Iterator[tuple[np.ndarr
             info = dataset.get_data_info(other)
             if info['img_id'] != img_id:
                 break
-            yield info['keypoints'][..., :2], info['keypoints_visible'].reshape(1, -1)
+            visible = info['keypoints_visible']
+            yield info['keypoints'][..., :2], visible[..., 0] if visible.ndim == 3 else visible
             other += step

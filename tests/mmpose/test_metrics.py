@@ -8,10 +8,12 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from scipy.io import loadmat
 
+from cpm_plugin.core.maps.joints import LSP
 from cpm_plugin.mmpose import LspDataset, TorsoPCKAccuracy
 from cpm_plugin.mmpose.metrics import joints_of
 
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import EVALUATORS
 from mmpose.structures import PoseDataSample
 
 META = {
@@ -152,9 +154,9 @@ def test_truth_that_is_not_finite_is_refused_by_image_and_joint(value, form):
     assert evaluate(meta, [sample(predicted, keypoints, visible)])['torso/PCK'] == 100
 
 
-@pytest.mark.parametrize('thr', [0, -0.2])
+@pytest.mark.parametrize('thr', [0, -0.2, float('nan'), float('inf')])
 def test_threshold_must_be_positive(thr):
-    with pytest.raises(ValueError, match=f'thr {thr}'):
+    with pytest.raises(ValueError, match=f'thr={thr} must be positive'):
         TorsoPCKAccuracy(thr=thr)
 
 
@@ -184,3 +186,56 @@ def test_published_predictions_in_batches(shared_data, model, expected):
     result = evaluate(META['lsp'](), people, batch=32)
     assert round(result['torso/PCK'], 4) == expected
     assert result['torso/num_images'] == 1000
+
+
+ANIMAL = dict(keypoint_id2name={0: 'left_hip', 1: 'tail'})
+
+
+def test_joints_without_a_torso_are_refused_before_the_test():
+    evaluator = Evaluator(dict(type='TorsoPCKAccuracy'))
+    message = (
+        r"needs left_shoulder, right_shoulder, right_hip, .* left_hip, tail; use .*'PCKAccuracy'"
+    )
+    with pytest.raises(ValueError, match=message):
+        evaluator.dataset_meta = ANIMAL
+    with pytest.raises(ValueError, match=message):
+        TorsoPCKAccuracy(joints=('left_hip', 'tail'))
+
+
+@pytest.mark.parametrize('joints', ['lsp', LSP.names], ids=['name', 'names'])
+def test_joints_of_the_model_where_a_transform_converts_them(joints):
+    """Of several datasets MMPose takes the joints of each class, which are not those here."""
+    coco, lsp = META['coco'](), META['lsp']()
+    keypoints, visible = figure(lsp)
+    samples = [sample(keypoints, keypoints, visible)]
+    assert evaluate(coco, samples, joints=joints)['torso/PCK'] == 100
+    message = r"14 keypoints predicted and 14 annotated, .* 17 joints: .*joints='lsp'"
+    with pytest.raises(ValueError, match=message):
+        evaluate(coco, samples)
+
+
+def test_several_datasets_with_converted_keypoints():
+    """In stock's evaluator of several datasets, with visibilities as KeypointConverter has them."""
+    keypoints, visible = figure(META['lsp']())
+    people = []
+    for name, error in (('lsp', 0), ('coco', 1000)):
+        person = sample(keypoints + error, keypoints, np.stack([visible, visible], axis=-1))
+        person.set_metainfo(dict(dataset_name=name))
+        people.append(person)
+    evaluator = EVALUATORS.build(
+        dict(
+            type='MultiDatasetEvaluator',
+            metrics=[
+                dict(type='TorsoPCKAccuracy', prefix='lspet', joints='lsp'),
+                dict(type='TorsoPCKAccuracy', prefix='coco', joints='lsp'),
+            ],
+            datasets=[dict(type='LspDataset'), dict(type='CocoDataset')],
+        )
+    )
+    evaluator.dataset_meta = META['lsp']()
+    evaluator.process(people, dict(inputs=[0, 0], data_samples=people))
+    result = evaluator.evaluate(2)
+    assert (result['lspet/PCK'], result['coco/PCK']) == (100, 0)
+    evaluator.process(people[:1], dict(inputs=[0], data_samples=people[:1]))
+    with pytest.raises(ValueError, match="no sample reached the metric with prefix 'coco'"):
+        evaluator.evaluate(1)

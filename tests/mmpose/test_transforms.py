@@ -381,6 +381,32 @@ def test_neighbors_are_counted_from_0_and_left_out_outside_the_image_too():
     np.testing.assert_array_equal(results['neighbor_keypoints_visible'], visible)
 
 
+def test_a_weight_beside_the_visibility_stays_beside_it():
+    """As KeypointConverter makes it, (1, K, 2): in samples, and in the dataset for neighbors."""
+    results = mpii_sample()
+    results['ori_shape'] = (300, 100)  # some joints are outside
+    plain = SelectJoints('mpii', 'cpm')(dict(results))['keypoints_visible']
+    weights = np.full((1, 16), 0.5)
+    results['keypoints_visible'] = np.stack([results['keypoints_visible'], weights], axis=-1)
+    found = SelectJoints('mpii', 'cpm')(results)['keypoints_visible']
+    assert found.shape == (1, 14, 2) and 0 < plain.sum() < plain.size
+    np.testing.assert_array_equal(found[..., 0], plain)
+    np.testing.assert_array_equal(found[..., 1], 0.5 * (found[..., 1] > 0))
+
+    class Weighted(TwoPeople):
+        def get_data_info(self, index):
+            info = mpii_sample(img_id=1)
+            info['keypoints_visible'] = np.stack([info['keypoints_visible'], weights], axis=-1)
+            return info
+
+    results = mpii_sample(
+        img_id=1, sample_idx=0, dataset=Weighted(), input_size=SIZE,
+        input_center=np.array(SIZE) / 2, input_scale=np.array(SIZE, float),
+    )  # fmt: skip
+    visible = AddNeighbors()(results)['neighbor_keypoints_visible']
+    np.testing.assert_array_equal(visible, mpii_sample()['keypoints_visible'])
+
+
 @pytest.mark.parametrize('names', [('coco', 'cpm'), ('mpii', 'ours')], ids=str)
 def test_unknown_joint_sets_name_the_known_ones(names):
     (unknown,) = set(names) - {'cpm', 'mpii'}
