@@ -3,16 +3,17 @@
 Every dataset of one person per sample is a ``BaseCocoStyleDataset``: stock's ``CocoDataset`` and
 ``MpiiDataset``, and ours. MMPose notices a wrong label late, in a batch, in words that name no
 image; or not at all. It leaves people out without a word. So that a stock config needs one line
-only (``custom_imports``), three methods of that class are extended here: they name what is wrong
+only (``custom_imports``), methods of that class are extended here: they name what is wrong
 before the first batch, and log who was left out. Nothing is done in the data pipeline.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 
 from .labels import (
     NO_ANNOTATION,
@@ -51,6 +52,16 @@ def install() -> None:
     if hasattr(base, 'checks_labels'):
         return
     load, parse, people_of = base.load_data_list, base.parse_data_info, base._get_topdown_data_infos
+    init = base.__init__
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        if self.test_mode and self._fully_initialized and not hasattr(self, 'coco'):
+            # MMPose notes every annotation file for CocoMetric, which would read joints.mat as
+            # JSON. Without the note it takes the annotations of the samples.
+            name = f'{self.metainfo["dataset_name"]}_ann_file'
+            MessageHub.get_current_instance().update_info(name, None)
 
     def load_data_list(self: Any) -> list[dict]:
         self.label_report = LabelReport()
@@ -93,6 +104,7 @@ def install() -> None:
             report.left_out[OTHER] += len(good) - len(kept)
         return _concluded(self, kept)
 
+    base.__init__ = __init__
     base.load_data_list = load_data_list
     base.parse_data_info = parse_data_info
     base._get_topdown_data_infos = _get_topdown_data_infos

@@ -178,6 +178,32 @@ def box_of_joints(keypoints: np.ndarray, labeled: np.ndarray, margin: float) -> 
     return np.concatenate([low - border, high + border]).astype(np.float32)
 
 
+# MMPose's CocoMetric asks a dataset for the categories of its annotations, as a COCO file has them.
+CATEGORIES = ({'id': 1, 'name': 'person'},)
+
+
+def as_coco(person: dict[str, Any]) -> dict[str, Any]:
+    """Make COCO's annotation of a person, which MMPose's ``CocoMetric`` evaluates with.
+
+    Args:
+        person: Annotation of a dataset of one person per sample.
+
+    Returns:
+        ``keypoints`` as a list of x, y and visibility (0 or 2) in image pixels, ``bbox`` as x, y,
+            width and height, and what else COCO has.
+    """
+    x1, y1, x2, y2 = person['bbox'][0].tolist()
+    visible = 2 * (person['keypoints_visible'][0] > 0)
+    points = np.concatenate([person['keypoints'][0], visible[:, None]], axis=1)
+    return dict(
+        {key: person[key] for key in ('id', 'category_id', 'iscrowd', 'num_keypoints')},
+        image_id=person['img_id'],
+        bbox=[x1, y1, x2 - x1, y2 - y1],
+        keypoints=points.ravel().tolist(),
+        area=float(person['area']),
+    )
+
+
 @DATASETS.register_module()
 class LspDataset(BaseCocoStyleDataset):
     """Leeds Sports Pose (LSP) or LSP Extended, in its own file layout.
@@ -254,6 +280,7 @@ class LspDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         joints = read_joints(self.ann_file)
+        self._metainfo['CLASSES'] = list(CATEGORIES)
         keypoints, labeled = joints.keypoints, joints.labeled
         first, last = self.image_range or (1, len(keypoints))
         if not 1 <= first <= last <= len(keypoints):
@@ -293,6 +320,7 @@ class LspDataset(BaseCocoStyleDataset):
                     area=np.array((x2 - x1) * (y2 - y1), dtype=np.float32),
                 )
             )
+            instances[-1]['raw_ann_info'] = as_coco(instances[-1])
             if self.center_scale == 'authors':
                 # The margin is the same on every side, so box and joints have the same middle.
                 middle = ((x1 + x2) / 2, (y1 + y2) / 2) if joints.extended else image_middle(path)

@@ -10,7 +10,7 @@ from scipy.io import loadmat
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1
 from ..core.maps.joints import FLIC
-from .datasets import dataset_info
+from .datasets import CATEGORIES, as_coco, dataset_info
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
@@ -195,6 +195,7 @@ class FlicDataset(BaseCocoStyleDataset):
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         examples = read_examples(self.ann_file)
+        self._metainfo['CLASSES'] = list(CATEGORIES)
         numbers: dict[str, int] = {}
         instances = []
         for number, example in enumerate(examples, start=1):
@@ -217,7 +218,7 @@ class FlicDataset(BaseCocoStyleDataset):
         center = example.center[None].astype(np.float32)
         side = PIXELS_OF_SCALE_1 * example.scale
         scale = np.full((1, 2), side, dtype=np.float32)
-        return dict(
+        person = dict(
             id=number,
             img_id=img_id,
             img_path=self._path(example.filepath),
@@ -232,6 +233,7 @@ class FlicDataset(BaseCocoStyleDataset):
             num_keypoints=len(FLIC.names),
             area=np.array(side**2, dtype=np.float32),
         )
+        return dict(person, raw_ann_info=as_coco(person))
 
     def _path(self, name: str) -> str:
         return str(Path(self.data_prefix['img']) / name)
