@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from .geometry import FloatArray, cell_to_pixel, pixel_to_cell
 
@@ -147,7 +148,7 @@ def center_map(
 
 
 def decode_peaks(
-    beliefs: npt.ArrayLike, *, stride: int = 8, subpixel: bool = True
+    beliefs: npt.ArrayLike | torch.Tensor, *, stride: int = 8, subpixel: bool = True
 ) -> tuple[FloatArray, FloatArray]:
     """Find the keypoints: the position of the largest belief in each map.
 
@@ -158,6 +159,7 @@ def decode_peaks(
 
     Args:
         beliefs: (..., H, W), usually (K, H, W) or (N, K, H, W) without the background channel.
+            A tensor may have any type and device; a gradient does not pass.
         stride: Input pixels per cell.
         subpixel: Refine the position between cells. If False, return the center of the cell with
             the largest belief.
@@ -180,6 +182,8 @@ def decode_peaks(
         >>> decode_peaks(maps, subpixel=False)[0]
         array([[11.5, 19.5]])
     """
+    if isinstance(beliefs, torch.Tensor):  # of which numpy does not know bfloat16
+        beliefs = beliefs.detach().cpu().double().numpy()
     maps = np.asarray(beliefs, dtype=np.float64)
     if maps.ndim < 2 or 0 in maps.shape[-2:]:
         raise ValueError(f'belief maps of shape {maps.shape}: expected (..., height, width)')

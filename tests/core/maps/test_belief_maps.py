@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from cpm_plugin.core import background_map, center_map, decode_peaks, ideal_belief_maps
 from cpm_plugin.core.maps.belief_maps import position_in_map
@@ -344,3 +345,16 @@ def test_position_in_map_reaches_three_sigma_beyond_the_outer_cells():
     assert position_in_map([-4.5, 1.5], (3, 3), stride=4, sigma=2)
     assert not position_in_map([-4.6, 1.5], (3, 3), stride=4, sigma=2)
     assert not position_in_map([np.nan, 5], (10, 6))
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('gradient', [False, True])
+def test_tensors_decode_as_arrays_of_the_same_numbers(dtype, gradient):
+    maps = ideal_belief_maps([[[12.0, 20.0], [33.0, 9.0]]], [[1, 1]], size=(6, 5))
+    tensor = torch.from_numpy(maps).to(dtype).requires_grad_(gradient)
+    expected = decode_peaks(tensor.detach().float().numpy())
+    for found, same in zip(decode_peaks(tensor), expected, strict=True):
+        assert found.dtype == np.float64 and (found == same).all()
+    assert tensor.requires_grad == gradient
+    with pytest.raises(ValueError, match=r'of shape \(5,\)'):
+        decode_peaks(torch.zeros(5, dtype=dtype))
