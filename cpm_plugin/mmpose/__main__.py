@@ -19,9 +19,12 @@ Exit codes: those of the script; 2 if there is no such script.
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
+
+from .options import options_checked
 
 import mmpose
 
@@ -63,10 +66,40 @@ def run_script(name: str, arguments: list[str]) -> None:
 
     Raises:
         ValueError: If there is no such script.
+        SystemExit: With an error's message alone, where ``is_for_users`` allows it.
     """
     script = find_script(name)
     sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name='__main__')
+    try:
+        with options_checked():
+            runpy.run_path(str(script), run_name='__main__')
+    except (FileNotFoundError, ValueError) as error:
+        if not is_for_users(error, arguments):
+            raise
+        sys.exit(f'error: {error}')
+
+
+def is_for_users(error: Exception, arguments: list[str]) -> bool:
+    """Tell whether the message of an error says to a user all that its traceback could.
+
+    These are this package's own errors, which name the value, the rule and the remedy, and errors
+    about a missing file that is an argument.
+
+    Args:
+        error: Error that a script has ended with.
+        arguments: Command-line arguments of the script.
+
+    Returns:
+        Whether it is one of them.
+    """
+    if isinstance(error, FileNotFoundError):
+        words = re.split(r"[\s'\"]+", str(error))
+        return any(argument in words for argument in arguments)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = '' if trace is None else trace.tb_frame.f_globals.get('__name__', '')
+    return place.startswith(f'{__package__.partition(".")[0]}.')
 
 
 def main() -> int:

@@ -98,6 +98,8 @@ def _read(path: str, map_location: Any, shown: str) -> Any:
                 "and save only its state_dict (a checkpoint of MMEngine's needs torch 2.6 or later "
                 'here)'
             ) from error
+        if not is_pytorch:  # PyTorch advises to run the code in it
+            reason = 'PyTorch has not written it'
         raise ValueError(
             f'checkpoint {shown} cannot be read ({reason}); it is broken or not a checkpoint'
         ) from error

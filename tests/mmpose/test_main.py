@@ -120,6 +120,29 @@ def test_exit_code_of_the_script_is_kept(tmp_path, monkeypatch):
     assert caught.value.code == 3
 
 
+OURS = 'from cpm_plugin.core import create_model\ncreate_model("cpm_7s")\n'
+
+
+@pytest.mark.parametrize(
+    ('code', 'message'),
+    [
+        (OURS, "error: no model 'cpm_7s'"),
+        ('import sys\nopen(sys.argv[1])\n', "No such file or directory: 'no.pth'"),
+        ('raise ValueError("of the script")\n', None),
+        ('open("other.pth")\n', None),
+        ('int("x")\n', None),
+    ],
+)
+def test_errors_for_users_are_one_line_and_others_are_as_in_stock(tmp_path, code, message):
+    script = tmp_path / 'fail.py'
+    script.write_text(code)
+    with pytest.raises((SystemExit, ValueError, FileNotFoundError)) as caught:
+        run_script(str(script), ['no.pth'])
+    assert (caught.type is SystemExit) == (message is not None)
+    if message:
+        assert caught.value.code.startswith('error: ') and message in caught.value.code
+
+
 # -- the real scripts, each in its own interpreter
 
 
