@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import itertools
 import json
 import re
@@ -31,10 +32,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.registry import init_default_scope
 
 from cpm_plugin.apps import benchmark
+from cpm_plugin.apps.devices import check_device
+from cpm_plugin.apps.errors import FAILURES, one_line
+from cpm_plugin.apps.outputs import check_file, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
@@ -170,10 +173,14 @@ def main(argv: list[str] | None = None) -> int:
         )
     if arguments.runs < 1 or min(arguments.batch) < 1:
         parser.error('--runs and --batch must be at least 1')
-    if arguments.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: there is no GPU that this PyTorch can use; give --device cpu')
     if wrong := [size for size in arguments.sizes if not re.fullmatch(r'[1-9]\d*x[1-9]\d*', size)]:
         parser.error(f'--sizes {", ".join(wrong)}: give height x width, such as 256x192')
+    try:
+        check_device(arguments.device)
+        if not arguments.memory_of:
+            check_file(arguments.out)
+    except ValueError as error:
+        parser.error(str(error))
     arguments.commit = commit()  # before --out is written, which would change the working tree
     init_default_scope('mmpose')
     if arguments.memory_of:
@@ -181,21 +188,30 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     rows = [('forward', batch) for batch in arguments.batch if 'forward' in arguments.tasks]
     rows += [('train', max(arguments.batch))] * ('train' in arguments.tasks)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     shown = ('task', 'batch', 'size', 'network', 'seconds', 'images_per_s')
     shown += ('stock_over_this', 'difference', 'peak_MB', 'peak_fraction')
     print('| ' + ' | '.join(shown) + ' |')
     print('| --- ' * len(shown) + '|')
-    for (task, batch), size in itertools.product(rows, arguments.sizes):
-        for row in measure(arguments, task, batch, size):
-            new = not arguments.out.exists()
-            with arguments.out.open('a', newline='') as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            print('| ' + ' | '.join(str(row[key]) for key in shown) + ' |', flush=True)
+    try:
+        for (task, batch), size in itertools.product(rows, arguments.sizes):
+            for row in measure(arguments, task, batch, size):
+                append(arguments.out, row)
+                print('| ' + ' | '.join(str(row[key]) for key in shown) + ' |', flush=True)
+    except FAILURES as error:
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        return 1
     return 0
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Append a row to the CSV file, or make the file; raise ValueError if that fails."""
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, COLUMNS)
+    old = path.read_bytes().decode() if path.exists() else ''
+    if not old:
+        writer.writeheader()
+    writer.writerow(row)
+    write_text(path, old + text.getvalue())
 
 
 if __name__ == '__main__':

@@ -15,8 +15,8 @@ It prints a table and writes into --out-dir:
     compare.png    a drawing of accuracy against speed
     LABEL/         the logs of the test
 
-Exit codes: 0 when done; 1 if a model cannot be tested (the results of those before it are kept);
-2 for wrong arguments.
+Exit codes: 0 when done; 1 if a model cannot be tested or a file not be written (the results of the
+models before it are kept); 2 for wrong arguments or configs.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ import tempfile
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from rich.progress import track
 
 from cpm_plugin.apps import compare as comparison
 from cpm_plugin.apps.benchmark import device_name
-from cpm_plugin.apps.zoo import pose2d, write_text
+from cpm_plugin.apps.configs import OptionsAction, read_config
+from cpm_plugin.apps.devices import check_device
+from cpm_plugin.apps.errors import FAILURES, one_line
+from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
+from cpm_plugin.apps.zoo import pose2d
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='changes of all configs, as in tools/test.py',
@@ -80,6 +83,16 @@ def main(argv: list[str] | None = None) -> int:
         models = dict(parse(model) for model in args.models)
         if len(models) != len(args.models):
             raise ValueError(f'labels must differ: {", ".join(args.models)}')
+        for name in ('batch_size', 'runs'):
+            if getattr(args, name) < 1:
+                raise ValueError(
+                    f'--{name.replace("_", "-")} {getattr(args, name)}: must be at least 1'
+                )
+        check_device(args.device)
+        check_folder(args.out_dir)
+        if args.one is None:
+            for config, _ in models.values():  # here, where its warnings are seen
+                read_config(config, args.cfg_options, needs=('model', 'test_dataloader'))
     except ValueError as error:
         parser.error(str(error))
     try:
@@ -99,9 +112,9 @@ def main(argv: list[str] | None = None) -> int:
             write_text(args.out_dir / 'compare.csv', comparison.as_csv(rows))
             metric = args.metric or next(iter(rows[next(iter(models))]))
             figure = comparison.draw(rows, metric, hardware)
-            figure.savefig(args.out_dir / 'compare.png', dpi=120)
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
+            write_figure(args.out_dir / 'compare.png', figure, dpi=120)
+    except FAILURES as error:
+        print(f'error: {one_line(error)}', file=sys.stderr)
         return 1
     print(comparison.as_markdown(rows))
     print(f'{hardware}, batches of {args.batch_size}, torch {torch.__version__}')
@@ -137,6 +150,8 @@ def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0 or not out.is_file():
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            if done.returncode < 0:  # the kernel ends a process for which there is no memory
+                last = [f'its process was ended by signal {-done.returncode}; was the memory full?']
             raise ValueError(
                 f'{label} could not be tested: {"".join(last).removeprefix("error: ")}'
             )

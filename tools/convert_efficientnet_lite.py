@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         if problem:
             raise ValueError(f'{args.weights}: not the weights of EfficientNet-Lite0; {problem}')
         write_checkpoint(args.out, state, {'source': args.weights.name})
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(args.out)

@@ -20,10 +20,12 @@ It writes into --out-dir, under the names of the inputs:
     NAME_stages.png       with --stages: the belief maps of each stage, for each person of an image
     NAME.json             with --json: the positions, as MMPose's inferencer writes them
 
-Files of these names are replaced, but never an input.
+Files of these names are replaced, but never an input. The program prints them, with the number of
+joints drawn, and warns if there is none.
 
-Exit codes: 0 when done; 1 if an input could not be read or has no box, while the others are done;
-2 for wrong arguments, before anything is written.
+Exit codes: 0 when done; 1 if an input could not be read, has no box or one outside of it, or an
+output could not be written, while the others are done; 2 for wrong arguments, before anything is
+written.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ import numpy as np
 from rich.progress import track
 
 from cpm_plugin.apps import demo, media
-from cpm_plugin.apps.zoo import pose2d, write_text
+from cpm_plugin.apps.devices import check_device
+from cpm_plugin.apps.errors import FAILURES, one_line
+from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
+from cpm_plugin.apps.zoo import pose2d
 from cpm_plugin.core.models.registry import list_models
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
@@ -78,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         '--threshold',
         type=float,
         default=0.2,
-        help='smallest belief of a joint that is drawn (default: %(default)s)',
+        help='smallest belief of a joint that is drawn, from 0 to 1 (default: %(default)s)',
     )
     parser.add_argument(
         '--model',
@@ -97,16 +102,20 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error('--config and --checkpoint go together; give both or none')
+    if not 0 <= args.threshold <= 1:  # NaN neither
+        parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:
+        check_device(args.device)
         files = media.inputs_of(args.input)
         boxes = demo.parse_boxes(args.boxes)
         check_names(boxes, files)
         taken = [Path(given) for given in args.boxes]
         media.check_outputs(files, args.out_dir, taken, stages=args.stages)
+        check_folder(args.out_dir)
         model = build(args)
         args.out_dir.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
+        print(f'error: {one_line(error)}', file=sys.stderr)
         return 2
 
     failed = 0
@@ -119,8 +128,9 @@ def main(argv: list[str] | None = None) -> int:
                 show_video(model, path, people, args)
             else:
                 show_image(model, path, people, args)
-        except ValueError as error:
-            print(f'error: {error}', file=sys.stderr)
+        except FAILURES as error:
+            named = '' if isinstance(error, ValueError) else f'{path}: '
+            print(f'error: {named}{one_line(error)}', file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
@@ -140,9 +150,6 @@ def build(args: argparse.Namespace) -> object:
     if args.config is None:
         found = pose2d(args.model)
         return demo.load_model(found['pose2d'], found['pose2d_weights'], args.device)
-    for path in (args.config, args.checkpoint):
-        if not path.is_file():
-            raise ValueError(f'{path}: no such file')
     return demo.load_model(args.config, args.checkpoint, args.device)
 
 
@@ -151,31 +158,58 @@ def show_image(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
     image = media.read_image(path)
     if boxes is None:
         boxes, people = demo.find_people(model, image)
-    elif len(boxes):
-        people = demo.predict(model, image, boxes)
     else:
-        raise ValueError(f'--boxes has no box for {path.name}')
+        check_boxes(path, boxes, image.shape[1], image.shape[0])
+        people = demo.predict(model, image, boxes)
     drawn = demo.draw_poses(image, people, model.dataset_meta, args.threshold)
     written = [args.out_dir / media.drawing_name(path)]
     media.write_image(written[0], drawn)
+    count = f'{len(boxes)} {"person" if len(boxes) == 1 else "people"}'
+    joints = demo.joints_drawn(people, image, args.threshold)
+    best = people.pred_instances.keypoint_scores.max()
+    tell(f'{written[0]}: {count}', joints, best, args.threshold)
     if args.stages:
         for number, box in enumerate(boxes, start=1):
             written.append(args.out_dir / media.stages_name(path, number, len(boxes)))
-            demo.stages_figure(model, image, box).savefig(written[-1], dpi=110)
+            write_figure(written[-1], demo.stages_figure(model, image, box), dpi=110)
     if args.json:
         written.append(args.out_dir / f'{path.stem}.json')
         write_text(written[-1], json.dumps(demo.as_json(people), indent=2) + '\n')
-    print('\n'.join(map(str, written)))
+    for other in written[1:]:
+        print(other)
+
+
+def check_boxes(path: Path, boxes: np.ndarray, width: int, height: int) -> None:
+    """Raise ValueError if an input has no box, or one that is outside of it."""
+    if not len(boxes):
+        raise ValueError(f'--boxes has no box for {path.name}')
+    try:
+        demo.check_inside(boxes, width, height)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def tell(what: str, drawn: np.ndarray, best: float, threshold: float) -> None:
+    """Print an output and how many joints are drawn in it, and warn if there is none."""
+    print(f'{what}, {drawn.sum()} of {drawn.size} joints')
+    if not drawn.any():
+        why = 'all are outside the image'
+        if best < threshold:
+            why = f'the largest belief is {best:.2f}, below --threshold {threshold:g}'
+        print(f'warning: {what}, and no joint is drawn: {why}', file=sys.stderr)
 
 
 def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
     """Write the outputs for a video, and print their paths; raise ValueError if that fails."""
-    if boxes is not None and not len(boxes):
-        raise ValueError(f'--boxes has no box for {path.name}')
     video = media.Video(path)
-    found = []
+    if boxes is not None:
+        check_boxes(path, boxes, video.reader.width, video.reader.height)
+    found: list[dict] = []
+    drawn: list[np.ndarray] = []  # of each frame, which joints
+    best = 0.0
 
     def frames() -> Iterator[np.ndarray]:
+        nonlocal best
         box = None
         for number, frame in enumerate(track(video, description=path.name, total=len(video))):
             if boxes is None:
@@ -183,11 +217,13 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
             else:
                 people = demo.predict(model, frame, boxes)
             found.append({'frame_id': number, 'instances': demo.as_json(people)})
+            drawn.append(demo.joints_drawn(people, frame, args.threshold))
+            best = max(best, people.pred_instances.keypoint_scores.max())
             yield demo.draw_poses(frame, people, model.dataset_meta, args.threshold)
 
     out = args.out_dir / media.drawing_name(path)
     video.write(out, frames())
-    print(out)
+    tell(f'{out}: {len(drawn)} frames', np.concatenate(drawn), best, args.threshold)
     if args.json:
         positions = args.out_dir / f'{path.stem}.json'
         write_text(positions, json.dumps(found, indent=2) + '\n')

@@ -23,8 +23,8 @@ beliefs over the whole image, and decide.
 It writes into FOLDER: train/000001.jpg ..., val/000001.jpg ..., and annotations/train.json and
 annotations/val.json. A folder that was made with the same arguments is kept as it is.
 
-Exit codes: 0 when done, or if nothing is to do; 2 for wrong arguments; 130 for Ctrl-C. With 2 and
-130 nothing is written.
+Exit codes: 0 when done, or if nothing is to do; 1 if it cannot be written to the end; 2 for wrong
+arguments; 130 for Ctrl-C. Nothing is left unless it is 0.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ import cv2
 from rich.progress import track
 
 from cpm_plugin.apps.figures import draw
+from cpm_plugin.apps.outputs import check_folder
 from cpm_plugin.core.maps.joints import LSP
 
 OPTIONS = (  # name, default, smallest, help
@@ -59,8 +60,8 @@ def write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) 
     """Draw and write image ``number``; return its annotation."""
     image, annotation = draw((*seed, number), size)
     path = folder / f'{number:06d}.jpg'
-    if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
-        raise OSError(f'{path} could not be written')
+    _, content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    path.write_bytes(content.tobytes())  # unlike imwrite, this says why it fails
     return {'id': number, 'image_id': number, **annotation}
 
 
@@ -135,9 +136,14 @@ def main(argv: list[str] | None = None) -> int:
     if out.exists():
         parser.error(f'{out} exists and is not this dataset: remove it or choose another folder')
     try:
+        check_folder(out.parent)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
         make(out, info)
     except OSError as error:
-        parser.error(f'cannot write {out}: {error}')
+        print(f'error: {out} cannot be written: {error.strerror or error}', file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print('stopped: nothing was written', file=sys.stderr)
         return 130

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from mmengine.config import Config
-
+from cpm_plugin.apps.configs import named, read_config
 from cpm_plugin.apps.mean_pose import mean_pose_pck
 from cpm_plugin.core.evaluation.pck import format_table
 
@@ -30,12 +28,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument('config', metavar='CONFIG', help='config with both datasets')
     args = parser.parse_args(argv)
-    if not Path(args.config).is_file():
-        parser.error(f'{args.config}: no such file')
     try:
-        pck = mean_pose_pck(Config.fromfile(args.config))
+        config = read_config(args.config, needs=('train_dataloader', 'test_dataloader'))
+        with named(args.config):
+            pck = mean_pose_pck(config)
     except ValueError as error:
-        parser.error(f'{args.config}: {error}')
+        parser.error(str(error))
     print(format_table({'mean pose': pck}))
     return 0
 

@@ -25,6 +25,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from cpm_plugin.apps.errors import one_line
 from cpm_plugin.apps.publish import Publication, publish
 
 
@@ -105,8 +106,8 @@ def main(argv: list[str] | None = None) -> int:
             half=not args.float32,
             averaged=not args.without_ema,
         )
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f'error: {one_line(error)}', file=sys.stderr)
         return 2
     print(path)
     return 0

@@ -9,13 +9,14 @@ of it.
 
 It prints the PCK relative to the torso for every stage. If the config's evaluator has a
 TorsoPCKAccuracy, that is at its thr, and the last row is what tools/test.py prints; else at 0.2.
+A dataset without shoulders and hips has no torso: then it only draws, by default person 0.
 
 It writes the image of --out: for one person of the test set, the belief maps of each stage and the
 skeleton found in them. Without --person it is the person whose joints the later stages corrected
 most. That is an example of what they do, and not of the average image.
 
-Exit codes: 0 when done; 1 if the model or the data cannot be loaded; 2 for wrong arguments, or a
-config that it cannot use.
+Exit codes: 0 when done; 1 if the model or the data cannot be loaded, or the image not be written; 2
+for wrong arguments, or a config that it cannot use.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from rich.progress import track
 
+from cpm_plugin.apps.configs import OptionsAction, build_model, named, read_config
+from cpm_plugin.apps.devices import check_device
+from cpm_plugin.apps.errors import FAILURES, one_line
+from cpm_plugin.apps.outputs import check_figure, write_figure
 from cpm_plugin.apps.results import torso_thresholds
 from cpm_plugin.apps.show_stages import person_figure, predict_stages
 from cpm_plugin.core.evaluation.pck import format_table
 from cpm_plugin.mmpose.head import CPMStageHead
-from cpm_plugin.mmpose.metrics import joints_of
-
-from mmpose.apis import init_model
+from cpm_plugin.mmpose.metrics import check_torso, joints_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='changes of the config, as in tools/test.py',
@@ -70,33 +73,53 @@ def main(argv: list[str] | None = None) -> int:
         '--device', default='cpu', help='device: cpu or cuda:0 (default: %(default)s)'
     )
     args = parser.parse_args(argv)
-    for path in (args.config, args.checkpoint):
-        if not Path(path).is_file():
-            parser.error(f'{path}: no such file')
+    try:
+        if not Path(args.checkpoint).is_file():
+            raise ValueError(f'{args.checkpoint}: no such file')
+        check_device(args.device)
+        check_figure(args.out)
+        config = read_config(args.config, args.cfg_options, needs=('model', 'test_dataloader'))
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        model = build_model(config, args.checkpoint, args.device)
+        with named(args.config):
+            loader = Runner.build_dataloader(config.test_dataloader)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    head, count = type(getattr(model, 'head', None)), len(loader.dataset)
+    if not issubclass(head, CPMStageHead):
+        parser.error(f'{args.config}: its head is {head.__name__}, not CPMStageHead')
+    if args.person is not None and not 0 <= args.person < count:
+        parser.error(f'--person {args.person}: the test set has 0 to {count - 1}')
+    if not count:
+        parser.error(f'{args.config}: its test set has nobody; see test_dataloader.dataset')
+    try:
+        show(model, loader, torso_thresholds(config.get('test_evaluator')) or [0.2], args)
+    except FAILURES as error:
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        return 1
+    return 0
 
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options)
-    model = init_model(config, args.checkpoint, device=args.device)
-    if not isinstance(model.head, CPMStageHead):
-        parser.error(f'{args.config}: its head is {type(model.head).__name__}, not CPMStageHead')
-    loader = Runner.build_dataloader(config.test_dataloader)
+
+def show(model: Any, loader: Any, thresholds: list[float], args: argparse.Namespace) -> None:
+    """Print the PCK of every stage, and write the image of one person."""
     meta = loader.dataset.metainfo
     joints = joints_of(meta)
-
-    predictions = predict_stages(model, track(loader, description='stages on the test set'))
-    person = predictions.most_helped(joints) if args.person is None else args.person
-    if not 0 <= person < len(predictions.truth):
-        parser.error(f'--person {person}: the test set has 0 to {len(predictions.truth) - 1}')
-
-    batch = pseudo_collate([loader.dataset[person]])
-    figure = person_figure(model, batch, meta)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=110)
-
-    for threshold in torso_thresholds(config.get('test_evaluator')) or [0.2]:
+    try:
+        check_torso(joints)
+    except ValueError as error:
+        print(f'no PCK of the stages: {error}')
+        person, thresholds = args.person or 0, []
+    else:
+        predictions = predict_stages(model, track(loader, description='stages on the test set'))
+        person = predictions.most_helped(joints) if args.person is None else args.person
+    figure = person_figure(model, pseudo_collate([loader.dataset[person]]), meta)
+    write_figure(args.out, figure, dpi=110)
+    for threshold in thresholds:
         print(format_table(predictions.pck(joints, threshold), threshold))
     print(f'\nBelief maps of each stage and skeleton (person {person}): {args.out.resolve()}')
-    return 0
 
 
 if __name__ == '__main__':

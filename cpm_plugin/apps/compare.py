@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,6 +19,7 @@ from ..core.conv.layer import LargeKernelConv2d, set_conv_method
 from ..core.models.inference import optimize_for_inference
 from ..core.models.layers import ConvBlock
 from ..core.weights.checkpoints import read_checkpoint
+from .configs import read_config
 from .metafile import table_row
 from .results import metrics_of
 
@@ -57,8 +57,7 @@ def evaluate(
     Raises:
         ValueError: If the checkpoint does not fit the config.
     """
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(dict(options))
+    cfg = read_config(config, options, needs=('model', 'test_dataloader'))
     cfg.work_dir = str(work_dir)
     cfg.load_from = str(checkpoint)
     runner = Runner.from_cfg(cfg)

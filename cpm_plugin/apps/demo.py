@@ -14,10 +14,10 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from ..core.models.inference import optimize_for_inference
+from .configs import build_model, read_config
 from .person_search import box_around, find_person
 from .show_stages import person_figure
 
-from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample, merge_data_samples, split_instances
 
 # Below this mean belief, the person of the previous frame is searched for in the whole image.
@@ -36,10 +36,10 @@ def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> 
         A ``TopdownPoseEstimator``.
 
     Raises:
-        ValueError: If the checkpoint cannot be read or does not fit.
+        ValueError: If the config or the checkpoint cannot be read, or they do not fit.
     """
-    model = init_model(str(config), str(weights), device=device)
-    init_default_scope(model.cfg.get('default_scope', 'mmpose'))
+    model = build_model(read_config(config, needs=('model', 'test_dataloader')), weights, device)
+    init_default_scope(model.cfg.default_scope)
     return optimize_for_inference(model, inplace=True)
 
 
@@ -66,7 +66,7 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
         try:
             given = json.loads(Path(arguments[0]).read_text())
             named = {str(name): boxes for name, boxes in given.items()}
-        except (OSError, AttributeError, json.JSONDecodeError) as error:
+        except (OSError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f'{arguments[0]} is no file of boxes ({error}); it should contain '
                 '{"image.jpg": [[x1, y1, x2, y2], ...], ...}'
@@ -77,18 +77,44 @@ def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _boxes(name: str, boxes: Any) -> np.ndarray:
-    """Convert boxes to an array (N, 4); raise ValueError if they are not boxes."""
-    try:
-        array = np.array(boxes, dtype=np.float32).reshape(len(boxes), 4)
-        if not np.isfinite(array).all():
-            raise ValueError('not finite')
-        if not (array[:, 2:] > array[:, :2]).all():
-            raise ValueError('x2 must be larger than x1, y2 than y1')
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f'boxes {boxes}{f" of {name}" if name else ""}: {error}; a box is x1,y1,x2,y2'
-        ) from error
+    """Convert boxes to an array (N, 4); raise ValueError that names the first that is no box."""
+    of = f' of {name}' if name else ''
+    if not isinstance(boxes, list):
+        raise ValueError(f'boxes {boxes}{of}: not a list of boxes; a box is x1,y1,x2,y2')
+    array = np.zeros((len(boxes), 4), np.float32)
+    for row, box in zip(array, boxes):
+        given = ','.join(map(str, box)) if isinstance(box, list) else box
+        try:
+            numbers = [float(number) for number in box]
+            if len(numbers) != 4:
+                raise ValueError(f'{len(numbers)} numbers')
+            row[:] = numbers
+            if not np.isfinite(row).all():
+                raise ValueError('not finite')
+            if not (row[2:] > row[:2]).all():
+                raise ValueError('x2 must be larger than x1, y2 than y1')
+        except (OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f'box {given}{of}: {error}; a box is x1,y1,x2,y2') from error
     return array
+
+
+def check_inside(boxes: np.ndarray, width: int, height: int) -> None:
+    """Check that no bounding box lies outside an image, where nobody can be found.
+
+    Args:
+        boxes: (N, 4), x1, y1, x2, y2 in image pixels.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+
+    Raises:
+        ValueError: If a box has no part inside. The message names it and the size of the image.
+    """
+    for box in boxes:
+        if not (box[2:] > 0).all() or not (box[:2] < (width, height)).all():
+            raise ValueError(
+                f'box {",".join(f"{v:g}" for v in box)} is outside the image, which is {width} '
+                f'pixels wide and {height} high; give boxes in pixels of this image'
+            )
 
 
 def crops_of(model: Any, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
@@ -201,6 +227,23 @@ def draw_poses(
             if score >= threshold:
                 cv2.circle(drawn, end, width + 1, [int(c) for c in color[::-1]], -1, cv2.LINE_AA)
     return drawn
+
+
+def joints_drawn(people: PoseDataSample, image: np.ndarray, threshold: float) -> np.ndarray:
+    """Tell which joints ``draw_poses`` draws.
+
+    Args:
+        people: Result of ``predict``.
+        image: (H, W, 3).
+        threshold: Joints with a lower score are not drawn.
+
+    Returns:
+        (N, K), whether the joint has that score and lies inside the image.
+    """
+    found = people.pred_instances
+    points = np.round(found.keypoints)
+    inside = ((points >= 0) & (points < np.array(image.shape[1::-1]))).all(axis=2)
+    return inside & (found.keypoint_scores >= threshold)
 
 
 def as_json(people: PoseDataSample) -> list[dict[str, Any]]:

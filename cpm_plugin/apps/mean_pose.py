@@ -41,11 +41,15 @@ def mean_pose_pck(config: Config) -> TorsoPCK:
         PCK at 0.2 of the torso.
 
     Raises:
-        ValueError: If the test set has detected boxes without keypoints.
+        ValueError: If a dataset is empty, or the test set has detected boxes without keypoints.
     """
-    init_default_scope(config.default_scope)
+    init_default_scope(config.get('default_scope') or 'mmpose')
     train = DATASETS.build(config.train_dataloader.dataset)
     test = DATASETS.build(config.test_dataloader.dataset)
+    if not (len(train) and len(test)):
+        raise ValueError(
+            f'{len(train)} people to train on and {len(test)} to test; none is too few'
+        )
     if not all('keypoints' in test.get_data_info(i) for i in range(len(test))):
         raise ValueError('the test set has detected boxes without keypoints')
     pose = mean_pose(*annotations_of(train))

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .outputs import check_file, write_bytes
+
 import mmcv
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -30,7 +32,7 @@ def inputs_of(path: Path) -> list[Path]:
     """
     kinds = (*IMAGES, *VIDEOS)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds)
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds and not p.is_dir())
         if not found:
             raise ValueError(f'no images or videos in {path}; kinds are {", ".join(kinds)}')
         return found
@@ -53,11 +55,17 @@ def check_outputs(
         stages: Whether the files of ``stages_name`` are written too.
 
     Raises:
-        ValueError: If an output has the name of another output or of an input.
+        ValueError: If an output has the name of another output or of an input, or there is a video
+            among the inputs and ``stages`` is true.
     """
     names: dict[str, Path] = {}
     inputs = {path.resolve() for path in (*files, *taken)}
     for path in files:
+        if stages and path.suffix.lower() in VIDEOS:
+            raise ValueError(
+                f'{path.name} is a video, and --stages draws the stages of images only; leave it '
+                'out, or give the images alone'
+            )
         other = names.setdefault(path.stem, path)
         if other is not path:
             raise ValueError(
@@ -111,16 +119,22 @@ def read_image(path: Path) -> np.ndarray:
         ValueError: If the file cannot be read. The message names it.
     """
     try:
-        image = mmcv.imread(path)
-    except Exception as error:
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read: {error.strerror}') from error
+    if not content:
+        raise ValueError(f'{path} cannot be read as an image: it is empty (0 bytes)')
+    try:
+        image = mmcv.imfrombytes(content)
+    except Exception:  # of OpenCV, about its own variables
+        image = None
     if image is None:
         raise ValueError(f'{path} cannot be read as an image: it is broken or something else')
     return image
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write an image.
+    """Write an image completely or not at all.
 
     Args:
         path: Path of the file.
@@ -130,11 +144,12 @@ def write_image(path: Path, image: np.ndarray) -> None:
         ValueError: If the file cannot be written. The message names it.
     """
     try:
-        done = cv2.imwrite(str(path), image)
+        done, content = cv2.imencode(path.suffix, image)
     except cv2.error as error:
         raise ValueError(f'{path} cannot be written: {error}') from error
     if not done:
-        raise ValueError(f'{path} cannot be written; is it a folder, or the disk full?')
+        raise ValueError(f'{path} cannot be written: OpenCV has no encoder for it')
+    write_bytes(path, content.tobytes())
 
 
 class Video:
@@ -177,18 +192,39 @@ class Video:
         Raises:
             ValueError: If the file cannot be written. The message names it.
         """
+        check_file(path)
         size = (self.reader.width, self.reader.height)
-        part = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
-        writer = cv2.VideoWriter(
-            str(part), cv2.VideoWriter.fourcc(*'mp4v'), self.reader.fps or 25, size
-        )
-        if not writer.isOpened():
-            raise ValueError(f'{path} cannot be written: this OpenCV has no MPEG-4 encoder for it')
+        target = path.resolve()  # a link stays one
+        part = target.with_name(f'.{target.stem}.{os.getpid()}{target.suffix}')
+        rate = self.reader.fps or 25
+        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*'mp4v'), rate, size)
         try:
+            if not writer.isOpened():
+                raise ValueError(
+                    f'{path} cannot be written: this OpenCV cannot encode {size[0]}x{size[1]} at '
+                    f'{rate:g} frames a second as MPEG-4; convert the input first'
+                )
+            count = 0
             for frame in frames:
                 writer.write(frame)
+                count += 1
             writer.release()
-            part.replace(path)
+            if (whole := _frames_in(part)) < count:  # OpenCV does not tell
+                raise ValueError(
+                    f'{path} cannot be written: {whole} of {count} frames are in it; is the disk '
+                    'full?'
+                )
+            part.replace(target)
         finally:
             writer.release()
             part.unlink(missing_ok=True)
+
+
+def _frames_in(path: Path) -> int:
+    """Count the frames of a video that can be read."""
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from ..core.models.registry import MODELS, create_model
 from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
 from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
+from .configs import build_model, read_config
+from .errors import one_line
 from .metafile import add_model, model_index, read_metafile
+from .outputs import write_text
 from .results import metrics_of
-from .zoo import in_project, write_text
-
-from mmpose.apis import init_model
+from .zoo import in_project
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def _publish(what: Publication, zoo: Path, metafile: Path, *, half: bool, averag
             f'{zoo / INDEX} has a {what.name!r}; remove its entry and file first, or give another '
             'name'
         )
-    config = Config.fromfile(what.config)
-    joined = config.pretty_text  # before init_model, which removes parts of the config
+    config = read_config(what.config, needs=('model',))
+    joined = config.pretty_text  # before build_model, which removes parts of the config
     metrics = _read_results(what.results)
     state = published_state(what.checkpoint, half=half, averaged=averaged)
     config_name = in_project(what.config) or f'{title}.py'
@@ -116,7 +116,7 @@ def _publish(what: Publication, zoo: Path, metafile: Path, *, half: bool, averag
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / 'weights.pth'
         write_checkpoint(part, state, {'config': config_name, 'license': what.license})
-        model = init_model(config, str(part), device='cpu')  # raises if they do not fit
+        model = build_model(config, part, device='cpu')  # raises if they do not fit
         decoder = getattr(model.head, 'decoder', None)
         if decoder is None:
             raise ValueError(
@@ -192,14 +192,16 @@ def _write_all(target: Path, content: bytes, texts: Mapping[Path, str]) -> None:
         for path, text in texts.items():
             write_text(path, text)
             written.append(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         for path in written:
             old = before.get(path)
             if old is None:
                 path.unlink()
             else:
                 write_text(path, old)
-        raise ValueError(f'nothing is published, for a file cannot be written: {error}') from error
+        raise ValueError(
+            f'nothing is published, for a file cannot be written: {one_line(error)}'
+        ) from error
 
 
 def _orphan(zoo: Path, pattern: str, sha256: str, index: Mapping[str, ZooEntry]) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core.weights.files import write_whole
 from ..core.weights.zoo import PACKAGED, read_index, weights_file
 
 # Folders that have configs/: the package's .mim in a wheel (where mim expects it), else the clone.
@@ -82,13 +81,3 @@ def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
     weights = weights_file(name, zoo)
     config = config_file(read_index(zoo)[name].config, zoo)
     return dict(pose2d=str(config), pose2d_weights=str(weights))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file completely or not at all, and make its folder.
-
-    Args:
-        path: Path of the file.
-        text: Text of the file.
-    """
-    write_whole(path, text.encode())

@@ -61,6 +61,14 @@ def test_joints_below_the_threshold_are_not_drawn(model):
     assert (image == 9).all()
 
 
+def test_joints_are_counted_that_are_drawn_inside_the_image(model):
+    image = np.zeros((120, 200, 3), np.uint8)
+    boxes = np.array([[0, 0, 200, 120], [150, 0, 350, 120]], np.float32)
+    people = demo.predict(model, image, boxes)  # in the middle of the boxes, the second outside
+    assert demo.joints_drawn(people, image, 0.74).sum(axis=1).tolist() == [14, 0]
+    assert demo.joints_drawn(people, image, 0.76).sum() == 0
+
+
 def test_a_figure_has_a_row_a_stage(model):
     figure = demo.stages_figure(
         model, np.zeros((64, 64, 3), np.uint8), np.array([0, 0, 64, 64], np.float32)

@@ -21,8 +21,9 @@ from cpm_plugin.apps.metafile import (
     replace_table,
     table_row,
 )
+from cpm_plugin.apps.outputs import write_text
 from cpm_plugin.apps.publish import Publication, publish
-from cpm_plugin.apps.zoo import config_file, pose2d, write_text
+from cpm_plugin.apps.zoo import config_file, pose2d
 from cpm_plugin.core.weights.zoo import file_sha256, read_index
 
 REPO = Path(__file__).resolve().parents[2]

@@ -221,6 +221,7 @@ def write_checkpoint(
 
     Raises:
         ValueError: If the file exists, or a part of the path of its folder is a file.
+        OSError: If it cannot be written, for example because the disk is full.
 
     Examples:
         >>> import tempfile
@@ -246,7 +247,13 @@ def write_checkpoint(
         ) from error
     with tempfile.TemporaryDirectory(dir=target.parent, prefix='.writing') as folder:
         part = Path(folder) / target.name
-        torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)
+        try:
+            torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)
+        except RuntimeError as error:  # PyTorch's word for a full disk
+            reason = str(error).splitlines()[0]
+            raise OSError(
+                f'{target} cannot be written to the end ({reason}); is the disk full?'
+            ) from error
         try:
             place_new(part, target)
         except FileExistsError as error:
