@@ -200,7 +200,7 @@ def test_checkpoint_of_other_stages_fails_with_a_message(folder, trained, run_to
     )
     assert done.returncode != 0
     message = done.stderr.splitlines()[-1]
-    assert message.startswith('ValueError: the checkpoint does not fit CPMStageHead')
+    assert message.startswith('error: the checkpoint does not fit CPMStageHead')
     assert 'missing: stages.later.1.' in message
     assert 'strict_load=False' in message
     assert 'torso/PCK' not in done.stdout
@@ -212,7 +212,5 @@ def test_missing_data_fails_and_names_the_file(folder, run_tool):
     done = run_tool('train.py', config, '--work-dir', folder / 'no_data')
     assert done.returncode != 0
     message = done.stderr.splitlines()[-1]
-    assert re.match(
-        rf'ValueError: .*{re.escape(str(nowhere / "joints.mat"))}: no such file', message
-    )
+    assert re.match(rf'error: {re.escape(str(nowhere / "joints.mat"))}: no such file', message)
     assert 'data_root' in message

@@ -35,9 +35,8 @@ def check_device(device: str) -> str:
         reason = one_line(error)
         if 'device string' in reason.lower():  # a long list of kinds that are not here
             reason = 'there is no such kind of device'
-        here = devices_here()
         raise ValueError(
-            f'--device {device}: PyTorch cannot use it ({reason}); it can use '
-            f'{", ".join(here)} here; give --device {here[-1]}'
+            f'--device {device}: PyTorch cannot use it ({reason}); give one that is here: '
+            f'{", ".join(devices_here())}'
         ) from error
     return device

@@ -208,7 +208,9 @@ def test_a_device_that_is_not_here_is_named(
         'compare': [f'a={folder}/config.py:{folder}/config.pth', '--out-dir', tmp_path / 'out'],
     }[program]
     done = run_tool(f'{program}.py', *arguments, '--device', device)
-    assert failed(done, 2, f'--device {device}: PyTorch cannot use it', 'it can use cpu', '; give')
+    assert failed(
+        done, 2, f'--device {device}: PyTorch cannot use it', '; give one that is here: cpu'
+    )
     assert done.stdout == '' and not list(tmp_path.iterdir())
 
 
@@ -218,7 +220,7 @@ def test_a_benchmark_without_a_gpu(run_tool, tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU')
     done = run_tool('benchmark.py', '--device', 'cuda', '--out', tmp_path / 'b.csv')
-    assert failed(done, 2, '--device cuda: PyTorch cannot use it', 'give --device cpu')
+    assert failed(done, 2, '--device cuda: PyTorch cannot use it', 'give one that is here: cpu')
 
 
 # -- what the demo draws
