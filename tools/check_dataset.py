@@ -30,12 +30,12 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
 from rich.progress import track
 
 from cpm_plugin.apps.check_dataset import SPLITS, check_datasets, datasets_of
 from cpm_plugin.apps.check_report import KINDS, as_json, as_text, exit_code
-from cpm_plugin.apps.zoo import write_text
+from cpm_plugin.apps.configs import OptionsAction, named, read_config
+from cpm_plugin.apps.outputs import write_text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,14 +68,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='changes of the config, as in tools/test.py',
     )
     args = parser.parse_args(argv)
-    if not Path(args.config).is_file():
-        parser.error(f'{args.config}: no such file')
     if args.workers < 1:
         parser.error(f'--workers {args.workers}: must be at least 1')
     if args.examples < 0:
@@ -83,11 +81,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.json is not None and args.json.is_dir():
         parser.error(f'--json {args.json}: is a folder; give a file')
     try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options)
-        datasets = datasets_of(config, [args.split] if args.split else SPLITS)
-    except Exception as error:  # a config is code, which can raise anything
-        parser.error(f'{args.config}: {error}')
+        config = read_config(args.config, args.cfg_options)
+        with named(args.config):
+            datasets = datasets_of(config, [args.split] if args.split else SPLITS)
+    except ValueError as error:
+        parser.error(str(error))
     try:
         reports = check_datasets(
             datasets,

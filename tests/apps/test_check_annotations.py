@@ -1,5 +1,7 @@
 """People with one planted fault each, and the geometry of left and right."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -166,7 +168,7 @@ def test_reasons_are_those_of_mmpose(changes, reason):
     raw = {key: value for key, value in raw.items() if value is not None}
     assert left_out_reason(person_of_coco(raw), (100, 80)) == reason
     image = dict(width=100, height=80, img_path='a.jpg')
-    info = Base.parse_data_info(None, dict(raw_ann_info=raw, raw_img_info=image))
+    info = Base.parse_data_info(SimpleNamespace(), dict(raw_ann_info=raw, raw_img_info=image))
     assert bool(info and Base._is_valid_instance(info)) == (reason == 'left_out_other')
 
 

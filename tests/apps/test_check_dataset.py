@@ -160,7 +160,7 @@ def test_entries_that_mmpose_cannot_load_are_named(tmp_path):
         (None, 'image: width of image 3 is None'),
         (10, 'annotation: keypoints has 2 numbers, which is not 3 for each keypoint'),
     ]
-    assert only(report, 'loading')[2].startswith(f'{tmp_path}/coco.json: ')
+    assert 'loading' not in report.by_kind()  # it would name these again
     # who would be left out is still known, by MMPose's rules
     assert only(report, 'left_out_crowd') == ('2.png', 20, '')
 
