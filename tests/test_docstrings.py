@@ -14,7 +14,7 @@ import cpm_plugin.mmpose as mmpose_components
 
 from mmpose.registry import DATASETS, HOOKS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
 
-FOLDERS = ('maps', 'conv', 'weights', 'models', 'evaluation', 'conversion')
+FOLDERS = ('maps', 'conv', 'weights', 'models', 'evaluation', 'conversion', 'prediction')
 PUBLIC = [
     pytest.param(getattr(package, name), id=f'{folder}.{name}')
     for folder in FOLDERS

@@ -4,7 +4,7 @@ The subpackages form three levels, and imports only point downwards:
 
 1. ``maps``, ``conv`` and ``weights`` import none of the others.
 2. ``models`` and ``evaluation`` import level 1.
-3. ``conversion`` imports levels 1 and 2.
+3. ``conversion`` and ``prediction`` import levels 1 and 2.
 """
 
 from .conv import LargeKernelConv2d, set_conv_method
@@ -30,6 +30,7 @@ from .models import (
     optimize_for_inference,
     stage_losses,
 )
+from .prediction import Poses, predict
 from .weights import load_checkpoint
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     'IntermediateSupervisionLoss',
     'JointSet',
     'LargeKernelConv2d',
+    'Poses',
     'StageSettings',
     'TorsoPCK',
     'TrunkSettings',
@@ -52,6 +54,7 @@ __all__ = [
     'list_models',
     'load_checkpoint',
     'optimize_for_inference',
+    'predict',
     'set_conv_method',
     'stage_losses',
     'torso_pck',

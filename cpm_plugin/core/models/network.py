@@ -32,18 +32,26 @@ class ConvolutionalPoseMachine(nn.Module):
         stages: Module that computes belief maps from features, for the ``out_channels`` of
             ``trunks``.
         joints: Names of the belief channels; None if they are unknown.
+        input_size: Side of the square crops that the network is made for, in pixels; None if it
+            is unknown. ``predict`` makes such crops. Other sizes can be computed, too.
 
     Attributes:
         trunks: As the argument.
         stages: As the argument.
         joints: As the argument.
+        input_size: As the argument.
 
     Raises:
         ValueError: If the trunks, the stages and the joints do not fit together.
     """
 
     def __init__(
-        self, trunks: Trunks, stages: BeliefStages, *, joints: JointSet | None = None
+        self,
+        trunks: Trunks,
+        stages: BeliefStages,
+        *,
+        joints: JointSet | None = None,
+        input_size: int | None = None,
     ) -> None:
         super().__init__()
         if trunks.out_channels != stages.in_channels:
@@ -54,6 +62,7 @@ class ConvolutionalPoseMachine(nn.Module):
         self.trunks = trunks
         self.stages = stages
         self.joints = joint_set_of(joints, stages.num_keypoints)
+        self.input_size = input_size
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> list[Tensor]:
         """Compute the belief maps of all stages.
@@ -97,6 +106,7 @@ def build_network(
     joints: JointSet | str | None = None,
     norm_layer: NormLayer | None = None,
     conv_method: str = 'auto',
+    input_size: int | None = None,
     **settings: Any,
 ) -> ConvolutionalPoseMachine:
     """Build a network from settings; the defaults are the paper's for LSP, with 14 keypoints.
@@ -108,6 +118,7 @@ def build_network(
             None: no normalization, as in the paper.
         conv_method: ``'auto'`` for the faster of two exact methods of convolution, ``'direct'``
             for plain ``conv2d``, bit for bit, or ``'tiled'``. See ``LargeKernelConv2d``.
+        input_size: Side of the crops that ``predict`` makes for the network, in pixels.
         **settings: Settings of ``TrunkSettings`` and ``StageSettings`` by name. ``channels`` goes
             to both, ``trunk_channels`` to the trunks only. The kernel size of the trunks is
             ``trunk_kernel_size``.
@@ -129,7 +140,7 @@ def build_network(
         [(1, 15, 8, 6), (1, 15, 8, 6), (1, 15, 8, 6)]
     """
     of_trunks, of_stages = split_settings(
-        {**PAPER, **settings}, others=('joints', 'norm_layer', 'conv_method')
+        {**PAPER, **settings}, others=('joints', 'norm_layer', 'conv_method', 'input_size')
     )
     stage_settings = StageSettings(**of_stages)
     if stage_settings.num_stages == 1:  # only later stages use these
@@ -144,7 +155,10 @@ def build_network(
         norm_layer=norm_layer,
     )
     network = ConvolutionalPoseMachine(
-        trunks, stages, joints=joint_set_of(joints, stage_settings.num_keypoints)
+        trunks,
+        stages,
+        joints=joint_set_of(joints, stage_settings.num_keypoints),
+        input_size=input_size,
     )
     set_conv_method(network, conv_method)
     return network

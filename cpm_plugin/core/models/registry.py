@@ -181,6 +181,7 @@ def cpm_slim_3s(**changes: Any) -> ConvolutionalPoseMachine:
         **_SMALL_KERNELS,
         trunk_kernel_size=5,
         joints='lsp',
+        input_size=128,
         num_stages=3,
         center_map_sigma=7.0,  # 21 of 368 pixels, at 128
         channels=32,
@@ -202,6 +203,7 @@ def cpm_lite0_3s(**changes: Any) -> ConvolutionalPoseMachine:
         changes,
         **_SMALL_KERNELS,
         joints='lsp',
+        input_size=256,
         encoder='efficientnet_lite0',
         num_stages=3,
         center_map_sigma=15.0,  # 21 of 368 pixels, at 256

@@ -1,0 +1,58 @@
+"""What a result says in JSON, and what it draws where."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cpm_plugin.core import JointSet
+from cpm_plugin.core.prediction import Poses
+
+pytest.importorskip('PIL')
+
+ARM = JointSet(
+    ('neck', 'left_wrist', 'right_wrist'), (('neck', 'left_wrist'), ('neck', 'right_wrist'))
+)
+
+
+def poses(scores=(0.9, 0.9, 0.9), count=1):
+    points = np.array([[[20.0, 10.0], [30.0, 10.0], [10.0, 10.0]]])
+    return Poses(
+        keypoints=points.repeat(count, axis=0),
+        scores=np.array([scores] * count),
+        boxes=np.array([[5.0, 5, 35, 15]] * count),
+        joints=ARM,
+        image=np.zeros((20, 40, 3), np.uint8),
+    )
+
+
+def test_json_has_names_skeleton_and_people():
+    content = json.loads(poses(count=2).to_json())
+    assert content['joints'] == list(ARM.names)
+    assert content['skeleton'] == [[0, 1], [0, 2]]
+    assert len(content['people']) == 2 == len(poses(count=2))
+    assert content['people'][0] == {
+        'keypoints': [[20, 10], [30, 10], [10, 10]],
+        'keypoint_scores': [0.9, 0.9, 0.9],
+        'bbox': [5, 5, 35, 15],
+    }
+
+
+def test_left_is_green_right_is_orange_and_the_rest_stays():
+    drawn = np.asarray(poses().draw())
+    assert drawn.shape == (20, 40, 3)
+    assert drawn[10, 25].tolist() == [0, 255, 0]
+    assert drawn[10, 15].tolist() == [255, 128, 0]
+    assert drawn[10, 20].tolist() == [51, 153, 255]
+    assert not drawn[15:].any() and not drawn[:, 34:].any()
+
+
+def test_doubtful_limbs_are_pale_and_below_the_threshold_nothing_is_drawn():
+    drawn = np.asarray(poses(scores=(0.9, 0.3, 0.1)).draw(threshold=0.2))
+    assert drawn[10, 25].tolist() == [0, 128, 0]  # half of the belief from which it is in full
+    assert not drawn[10, 8:16].any()
+
+
+def test_nobody():
+    assert not np.asarray(poses(count=0).draw()).any()
+    assert json.loads(poses(count=0).to_json())['people'] == []
