@@ -82,8 +82,8 @@ def read_caffemodel(path: str | Path) -> Layers:
             weight (out, in, h, w) and bias (out,). Layers without blobs are left out.
 
     Raises:
-        ValueError: If the file is missing, truncated, broken or no caffemodel. The message names
-            the file, and the layer if there is one.
+        ValueError: If the file is missing, truncated, broken or no caffemodel, or a value is not
+            finite. The message names the file, and the layer if there is one.
 
     Examples:
         >>> import tempfile
@@ -124,7 +124,23 @@ def read_caffemodel(path: str | Path) -> Layers:
         raise ValueError(f'{path} {problem}. Download it again and compare its size') from error
     if not layers:
         raise ValueError(f'{path}: no layers with weights in it; it is no caffemodel')
+    for name, blobs in layers.items():
+        for number, blob in enumerate(blobs):
+            if not np.isfinite(blob).all():
+                raise ValueError(
+                    f'{path}: {name} {blob_name(number)} has values that are not finite (NaN or '
+                    'infinite). Download it again and compare its size'
+                )
     return layers
+
+
+def blob_name(number: int) -> str:
+    """Return what the blob of a convolution is: weight, bias, or blob 2 and so on.
+
+    Args:
+        number: Number of the blob in its layer, from 0 on.
+    """
+    return ('weight', 'bias')[number] if number < 2 else f'blob {number}'
 
 
 def write_caffemodel(
@@ -206,7 +222,7 @@ def _read_blob(view: memoryview) -> NDArray[np.float32]:
             parts[number].append(_numbers(_bytes(value), '<f4' if number == _DATA else '<f8'))
     if shape is None:  # in old files, a bias is (1, 1, 1, N)
         shape = tuple(old_shape[3:] if old_shape[:3] == [1, 1, 1] else old_shape)
-    with np.errstate(over='ignore'):  # too large a double becomes inf, which from_caffe refuses
+    with np.errstate(over='ignore'):  # too large a double becomes inf, which is refused
         values = np.concatenate(
             [np.empty(0, np.float32), *(parts[_DOUBLE_DATA] or parts[_DATA])],
             dtype=np.float32,

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..models.network import ConvolutionalPoseMachine
 from ..models.registry import create_model
 from ..weights.checkpoints import describe_mismatch
-from .caffe import Layers, read_caffemodel
+from .caffe import Layers, blob_name, read_caffemodel
 
 CAFFE_MODELS = ('cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg', 'cpm_person')
 
@@ -131,7 +131,7 @@ def from_caffe(layers: Mapping[str, Sequence[NDArray[np.float32]]], name: str) -
     """
     names = layer_names(name)
     given = {
-        f'{layer} {_BLOBS[i] if i < len(_BLOBS) else f"blob {i}"}': torch.from_numpy(blob)
+        f'{layer} {blob_name(i)}': torch.from_numpy(blob)
         for layer, blobs in layers.items()
         for i, blob in enumerate(blobs)
     }

@@ -49,7 +49,9 @@ class ZooEntry:
     url: str | None = None
 
     def __post_init__(self) -> None:
-        texts = (self.file, self.sha256, self.config, self.license, self.url or '')
+        texts = [self.file, self.sha256, self.config, self.license]
+        if self.url is not None:
+            texts.append(self.url)
         if not all(isinstance(text, str) for text in texts):
             raise ValueError(f'all of an entry must be text: {texts}')
         if not re.fullmatch(r'\w[\w.+-]{0,199}', self.file):
@@ -62,7 +64,7 @@ class ZooEntry:
             raise ValueError(  # a config is code: one from elsewhere would run as the zoo's
                 f'config {self.config[:80]!r} must be a path inside the zoo or the project'
             )
-        if self.url and urlparse(self.url).scheme not in ('http', 'https'):
+        if self.url is not None and urlparse(self.url).scheme not in ('http', 'https'):
             raise ValueError(f'url {self.url[:80]!r} must begin with http:// or https://')
         if not re.fullmatch('[0-9a-f]{64}', self.sha256):
             raise ValueError(f'sha256 {self.sha256!r} must be 64 hexadecimal digits')

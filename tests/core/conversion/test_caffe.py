@@ -185,6 +185,20 @@ def test_broken_files_are_named(content, message, tmp_path):
     assert str(tmp_path / 'some.caffemodel') in str(error.value)
 
 
+@pytest.mark.parametrize('legacy', [False, True])
+def test_values_that_are_not_finite_are_named(legacy, tmp_path):
+    weight, bias = np.ones((2, 3, 1, 1)), np.zeros(2)
+    for name, blobs in {
+        'conv2 weight': [np.full_like(weight, np.nan), bias],
+        'conv2 bias': [weight, np.array([0, -np.inf])],
+        'conv2 blob 2': [weight, bias, np.array([np.inf])],
+    }.items():
+        write_caffemodel(tmp_path / 'a', {'conv1': [weight], 'conv2': blobs}, legacy=legacy)
+        message = rf'{re.escape(str(tmp_path / "a"))}: {name} has values that are not finite'
+        with pytest.raises(ValueError, match=message):
+            read_caffemodel(tmp_path / 'a')
+
+
 def test_other_files_are_refused(tmp_path):
     torch.save({'a': torch.zeros(3)}, tmp_path / 'new.pth')
     torch.save({'a': torch.zeros(3)}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)

@@ -123,6 +123,9 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path, serve):
         (dict(config='/etc/x.py'), 'must be a path inside the zoo'),
         (dict(config=''), 'must be a path inside the zoo'),
         (dict(url='file:///etc/passwd'), 'must begin with http'),
+        (dict(url=''), 'must begin with http'),
+        (dict(url=0), 'must be text'),
+        (dict(url=[]), 'must be text'),
         (dict(url='ftp://127.0.0.1/x'), 'must begin with http'),
         (dict(sha='0' * 64), 'unexpected keyword'),
     ):
