@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.dataset import ConcatDataset
 from PIL import Image
-from scipy.io import loadmat
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1, limb_ratios, mpii_like_scales
 from ..core.maps.joints import LSP, JointSet
 from .checked_datasets import report_of
 from .labels import NO_KEYPOINT
+from .matlab import load_variable
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
@@ -102,8 +102,8 @@ def read_joints(path: str | Path) -> LspJoints:
             'DATA_ROOT/images/; set data_root to where Leeds Sports Pose was unpacked'
         )
     try:
-        joints = np.asarray(loadmat(path)['joints'], dtype=np.float32)
-    except Exception as error:  # loadmat raises many kinds of errors for a broken file
+        joints = np.asarray(load_variable(path, 'joints'), dtype=np.float32)
+    except Exception as error:  # of a broken file, nearly any
         raise ValueError(
             f"{path}: not a MATLAB file with a matrix 'joints' ({error}); unpack the dataset again"
         ) from error
@@ -119,6 +119,11 @@ def read_joints(path: str | Path) -> LspJoints:
         raise ValueError(
             f"{path}: 'joints' has shape {joints.shape}; expected (14, 3, N) (LSP Extended) or "
             '(3, 14, N) (LSP)'
+        )
+    if not np.isfinite(joints[..., 2]).all() or not np.isfinite(joints[labeled]).all():
+        raise ValueError(
+            f"{path}: 'joints' has values that are not finite (NaN or infinite); only the position "
+            'of a joint that is not labeled may be so. Unpack the dataset again'
         )
     labeled, visible = labeled.astype(np.float32), visible.astype(np.float32)
     return LspJoints(joints[..., :2], labeled, visible, extended)
@@ -153,7 +158,7 @@ def image_middle(path: str | Path) -> tuple[float, float]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-    except OSError as error:
+    except Exception as error:  # as for one that claims too many pixels, no OSError
         raise ValueError(
             f'{path}: not an image that can be read ({error}); center_scale="authors" needs the '
             'size of every image of LSP. Unpack the dataset again'

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1
 from ..core.maps.joints import FLIC
 from .datasets import CATEGORIES, as_coco, dataset_info
+from .matlab import load_variable
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
@@ -93,8 +93,8 @@ def read_examples(path: str | Path) -> list[FlicExample]:
             'DATA_ROOT/images/; set data_root to where FLIC was unpacked'
         )
     try:
-        entries = loadmat(path, simplify_cells=True, variable_names=['examples'])['examples']
-    except Exception as error:  # loadmat raises many kinds of errors for a broken file
+        entries = load_variable(path, 'examples', simplify=True)
+    except Exception as error:  # of a broken file, nearly any
         raise ValueError(
             f"{path}: not a MATLAB file with a struct 'examples' ({error}); unpack FLIC again"
         ) from error

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from pathlib import Path
 
 import cv2
@@ -101,6 +102,21 @@ def test_nan_positions_of_unlabeled_joints_are_harmless(tmp_path):
     points[0, 5] = np.nan
     info = build(write(tmp_path, marks, points=points)).get_data_info(0)
     assert np.isfinite(info['keypoints']).all() and np.isfinite(info['bbox']).all()
+
+
+@pytest.mark.parametrize('spoil', [np.nan, -np.inf, 1e39], ids=str)
+def test_labels_that_are_not_finite_are_refused(tmp_path, spoil):
+    points = positions()
+    points[2, 7, 1] = spoil  # of a labeled joint
+    root = write(tmp_path, np.ones((COUNT, 14)), points=points)
+    with pytest.raises(ValueError, match=r"joints\.mat: 'joints' has values that are not finite"):
+        build(root)
+    marks = np.ones((COUNT, 14))
+    marks[2, 7] = spoil
+    (tmp_path / 'marks').mkdir()
+    root = write(tmp_path / 'marks', marks)
+    with pytest.raises(ValueError, match=r"joints\.mat: 'joints' has values that are not finite"):
+        build(root)
 
 
 # -- boxes
@@ -263,6 +279,13 @@ def test_size_is_that_of_the_image_as_it_is_loaded(tmp_path):
     assert image_middle(tmp_path / 'a.png') == (24, 14.5)
 
 
+def test_a_size_that_cannot_be_is_refused(tmp_path):
+    header = b'BM' + struct.pack('<IIIIiiHH', 0, 0, 54, 40, 60_000, 60_000, 1, 24) + bytes(24)
+    (tmp_path / 'a.bmp').write_bytes(header)
+    with pytest.raises(ValueError, match=r'a\.bmp: not an image .*3600000000 pixels'):
+        image_middle(tmp_path / 'a.bmp')
+
+
 # -- range
 
 
@@ -399,7 +422,7 @@ def test_unreadable_image_is_named_when_it_is_loaded(tmp_path):
     broken.write_text('not an image')
     people = build(root, pipeline=[dict(type='LoadImage')])
     people[0]
-    with pytest.raises(Exception, match=re.escape(str(broken))):
+    with pytest.raises(ValueError, match=re.escape(str(broken))):
         people[1]
 
 
