@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..mmpose.reading import refuse_too_large
 from .outputs import check_file, write_bytes
 
 import mmcv
@@ -116,8 +117,10 @@ def read_image(path: Path) -> np.ndarray:
         (H, W, 3), BGR.
 
     Raises:
-        ValueError: If the file cannot be read. The message names it.
+        ValueError: If the file cannot be read, or claims to have more than 179 million pixels. The
+            message names it.
     """
+    refuse_too_large(path)
     try:
         content = path.read_bytes()
     except OSError as error:

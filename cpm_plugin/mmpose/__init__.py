@@ -18,7 +18,8 @@ from . import compat
 
 compat.apply()
 
-from . import loading  # noqa: E402, F401  (what MMEngine loads is read safely from here on)
+# What MMEngine and MMPose load is read safely, and refused by name, from here on.
+from . import loading, reading  # noqa: E402, F401
 from .backbone import CPMBackbone  # noqa: E402
 from .checked_datasets import install as check_datasets  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402

@@ -24,6 +24,7 @@ from .labels import (
     LabelReport,
     check_labels,
     counts_text,
+    is_finite,
     keypoint_names,
     mpii_fault,
     name_of,
@@ -32,6 +33,8 @@ from .labels import (
 )
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+
+RAW = 'raw_ann_info'
 
 
 def report_of(dataset: Any) -> LabelReport:
@@ -63,19 +66,36 @@ def install() -> None:
             name = f'{self.metainfo["dataset_name"]}_ann_file'
             MessageHub.get_current_instance().update_info(name, None)
 
+    @functools.wraps(load)
     def load_data_list(self: Any) -> list[dict]:
         self.label_report = LabelReport()
+        files = [str(file) for file in (self.bbox_file, self.ann_file) if file]
         try:
             data = load(self)
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # stock code raises nearly anything for a broken file
             # What MPII's loader was about to read.
             fault = mpii_fault(getattr(self, 'anns', ()), len(keypoint_names(self._metainfo)))
-            if isinstance(error, LabelError) or not fault:
+            named = isinstance(error, ValueError) and any(file in str(error) for file in files)
+            if isinstance(error, LabelError) or (named and not fault):
                 raise
-            raise LabelError(f'{self.ann_file}: {fault}. {REMEDY}') from error
+            if fault:
+                raise LabelError(f'{self.ann_file}: {fault}. {REMEDY}') from error
+            raise ValueError(
+                f'{" or ".join(files)}: annotations cannot be read '
+                f'({type(error).__name__}: {error}); correct the file, or make it again'
+            ) from error
         faults = self.label_report.faults
         if faults and self.data_mode != 'topdown':
             check_labels(LabelReport(faults=faults), len(faults) + len(data), self.ann_file)
+        if not data and self.serialize_data:  # which stock code cannot do
+            raise ValueError(f'{" or ".join(files)}: no annotation in it has keypoints and a box')
+        for sample in data:
+            # Labels are looked at one by one; what is raw is not used.
+            if key := next((k for k, v in sample.items() if k != RAW and not is_finite(v)), ''):
+                raise LabelError(
+                    f'{files[0]}: {name_of(sample)}: {key} must be finite, but it is not (NaN or '
+                    'infinite). Correct the annotation, or remove it'
+                )
         return data
 
     def parse_data_info(self: Any, raw_data_info: dict) -> dict | None:

@@ -120,10 +120,10 @@ def read_joints(path: str | Path) -> LspJoints:
             f"{path}: 'joints' has shape {joints.shape}; expected (14, 3, N) (LSP Extended) or "
             '(3, 14, N) (LSP)'
         )
-    if not np.isfinite(joints[..., 2]).all() or not np.isfinite(joints[labeled]).all():
+    if not np.isfinite(joints[..., 2]).all():
         raise ValueError(
-            f"{path}: 'joints' has values that are not finite (NaN or infinite); only the position "
-            'of a joint that is not labeled may be so. Unpack the dataset again'
+            f"{path}: 'joints' has a third row that is not finite, so it is unknown which joints "
+            'are labeled; unpack the dataset again'
         )
     labeled, visible = labeled.astype(np.float32), visible.astype(np.float32)
     return LspJoints(joints[..., :2], labeled, visible, extended)

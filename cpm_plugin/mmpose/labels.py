@@ -7,6 +7,7 @@ and ``id``. ``cpm_plugin.mmpose.checked_datasets`` calls them for every dataset.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +164,36 @@ def label_fault(person: Mapping[str, Any], names: Sequence[str]) -> str:
     return ''
 
 
+def is_finite(value: Any) -> bool:
+    """Tell whether no number in a nested value is NaN or infinite.
+
+    Args:
+        value: Arrays, numbers, texts, and sequences and mappings of them.
+
+    Returns:
+        False if there is one. A whole number that no float can hold counts as infinite.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return value.dtype.kind not in 'fc' or bool(np.isfinite(value).all())
+    if isinstance(value, int | float):
+        try:
+            return math.isfinite(value)
+        except OverflowError:
+            return False
+    if isinstance(value, str):
+        return True
+    if isinstance(value, Mapping):
+        return all(map(is_finite, value.values()))
+    if isinstance(value, Sequence):
+        try:
+            if math.isfinite(sum(value)):  # fast: of numbers, as in an outline of 100 points
+                return True
+        except (TypeError, OverflowError):
+            pass
+        return all(map(is_finite, value))
+    return True
+
+
 def raw_fault(annotation: Mapping[str, Any], count: int) -> str:
     """Say what MMPose cannot read in an annotation of a COCO file.
 
@@ -260,7 +291,8 @@ def sort_people(
         report: Gets the reasons and faults.
 
     Returns:
-        The people to keep, in the same order.
+        The people to keep, in the same order. Positions that are not finite, of keypoints that are
+            not labeled, are 0.
     """
     kept = []
     for person in people:
@@ -269,6 +301,9 @@ def sort_people(
         elif fault := label_fault(person, names):
             report.faults.append(f'{name_of(person)}: {fault}')
         else:
+            keypoints = person.get('keypoints')
+            if keypoints is not None and not np.isfinite(keypoints).all():  # where not labeled
+                person['keypoints'] = np.where(np.isfinite(keypoints), keypoints, 0)
             kept.append(person)
     return kept
 

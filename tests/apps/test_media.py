@@ -1,5 +1,8 @@
 """Images and videos of users: read, written, and never written over."""
 
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -100,3 +103,18 @@ def test_a_image_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / 'a.png').mkdir()
     with pytest.raises(ValueError, match=r'a\.png cannot be written'):
         media.write_image(tmp_path / 'a.png', np.zeros((4, 4, 3), np.uint8))
+
+
+def test_a_header_that_claims_too_many_pixels_is_refused_before_memory_is_taken(tmp_path):
+    path = tmp_path / 'a.png'
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    content = path.read_bytes()
+    header = b'IHDR' + struct.pack('>II', 30_000, 30_000) + content[24:29]
+    path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
+    with pytest.raises(ValueError, match=r'a\.png is not read .*900000000 pixels.* smaller'):
+        media.read_image(path)
+    path.write_bytes(content[:16] + b'\0\x01' + content[18:])  # with the checksum of another size
+    with pytest.raises(ValueError, match=r'a\.png cannot .* header of the PNG is broken'):
+        media.read_image(path)
+    path.write_bytes(content)
+    assert media.read_image(path).shape == (4, 4, 3)

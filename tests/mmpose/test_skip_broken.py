@@ -77,7 +77,7 @@ def test_broken_images_are_replaced_and_logged_once(build, lines, tmp_path):
         f'SkipBroken left out 1 of 20 samples so far: {tmp_path}/images/im00004.jpg, annotation 4: '
     )
     assert lines[0].startswith(begin)
-    assert 'failed to load image' in lines[0]
+    assert 'im00004.jpg cannot be read as an image' in lines[0]
     assert 'left out 2 of 20 samples so far' in lines[1] and 'im00009.jpg' in lines[1]
 
 
