@@ -162,9 +162,9 @@ def find_resumable(work_dir: str) -> str | None:
     found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
         if is_whole(path):
+            wrong = f'{named!r}, which is not a complete checkpoint' if named else 'no checkpoint'
             print_log(
-                f'{note} names {named or "nothing"!r}, which is not a complete checkpoint; '
-                f'resuming from the newest complete one: {path}',
+                f'{note} names {wrong}; resuming from the newest complete one: {path}',
                 logger='current',
                 level=30,
             )

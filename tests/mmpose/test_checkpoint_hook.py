@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cpm_testing.logs import keep_log
 from mmengine.fileio import get_file_backend
 from mmengine.logging import MessageHub
 from mmengine.runner import runner as mmengine_runner
@@ -14,7 +15,6 @@ from cpm_plugin.mmpose.checkpoint_hook import (
     LAST,
     SafeCheckpointHook,
     find_resumable,
-    is_whole,
     write_whole,
 )
 
@@ -140,10 +140,12 @@ def run_folder(tmp_path):
     return tmp_path
 
 
-def test_the_named_checkpoint_is_taken_if_it_is_whole(run_folder):
+def test_the_named_checkpoint_is_taken_if_it_is_whole(run_folder, monkeypatch):
+    lines = keep_log(monkeypatch, checkpoint_hook)
     assert find_resumable(str(run_folder)) == str(run_folder / 'epoch_3.pth')
     (run_folder / LAST).write_text(str(run_folder / 'epoch_1.pth'))
     assert find_resumable(str(run_folder)) == str(run_folder / 'epoch_1.pth')
+    assert lines == []
 
 
 def flip_a_bit(path):
@@ -153,22 +155,28 @@ def flip_a_bit(path):
 
 
 @pytest.mark.parametrize(
-    'harm',
+    ('harm', 'named', 'taken'),
     [
-        lambda folder: (folder / LAST).write_text(''),
-        lambda folder: (folder / LAST).unlink(),
-        lambda folder: (folder / 'epoch_3.pth').unlink(),
-        lambda folder: (folder / 'epoch_3.pth').write_bytes(b''),
-        lambda folder: os.truncate(folder / 'epoch_3.pth', 700),
-        lambda folder: flip_a_bit(folder / 'epoch_3.pth'),
+        (lambda folder: (folder / LAST).write_text(''), None, 'epoch_3.pth'),
+        (lambda folder: (folder / LAST).unlink(), None, 'epoch_3.pth'),
+        (lambda folder: (folder / 'epoch_3.pth').unlink(), 'epoch_3.pth', 'epoch_2.pth'),
+        (lambda folder: (folder / 'epoch_3.pth').write_bytes(b''), 'epoch_3.pth', 'epoch_2.pth'),
+        (lambda folder: os.truncate(folder / 'epoch_3.pth', 700), 'epoch_3.pth', 'epoch_2.pth'),
+        (lambda folder: flip_a_bit(folder / 'epoch_3.pth'), 'epoch_3.pth', 'epoch_2.pth'),
     ],
     ids=['empty note', 'no note', 'missing', 'empty', 'cut off', 'flipped bit'],
 )
-def test_else_the_newest_whole_one_and_the_log_says_so(harm, run_folder, capfd):
+def test_else_the_newest_whole_one_and_the_log_says_so(harm, named, taken, run_folder, monkeypatch):
+    lines = keep_log(monkeypatch, checkpoint_hook)
     harm(run_folder)
-    found = find_resumable(str(run_folder))
-    newest = 'epoch_3.pth' if is_whole(run_folder / 'epoch_3.pth') else 'epoch_2.pth'
-    assert found == str(run_folder / newest)
+    assert find_resumable(str(run_folder)) == str(run_folder / taken)
+    wrong = 'no checkpoint'
+    if named:
+        wrong = f"'{run_folder / named}', which is not a complete checkpoint"
+    assert lines == [
+        f'{run_folder / LAST} names {wrong}; '
+        f'resuming from the newest complete one: {run_folder / taken}'
+    ]
 
 
 def test_a_folder_without_checkpoints_begins_anew_and_one_of_broken_ones_is_refused(tmp_path):

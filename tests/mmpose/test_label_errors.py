@@ -7,6 +7,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from cpm_testing.logs import keep_log
 from mmengine.config import Config
 from scipy.io import savemat
 
@@ -72,9 +73,7 @@ def coco(folder, changes=(), count=3, **arguments):
 @pytest.fixture
 def lines(monkeypatch):
     """What is logged of the people left out."""
-    found = []
-    monkeypatch.setattr(checked_datasets, 'print_log', lambda text, **_: found.append(text))
-    return found
+    return keep_log(monkeypatch, checked_datasets)
 
 
 # -- COCO

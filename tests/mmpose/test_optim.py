@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cpm_testing.logs import keep_log
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
@@ -42,9 +43,8 @@ def test_forward_is_in_bfloat16_and_the_update_in_float32():
 
 @pytest.mark.parametrize('fast', [True, False])
 def test_it_warns_once_of_a_cpu_that_is_slow_in_it(monkeypatch, fast):
-    said = []
     monkeypatch.setattr(optim, '_cpu_has_bfloat16', lambda: fast)
-    monkeypatch.setattr(optim, 'print_log', lambda text, **kwargs: said.append(text))
+    said = keep_log(monkeypatch, optim)
     model = nn.Linear(1, 1)
     wrapper = _wrapper(model)
     for _ in range(2):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from cpm_testing.logs import keep_log
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
@@ -23,9 +24,7 @@ LOAD = [dict(type='LoadImage'), dict(type='PackPoseInputs')]
 @pytest.fixture
 def lines(monkeypatch):
     """What is logged of broken samples."""
-    found = []
-    monkeypatch.setattr(skip_broken, 'print_log', lambda text, **_: found.append(text))
-    return found
+    return keep_log(monkeypatch, skip_broken)
 
 
 @pytest.fixture
