@@ -6,10 +6,10 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
-from scipy.io import savemat
 
 pytest.importorskip('mmpose')
 
+from cpm_testing.data import coco_content, write_lsp
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
@@ -26,20 +26,14 @@ POSE = np.array([[5 + 2 * k, 4 + k, 2] for k in range(17)])
 
 def coco():
     """Six images, one person in each; the annotation of image n has the id 10 n."""
-    return dict(
-        images=[
-            dict(id=n, file_name=f'{n}.png', width=WIDTH, height=HEIGHT)
-            for n in range(1, COUNT + 1)
-        ],
-        annotations=[
-            dict(
-                id=10 * n, image_id=n, category_id=1, bbox=[2, 2, 40, 25], area=1000, iscrowd=0,
-                num_keypoints=17, keypoints=POSE.ravel().tolist(),
-            )
-            for n in range(1, COUNT + 1)
-        ],
-        categories=[dict(id=1, name='person', keypoints=[], skeleton=[])],
-    )  # fmt: skip
+    people = [
+        dict(
+            id=10 * n, image_id=n, category_id=1, bbox=[2, 2, 40, 25], area=1000, iscrowd=0,
+            num_keypoints=17, keypoints=POSE.ravel().tolist(),
+        )
+        for n in range(1, COUNT + 1)
+    ]  # fmt: skip
+    return coco_content(people, COUNT, (WIDTH, HEIGHT))
 
 
 def write(root, content, kind='png'):
@@ -166,24 +160,20 @@ def test_entries_that_mmpose_cannot_load_are_named(tmp_path):
 
 
 def test_other_keypoints_than_those_of_the_dataset(tmp_path):
-    five = dataset_info(LSP, dataset_name='lsp')
-    report = check(write(tmp_path, coco()), metainfo=five)
-    assert counts(report) == {'keypoint_count': 6}
-    assert report.findings[0].value == '17, not 14'
+    lsp = dataset_info(LSP, dataset_name='lsp')
+    report = check(write(tmp_path, coco()), metainfo=lsp)
+    assert counts(report) == {'keypoint_count': 6, 'loading': 1}
+    assert {finding.value for finding in report.by_kind()['keypoint_count']} == {'17, not 14'}
+    assert 'wrong labels of 6 of 6 people: ' in only(report, 'loading')[2]
 
 
 def lsp(root):
     """Four images: the second has no labeled joint, and the third has one outside."""
-    joints = np.zeros((14, 3, 4))
-    joints[:, 0], joints[:, 1], joints[:, 2] = np.arange(14)[:, None] + 5, 9, 1
-    joints[:, 2, 1] = 0
-    joints[0, :2, 2] = WIDTH + 1, 3
-    savemat(root / 'joints.mat', {'joints': joints})
-    (root / 'images').mkdir()
-    for n in range(1, 5):
-        image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-        cv2.imwrite(str(root / 'images' / f'im{n:05d}.jpg'), image)
-    return root
+    points, labeled = np.full((4, 14, 2), 9), np.ones((4, 14))
+    points[..., 0] = np.arange(14) + 5
+    labeled[1] = 0
+    points[2, 0] = WIDTH + 1, 3
+    return write_lsp(root, points, labeled, size=(WIDTH, HEIGHT))
 
 
 def test_lsp_is_checked_with_the_sizes_of_its_files(tmp_path):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import torch
+from cpm_testing.registries import registered
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.runner import Runner
@@ -106,13 +107,9 @@ class KeepErrors(BaseMetric):
 
 
 @contextmanager
-def registered():
-    parts = ((MODELS, SeesBlobs), (MODELS, BlobHead), (METRICS, KeepErrors))
-    for registry, part in parts:
-        registry.register_module(module=part)
-    yield
-    for registry, part in parts:
-        registry.module_dict.pop(part.__name__)
+def registered_blobs():
+    with registered(MODELS, SeesBlobs, BlobHead), registered(METRICS, KeepErrors):
+        yield
 
 
 def config(data, folder, crop, *, codec='CPMHeatmap', flip=False, hook=None, **changes):

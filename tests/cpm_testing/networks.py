@@ -6,10 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cpm_plugin.core import (
-    build_network,
-    stage_losses,
-)
+from cpm_plugin.core import build_network, stage_losses
 
 NARROW = {
     'num_keypoints': 3,
@@ -46,9 +43,17 @@ def network(**options):
     return model
 
 
-def random_image(height=40, width=49, *, count=2, channels=3):
+def random_image(height=40, width=49, *, count=2, channels=3, dtype=torch.double):
     generator = torch.Generator().manual_seed(5)
-    return torch.rand(count, channels, height, width, generator=generator).double() - 0.5
+    return torch.rand(count, channels, height, width, generator=generator).to(dtype) - 0.5
+
+
+def random_norms(model):
+    """Statistics of batch norms with which they matter."""
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(std=0.2)
+            layer.running_var.uniform_(0.5, 1.5)
 
 
 # A second implementation of the forward pass, from the names and values of the state dict
@@ -124,5 +129,5 @@ VGG_STAGES = {
 
 def losses_of(model, channels=3):
     torch.manual_seed(2)
-    beliefs = model(random_image(48, 48, channels=channels).float())
+    beliefs = model(random_image(48, 48, channels=channels, dtype=torch.float))
     return stage_losses(beliefs, torch.rand_like(beliefs[0]))

@@ -1,8 +1,11 @@
 """CPMBackbone: the core's trunks, built from a config."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from cpm_testing import networks
 from torch import nn
 
 from cpm_plugin.core.models.settings import TrunkSettings
@@ -13,10 +16,7 @@ from cpm_plugin.mmpose.backbone import norm_layer_of
 from mmpose.registry import MODELS
 
 IMAGE = (64, 48)  # width, height
-
-
-def random_image(count=2, channels=3):
-    return torch.rand(count, channels, IMAGE[1], IMAGE[0]) - 0.5
+random_image = partial(networks.random_image, IMAGE[1], IMAGE[0], dtype=torch.float32)
 
 
 def test_outputs_equal_those_of_the_core_with_the_same_weights():

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from cpm_testing.data import write_lsp
 from scipy.io import savemat
 
 from cpm_plugin.core.evaluation.person_scale import limb_ratios, mpii_like_scales
@@ -26,19 +27,9 @@ def positions():
     return np.stack([10 * n + k, 100 + 20 * n + 2 * k], axis=-1).astype(float)
 
 
-def write(root, third_row, layout='lspet', images=range(1, COUNT + 1), points=None):
-    """joints.mat and images; third_row is (images, 14)."""
-    points = positions() if points is None else points
-    joints = np.concatenate([points, np.asarray(third_row, float)[..., None]], axis=-1)
-    joints = joints.transpose(1, 2, 0) if layout == 'lspet' else joints.transpose(2, 1, 0)
-    savemat(root / 'joints.mat', {'joints': joints})
-    (root / 'images').mkdir()
-    name = 'im{:05d}.jpg' if layout == 'lspet' else 'im{:04d}.jpg'
-    for number in images:
-        # gray, 30 x number: tells the images apart
-        image = np.full((24, 32, 3), 30 * number, np.uint8)
-        assert cv2.imwrite(str(root / 'images' / name.format(number)), image)
-    return root
+def write(root, third_row, layout='lspet', images=None, points=None):
+    """``write_lsp`` of five images; third_row is (5, 14)."""
+    return write_lsp(root, positions() if points is None else points, third_row, layout, images)
 
 
 def build(root, **arguments):

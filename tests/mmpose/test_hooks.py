@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cpm_testing.networks import random_norms
 from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.registry import MODEL_WRAPPERS
@@ -49,10 +50,7 @@ def test_a_model_is_tested_without_norms_and_with_the_same_beliefs(wrapped):
         first_stage_channels=8, norm_cfg=dict(type='BN'),
     )  # fmt: skip
     model = nn.ModuleDict(dict(backbone=backbone(), head=MODELS.build(head))).eval()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_(std=0.2)
-            layer.running_var.uniform_(0.5, 1.5)
+    random_norms(model)
     image = torch.rand(2, 3, 48, 64)
     with torch.no_grad():
         before = model.head(model.backbone(image))

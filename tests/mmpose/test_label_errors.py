@@ -4,12 +4,12 @@ import doctest
 import json
 import re
 
-import cv2
 import numpy as np
 import pytest
+from cpm_testing.data import coco_content, write_coco, write_lsp
 from cpm_testing.logs import keep_log
+from cpm_testing.registries import registered
 from mmengine.config import Config
-from scipy.io import savemat
 
 from cpm_plugin.core.maps.joints import LSP
 from cpm_plugin.mmpose import checked_datasets, labels
@@ -41,9 +41,8 @@ PIPELINE = [
 GOOD = [10, 10, 2, 20, 20, 2, 15, 28, 1]
 
 
-def write(folder, changes=(), count=3, meta=None):
+def write(folder, changes=(), count=3):
     """A COCO file: person 101 in image 1.png, ... with changes by index."""
-    images = [dict(id=n, file_name=f'{n}.png', width=64, height=48) for n in range(1, count + 1)]
     people = [
         dict(
             id=100 + n, image_id=n, category_id=1, iscrowd=0, area=100.0,
@@ -54,11 +53,7 @@ def write(folder, changes=(), count=3, meta=None):
     for index, change in dict(changes).items():
         people[index].update(change)
         people[index] = {k: v for k, v in people[index].items() if v is not None}
-    for image in images:
-        assert cv2.imwrite(str(folder / image['file_name']), np.zeros((48, 64, 3), np.uint8))
-    content = dict(images=images, annotations=people, categories=[dict(id=1, name='person')])
-    (folder / 'people.json').write_text(json.dumps(content))
-    return folder
+    return write_coco(folder, coco_content(people, count, (64, 48)))
 
 
 def coco(folder, changes=(), count=3, **arguments):
@@ -205,16 +200,13 @@ def test_nobody_left_out_logs_nothing(tmp_path, lines):
 
 
 def test_rule_of_a_dataset_of_its_own_is_counted(tmp_path, lines):
-    @DATASETS.register_module()
     class Odd(CocoDataset):
         @staticmethod
         def _is_valid_instance(data_info):
             return data_info['id'] % 2 == 1
 
-    try:
+    with registered(DATASETS, Odd):
         assert len(coco(tmp_path, type='Odd')) == 2
-    finally:
-        DATASETS.module_dict.pop('Odd')
     assert lines == [
         f'Odd: 1 of 3 people left out: 1 by a rule of the dataset ({tmp_path}/people.json)'
     ]
@@ -287,11 +279,7 @@ def test_other_errors_of_a_loader_stay_as_they_are(tmp_path):
 def lsp(folder, points=None, labeled=None, **arguments):
     points = np.random.default_rng(0).uniform(5, 40, (5, 14, 2)) if points is None else points
     labeled = np.ones((5, 14)) if labeled is None else labeled
-    joints = np.concatenate([points, labeled[..., None]], axis=-1).transpose(1, 2, 0)
-    savemat(folder / 'joints.mat', {'joints': joints})
-    (folder / 'images').mkdir()
-    for number in range(1, 6):
-        (folder / 'images' / f'im{number:05d}.jpg').touch()
+    write_lsp(folder, points, labeled)
     return DATASETS.build(dict(type='LspDataset', data_root=str(folder), **arguments))
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from cpm_testing.registries import registered
 from mmengine.config import Config
 from mmengine.runner import Runner
 from scipy.io import savemat
@@ -68,12 +69,9 @@ class DiscHead(CPMStageHead):
 
 
 @pytest.fixture(scope='module', autouse=True)
-def registered():
-    for part in (SeesDiscs, DiscHead):
-        MODELS.register_module(module=part)
-    yield
-    for part in (SeesDiscs, DiscHead):
-        MODELS.module_dict.pop(part.__name__)
+def discs():
+    with registered(MODELS, SeesDiscs, DiscHead):
+        yield
 
 
 def save_truth(path, truth):

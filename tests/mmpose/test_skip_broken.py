@@ -3,10 +3,10 @@
 import pickle
 import re
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from cpm_testing.data import write_lsp
 from cpm_testing.logs import keep_log
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
@@ -28,10 +28,10 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def build(tmp_path, write_lsp):
+def build(tmp_path):
     def build(broken=(), wrong=(), max_rate=0.2, transforms=LOAD, **arguments):
         """LSP Extended of 20 images; of some the file is broken, of others the labels."""
-        write_lsp(tmp_path, broken, wrong)
+        write(tmp_path, broken, wrong)
         step = dict(type='SkipBroken', transforms=transforms, max_rate=max_rate)
         return DATASETS.build(
             dict(dict(type='LspDataset', data_root=str(tmp_path), pipeline=[step]), **arguments)
@@ -40,24 +40,14 @@ def build(tmp_path, write_lsp):
     return build
 
 
-@pytest.fixture(scope='module')
-def write_lsp():
-    from scipy.io import savemat
-
-    def write(folder, broken, wrong):
-        joints = np.random.default_rng(0).uniform(5, 25, (COUNT, 14, 3))
-        joints[..., 2] = 1
-        for number in wrong:
-            joints[number - 1, 3, 0] = np.nan
-        savemat(folder / 'joints.mat', {'joints': joints.transpose(1, 2, 0)})
-        (folder / 'images').mkdir()
-        for number in range(1, COUNT + 1):
-            path = folder / 'images' / f'im{number:05d}.jpg'
-            assert cv2.imwrite(str(path), np.full((30, 30, 3), number, np.uint8))
-            if number in broken:
-                path.write_bytes(path.read_bytes()[:40])
-
-    return write
+def write(folder, broken, wrong):
+    points = np.random.default_rng(0).uniform(5, 25, (COUNT, 14, 2))
+    for number in wrong:
+        points[number - 1, 3, 0] = np.nan
+    write_lsp(folder, points, np.ones((COUNT, 14)), size=(30, 30))
+    for number in broken:
+        path = folder / 'images' / f'im{number:05d}.jpg'
+        path.write_bytes(path.read_bytes()[:40])
 
 
 def numbers(samples):

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from cpm_testing.configs import random_batch
+from cpm_testing.configs import meta_of, random_batch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
@@ -18,8 +18,7 @@ import cpm_plugin.mmpose.baseline  # noqa: F401  (registers NarrowStockCPM)
 from cpm_plugin.core.conversion.mmpose_cpm import from_stock, to_stock
 
 from mmcv.cnn import ConvModule
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import MODELS
 
 TOPDOWN = 'body_2d_keypoint/topdown_heatmap'
 PAIRS = {
@@ -50,10 +49,6 @@ def configs(name, repo):
         for config in (stock, ours):
             config.model.head.update(num_stages=3, decoder=SMALL)
     return stock, ours
-
-
-def meta_of(config):
-    return parse_pose_metainfo(DATASETS.get(config.train_dataloader.dataset.type).METAINFO)
 
 
 def scale_weights(stock):
@@ -116,7 +111,8 @@ def full(*names):
 def test_the_same_maps_and_key_points_and_back(name, repo):
     config, _ = configs(name, repo)
     stock, ours = (model.eval() for model in pair(name, repo))
-    data = stock.data_preprocessor(random_batch(config.model.head.decoder, meta_of(config), 2))
+    meta = meta_of(config.train_dataloader.dataset)
+    data = stock.data_preprocessor(random_batch(config.model.head.decoder, meta, 2))
     worst = largest_difference(stock, ours, data['inputs'])
     assert worst <= 1e-5
 
@@ -284,7 +280,7 @@ def compare_training(stock, ours, config, batches):
 def test_the_same_training_of_a_small_one(repo):
     config, _ = configs('small', repo)
     stock, ours = pair('small', repo)
-    batch = random_batch(SMALL, meta_of(config), 2)
+    batch = random_batch(SMALL, meta_of(config.train_dataloader.dataset), 2)
     worst, losses = compare_training(stock, ours, config, [batch] * 3)
     assert max(worst.values()) <= 1e-5
     assert losses[-1] < losses[0]
@@ -296,7 +292,7 @@ def test_another_network_trains_otherwise(repo):
     other.model.head.beliefs_first = False
     ours = MODELS.build(other.model)
     ours.load_state_dict(from_stock(stock.state_dict()))
-    batch = random_batch(SMALL, meta_of(config), 2)
+    batch = random_batch(SMALL, meta_of(config.train_dataloader.dataset), 2)
     worst, _ = compare_training(stock, ours, config, [batch])
     assert worst['loss'] > 1e-5 and worst['gradients'] > 1e-2
 

@@ -4,11 +4,10 @@ The expected positions do not use the code under test: the whole map from image 
 flip included, is fitted to the person's own joints. SelectJoints: at the end.
 """
 
-import json
-
 import cv2
 import numpy as np
 import pytest
+from cpm_testing.data import coco_content, write_coco
 
 from cpm_plugin.mmpose import AddNeighbors, PersonCrop, SelectJoints
 
@@ -48,15 +47,7 @@ def root(tmp_path_factory):
                 keypoints=joints.ravel().tolist(),
             )
         )
-    images = [
-        dict(id=number, file_name=f'{number}.png', width=SIZE[0], height=SIZE[1])
-        for number in (1, 2, 3)
-    ]
-    for image in images:
-        cv2.imwrite(str(root / image['file_name']), np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
-    content = dict(images=images, annotations=annotations, categories=[dict(id=1, name='person')])
-    (root / 'people.json').write_text(json.dumps(content))
-    return root
+    return write_coco(root, coco_content(annotations, 3, SIZE))
 
 
 WITH_NEIGHBORS = [

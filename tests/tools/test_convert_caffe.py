@@ -2,11 +2,11 @@
 
 import hashlib
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cpm_testing.checkpoints import fill_disk
 
 from cpm_plugin import create_model
 from cpm_plugin.core.conversion.caffe import write_caffemodel
@@ -156,11 +156,7 @@ def test_an_output_below_a_file_is_refused(refused, source, tmp_path):
 
 
 def test_an_error_while_writing_leaves_nothing(refused, source, tmp_path, monkeypatch):
-    def half(content, path):
-        Path(path).write_bytes(b'half')
-        raise OSError('no space left on device')
-
-    monkeypatch.setattr(torch, 'save', half)
+    fill_disk(monkeypatch)
     shown = refused(source, tmp_path / 'out.pth', '--model', 'cpm_flic')
     assert 'no space left on device' in shown
     assert not list(tmp_path.iterdir())

@@ -1,12 +1,12 @@
 """The converter of stock checkpoints: what it writes, says and refuses."""
 
-import builtins
 import importlib.util
 import re
 
 import numpy as np
 import pytest
 import torch
+from cpm_testing.checkpoints import OpensAFile, assert_same
 
 from cpm_plugin.core import create_model, decode_peaks
 from cpm_plugin.core.conversion.mmpose_cpm import from_stock, to_stock
@@ -42,12 +42,6 @@ def convert(run_tool):
         return done.returncode, done.stdout, done.stderr
 
     return run
-
-
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    for key, value in expected.items():
-        assert torch.equal(found[key], value), key
 
 
 def test_there_and_back_with_meta(convert, tmp_path):
@@ -167,16 +161,6 @@ def test_checkpoint_of_a_run_with_its_history(tmp_path, start_tool):
     assert done.returncode == 0, done.stderr
     converted = torch.load(tmp_path / 'out.pth', weights_only=True)
     assert_same(converted['state_dict'], from_stock(state))
-
-
-class OpensAFile:
-    """Unpickling this would create a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return builtins.open, (self.path, 'w')
 
 
 def test_pickled_code_is_refused_with_advice(convert, source, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cpm_testing.checkpoints import assert_same
 from torch.nn import functional as F
 
 from cpm_plugin.core import create_model
@@ -104,12 +105,6 @@ def largest_difference(model, state, image):
     for _, expected in pairs:
         assert 0.1 < expected.std() < 10
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-
-
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
-    for key, value in expected.items():
-        assert torch.equal(found[key], value), key
 
 
 @pytest.mark.parametrize('normalized', [True, False], ids=['BN', 'no norm'])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cpm_testing.networks import random_norms
 from torch import nn
 
 import cpm_plugin
@@ -28,13 +29,11 @@ def _model(norm='batch', **arguments):
         norm_layer=NORMS[norm],
         **arguments,
     ).eval()
+    random_norms(model)
     for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.running_mean.normal_(std=0.2)
-            layer.running_var.uniform_(0.5, 1.5)
-            if layer.affine:
-                nn.init.uniform_(layer.weight, -1.5, 1.5)  # a negative one, too
-                nn.init.normal_(layer.bias, std=0.2)
+        if isinstance(layer, nn.BatchNorm2d) and layer.affine:
+            nn.init.uniform_(layer.weight, -1.5, 1.5)  # a negative one, too
+            nn.init.normal_(layer.bias, std=0.2)
         elif isinstance(layer, nn.Conv2d) and layer.bias is not None:
             nn.init.normal_(layer.bias, std=0.2)
     for name, layer in model.named_modules():

@@ -1,12 +1,11 @@
 """Weights from files: all or nothing, and errors that name the file and the key."""
 
-import builtins
 import collections
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from cpm_testing.checkpoints import OpensAFile, fill_disk
 from torch import nn
 
 from cpm_plugin.core import build_network, load_checkpoint
@@ -206,16 +205,6 @@ def test_file_without_a_state_dict(content, tmp_path):
     refused(tmp_path / 'weights.pth')
 
 
-class OpensAFile:
-    """Unpickling this would create a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return builtins.open, (self.path, 'w')
-
-
 @pytest.mark.parametrize('new_format', [True, False])
 def test_pickled_code_is_not_run(new_format, tmp_path):
     marker = tmp_path / 'was_run'
@@ -244,11 +233,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r'a\.pth exists; give the name of a new file'):
         write_checkpoint(path, {}, {})
 
-    def full(content, file):
-        Path(file).write_bytes(b'half')
-        raise OSError('no space left on device')
-
-    monkeypatch.setattr(torch, 'save', full)
+    fill_disk(monkeypatch)
     with pytest.raises(OSError, match='no space left'):
         write_checkpoint(tmp_path / 'new' / 'b.pth', state, {})
     assert [file.name for file in path.parent.iterdir()] == ['a.pth']
