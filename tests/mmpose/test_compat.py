@@ -192,6 +192,7 @@ def test_compiled_operators_are_not_replaced(facts):
     assert bool(facts['mmcv_ext_file']) == facts['mmcv_ext_before']
 
 
+@pytest.mark.usefixtures('without_ops')
 @pytest.mark.parametrize(
     ('call', 'operator'),
     [
@@ -203,7 +204,7 @@ def test_compiled_operators_are_not_replaced(facts):
     ],
     ids=['nms', 'roi_align'],
 )
-def test_calling_a_missing_operator_names_it_and_the_remedy(without_ops, call, operator):
+def test_calling_a_missing_operator_names_it_and_the_remedy(call, operator):
     with pytest.raises(NotImplementedError, match=rf'mmcv\._ext\.{operator} .*full mmcv'):
         call()
 
@@ -223,7 +224,8 @@ def test_imported_extension_is_not_replaced(monkeypatch):
     assert sys.modules['mmcv._ext'] is extension
 
 
-def test_stand_in_takes_the_place_of_a_missing_extension(without_ops, monkeypatch):
+@pytest.mark.usefixtures('without_ops')
+def test_stand_in_takes_the_place_of_a_missing_extension(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmcv._ext')
     assert compat.fix_mmcv_ops()
     assert 'compat' in sys.modules['mmcv._ext'].__doc__

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cpm_testing.training import make_figures, tiny_config
 from mmengine.hooks import EMAHook
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner, get_priority
-from tiny_training import make_figures, tiny_config
 from torch import nn
 
 from cpm_plugin.mmpose.hooks import ChannelsLastHook
@@ -20,7 +20,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
-from tiny_training import tiny_config
+from cpm_testing.training import tiny_config
 from mmengine.runner import Runner
 sys.path.insert(0, {tests!r})
 from test_distributed import config

@@ -72,7 +72,7 @@ def test_flip_test_averages_every_stage_and_drops_the_background(monkeypatch):
     torch.testing.assert_close(second, 10 * expected)
 
 
-def test_other_number_of_flip_indices_is_refused(monkeypatch):
+def test_other_number_of_flip_indices_is_refused():
     head = slim_head()
     batch = samples([[1, 1, 1]], flip_indices=[0, 2, 1, 3])
     features = torch.rand(1, 4, 6, 8)

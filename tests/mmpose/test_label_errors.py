@@ -134,7 +134,7 @@ def test_unlabeled_keypoints_may_be_anywhere(tmp_path):
     assert all(bool(m.isfinite().all()) for m in maps)
 
 
-def test_people_who_are_left_out_may_have_any_labels(tmp_path, lines):
+def test_people_who_are_left_out_may_have_any_labels(tmp_path):
     wrong = dict(keypoints=[NAN] * 6, bbox=[1, 1, 0, NAN])
     people = coco(tmp_path, {0: dict(iscrowd=1, **wrong), 1: dict(num_keypoints=0, **wrong)})
     assert [people.get_data_info(index)['id'] for index in range(len(people))] == [103]
@@ -212,7 +212,7 @@ def test_rule_of_a_dataset_of_its_own_is_counted(tmp_path, lines):
     ]
 
 
-def test_nobody_left_is_an_error_that_says_why(tmp_path, lines):
+def test_nobody_left_is_an_error_that_says_why(tmp_path):
     message = (
         rf'{re.escape(str(tmp_path))}/people\.json: none of 3 people can be used: 2 marked as a '
         r'crowd, 1 without labeled keypoints\. A person needs .*\. Correct the annotations'

@@ -6,10 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
+from cpm_testing.training import augmented, make_figures, tiny_config, train
 from mmengine.dataset import ConcatDataset, DefaultSampler, InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny_training import augmented, make_figures, tiny_config, train
 
 from cpm_plugin.mmpose.reproducible_hook import Draw, DrawSampler, SeedSample
 

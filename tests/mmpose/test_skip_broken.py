@@ -82,13 +82,13 @@ def test_wrong_labels_are_left_out_when_the_dataset_is_loaded(build, lines):
     assert 'left out 3 of 20 samples so far' in lines[2] and 'annotation 3:' in lines[2]
 
 
-def test_whole_data_is_as_without(build, lines, tmp_path):
+def test_whole_data_is_as_without(build, lines):
     people = build()
     assert numbers(people[index] for index in range(COUNT)) == list(range(1, COUNT + 1))
     assert lines == [] and people.pipeline.transforms[0].num_broken == 0
 
 
-def test_more_than_the_rate_stop_with_the_first_of_them(build, lines, tmp_path):
+def test_more_than_the_rate_stop_with_the_first_of_them(build):
     people = build(broken=(1, 3, 5), wrong=(7,), max_rate=0.15)
     people[0], people[2]
     message = (
@@ -100,23 +100,23 @@ def test_more_than_the_rate_stop_with_the_first_of_them(build, lines, tmp_path):
         people[4]
 
 
-def test_exactly_the_rate_goes_on(build, lines):
+def test_exactly_the_rate_goes_on(build):
     people = build(broken=(1, 3, 5), max_rate=0.15)
     assert len([people[index] for index in range(COUNT)]) == COUNT
     assert people.pipeline.transforms[0].num_broken == 3
 
 
-def test_rate_0_stops_at_the_first(build, lines):
+def test_rate_0_stops_at_the_first(build):
     with pytest.raises(ValueError, match=r'SkipBroken: 1 of 20 .*im00002\.jpg'):
         build(broken=(2,), max_rate=0)[1]
 
 
-def test_too_many_wrong_labels_stop_when_the_dataset_is_loaded(build, lines):
+def test_too_many_wrong_labels_stop_when_the_dataset_is_loaded(build):
     with pytest.raises(LabelError, match=r'5 of 20 samples are broken: a rate of 0\.25'):
         build(wrong=(2, 3, 4, 5, 6))
 
 
-def test_a_mistake_in_the_pipeline_does_not_look_like_broken_data(build, lines):
+def test_a_mistake_in_the_pipeline_does_not_look_like_broken_data(build):
     """It breaks all samples: the rate stops it, and the error is named."""
 
     def mistake(results):
@@ -127,7 +127,7 @@ def test_a_mistake_in_the_pipeline_does_not_look_like_broken_data(build, lines):
         people[0]
 
 
-def test_one_sample_again_and_again_stops(build, lines, monkeypatch):
+def test_one_sample_again_and_again_stops(build, monkeypatch):
     monkeypatch.setattr(skip_broken, '_MOST_IN_A_ROW', 7)
     people = build(broken=(5,))
     monkeypatch.setattr(people, '_rand_another', lambda: 4)
@@ -135,7 +135,7 @@ def test_one_sample_again_and_again_stops(build, lines, monkeypatch):
         people[4]
 
 
-def test_memory_that_ends_is_not_a_broken_sample(build, lines):
+def test_memory_that_ends_is_not_a_broken_sample(build):
     def greedy(results):
         raise MemoryError
 
@@ -143,7 +143,7 @@ def test_memory_that_ends_is_not_a_broken_sample(build, lines):
         build(transforms=[greedy])[0]
 
 
-def test_validation_leaves_nothing_out(build, lines):
+def test_validation_leaves_nothing_out(build):
     with pytest.raises(ValueError, match='SkipBroken is for training'):
         build(test_mode=True)
 
@@ -191,12 +191,12 @@ def test_workers_stop_together(build):
     batches._shutdown_workers()  # later, as garbage, it would wait for them for 10 s
 
 
-def test_pickled_for_spawned_workers_it_still_works(build, lines):
+def test_pickled_for_spawned_workers_it_still_works(build):
     step = pickle.loads(pickle.dumps(build(wrong=(3,)).pipeline.transforms[0]))
     assert step.num_broken == 1 and step.max_rate == 0.2
 
 
-def test_replacements_are_those_of_the_seed(build, lines):
+def test_replacements_are_those_of_the_seed(build):
     people = build(broken=(4, 9, 12))
     people.pipeline.transforms.insert(0, SeedSample(3))  # as ReproducibleHook does
 

@@ -140,7 +140,8 @@ def published(publish, start_tool):
     return Path(done.stdout.splitlines()[-1])
 
 
-def test_a_published_name_is_taken(publish, published, run_tool):
+@pytest.mark.usefixtures('published')
+def test_a_published_name_is_taken(publish, run_tool):
     done = run_tool(*publish)
     assert done.returncode == 2 and "has a 'figures'" in done.stderr
 
