@@ -14,16 +14,12 @@ from mmengine.config import Config
 from cpm_plugin import create_model, list_models
 from cpm_plugin.apps import publish as module
 from cpm_plugin.apps.metafile import (
-    TABLE_BEGIN,
     TABLE_END,
     read_metafile,
-    render_table,
-    replace_table,
-    table_row,
 )
 from cpm_plugin.apps.outputs import write_text
 from cpm_plugin.apps.publish import Publication, publish
-from cpm_plugin.apps.zoo import config_file, pose2d
+from cpm_plugin.apps.zoo import pose2d
 from cpm_plugin.core.weights.zoo import file_sha256, read_index
 
 REPO = Path(__file__).resolve().parents[2]
@@ -282,11 +278,6 @@ def test_a_metafile_is_entered_in_the_model_index(training, tmp_path):
     assert found == {'Models': [{'Name': 'x'}], 'Import': ['a/c.yml', 'b.yml']}
 
 
-def test_a_metafile_that_would_be_its_own_table(tmp_path):
-    with pytest.raises(ValueError, match=r'm\.md is no metafile by its name'):
-        read_metafile(tmp_path / 'm.md')
-
-
 def test_a_table_of_models_with_other_metrics(training, tmp_path):
     what, _ = training
     first = publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
@@ -309,55 +300,6 @@ def test_a_table_of_models_with_other_metrics(training, tmp_path):
     assert head == '| Name | Input | Parameters | PCK@0.2 | ankle | AP |'
     assert '| 46.33 | 42.0 |  |' in one and '|  |  | 0.6274 |' in two
     assert ': seed 3 | two lines. Tested on ' in item
-
-
-def test_what_would_break_a_row_is_escaped():
-    assert table_row(['a | b\nc', 'd']) == r'| a \| b c | d |'
-
-
-def test_the_table_is_replaced_and_what_is_around_it_kept():
-    text = replace_table('# Title\n\nWords.\n', 'one')
-    assert text.endswith(f'Words.\n\n{TABLE_BEGIN}\none\n<!-- end -->\n')
-    assert replace_table(text + 'more\n', 'two') == text.replace('one', 'two') + 'more\n'
-    for broken in (TABLE_BEGIN, TABLE_END, f'{TABLE_END} {TABLE_BEGIN}'):
-        with pytest.raises(ValueError, match='one is missing'):
-            replace_table(broken, 'one')
-
-
-def test_a_config_that_is_not_there():
-    with pytest.raises(ValueError, match=r'no config configs/no\.py; looked at .*\.mim'):
-        config_file('configs/no.py')
-
-
-# The project's own zoo: metafiles, tables and the package's index agree.
-
-METAFILES = [
-    REPO / name for name in yaml.safe_load((REPO / 'model-index.yml').read_text())['Import']
-]
-
-
-def test_every_metafile_is_in_the_model_index():
-    assert sorted(METAFILES) == sorted((REPO / 'configs').rglob('*.yml'))
-
-
-@pytest.mark.parametrize('path', METAFILES, ids=lambda path: path.stem)
-def test_tables_have_the_facts_of_the_metafile(path):
-    models = read_metafile(path)['Models']
-    text = path.with_suffix('.md').read_text()
-    assert replace_table(text, render_table(models)) == text
-    assert models and all((REPO / model['Config']).is_file() for model in models)
-    assert [model['Name'] for model in models] == [Path(m['Config']).stem for m in models]
-
-
-def test_metafiles_have_the_facts_of_the_index():
-    models = {m['Alias']: m for path in METAFILES for m in read_metafile(path)['Models']}
-    index = read_index()
-    assert set(models) == set(index)
-    for name, entry in index.items():
-        model, about = models[name], models[name]['Metadata']
-        assert (model['Config'], model['Weights']) == (entry.config, entry.url or entry.file)
-        assert (about['SHA256'], about['License']) == (entry.sha256, entry.license)
-        assert about['Parameters'] == sum(p.numel() for p in create_model(name).parameters())
 
 
 def test_two_at_once_are_both_in_the_index(training, tmp_path):

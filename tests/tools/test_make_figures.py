@@ -106,18 +106,3 @@ def test_interrupt_on_the_way_leaves_nothing(tmp_path):
         process.kill()
     assert process.returncode == 130 and 'nothing was written' in message
     assert list(tmp_path.iterdir()) == []
-
-
-def test_figures_face_us_and_are_turned_every_way(made):
-    """With the head up, the figure's right is on the image's left."""
-    ups = []
-    for split in ('train', 'val'):
-        for annotation in json.loads((made / 'annotations' / f'{split}.json').read_text())[
-            'annotations'
-        ]:
-            joints = dict(zip(LSP.names, np.reshape(annotation['keypoints'], (14, 3))[:, :2]))
-            up = joints['neck'] - (joints['left_hip'] + joints['right_hip']) / 2
-            across = joints['right_shoulder'] - joints['left_shoulder']
-            assert across @ (up[1], -up[0]) > 0
-            ups.append(up / np.linalg.norm(up))
-    assert np.linalg.norm(np.mean(ups, axis=0)) < 0.8  # 1 if all were upright

@@ -12,8 +12,6 @@ from cpm_testing.networks import (
 from cpm_plugin.core import (
     build_network,
 )
-from cpm_plugin.core.models.settings import StageSettings
-from cpm_plugin.core.models.stages import FirstStage
 
 
 def test_dropout_is_the_authors_in_training():
@@ -50,24 +48,6 @@ def test_no_dropout_by_default():
     evaluated = model(image)
     for output, wanted in zip(model.train()(image), evaluated):
         assert torch.equal(output, wanted)
-
-
-def test_dropout_of_a_first_stage_without_a_large_convolution():
-    """One place is left of the two; half of 512 channels, the others doubled."""
-    stage = FirstStage(
-        2,
-        StageSettings(
-            reduced_channels=None, dropout=0.5, num_keypoints=1, first_stage_kernel_size=None
-        ),
-    )
-    seen = []
-    stage.beliefs.register_forward_hook(lambda layer, args, output: seen.append(args[0]))
-    stage.conv2.register_forward_hook(lambda layer, args, output: seen.append(output))
-    stage(torch.rand(1, 2, 3, 3))
-    before, after = seen
-    kept = after != 0
-    assert torch.equal(after[kept], 2 * before[kept])
-    assert 0.4 < kept[before > 0].float().mean() < 0.6
 
 
 @pytest.mark.parametrize('dropout', [-0.1, 1.5])

@@ -1,15 +1,12 @@
-"""The published sizes, receptive fields and pools, and images of any size."""
+"""The published sizes and receptive fields, and images of any size."""
 
 import pytest
 import torch
-from cpm_testing.networks import NARROW, VGG_STAGES, center_pool
+from cpm_testing.networks import NARROW, VGG_STAGES
 
 from cpm_plugin.core import (
-    FeatureTrunks,
     build_network,
 )
-from cpm_plugin.core.models.settings import TrunkSettings
-from cpm_plugin.core.models.trunks import FeatureTrunk
 
 ALL_KERNELS_OF_THE_PAPER = {
     # two trunks, three 9x9 convolutions each
@@ -114,39 +111,3 @@ def test_stage_1_sees_167_pixels_and_stage_2_sees_407():
         seen = model(lit)[1][:, 0, 0, cell] != 0
         assert seen.tolist() == [True, True, False, False]
         assert last - first + 1 == 407
-
-
-# Pools
-
-
-def test_max_pools_are_caffes():
-    """Windows start at pixel 0, without padding; the last one is clipped."""
-    layer = FeatureTrunk(TrunkSettings(in_channels=1, channels=1, kernel_size=1))
-    column = torch.tensor([0.0, 1.0, 2.0, 9.0, 4.0, 5.0])
-    image = (column[:, None] + 10 * torch.arange(4.0)).expand(1, 1, 6, 4)
-    # rows 0-2, 2-4, 4-5; columns 0-2, 2-3
-    expected = torch.tensor([[[[22.0, 32.0], [29.0, 39.0], [25.0, 35.0]]]])
-    for name in ('pool1', 'pool2', 'pool3'):
-        torch.testing.assert_close(layer.get_submodule(name)(image), expected, rtol=0, atol=0)
-    negative = layer.get_submodule('pool1')(torch.full((1, 1, 6, 4), -3.0))
-    torch.testing.assert_close(negative, torch.full((1, 1, 3, 2), -3.0), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize('height, width', [(16, 24), (16, 17), (8, 105), (9, 25)])
-def test_center_map_is_averaged_over_clipped_windows(height, width):
-    """9x9 windows 8 pixels apart; the last of 16 pixels has 8 rows and divides by 8."""
-    trunks = FeatureTrunks(TrunkSettings(channels=1, kernel_size=1, center_map_sigma=21.0))
-    heat = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
-    stage1, shared, pooled = trunks(torch.zeros(2, 3, height, width), heat)
-    assert stage1.shape == shared.shape == (2, 1, height // 8, width // 8)
-    expected = center_pool(heat, height // 8, width // 8)
-    torch.testing.assert_close(pooled, expected, rtol=1e-6, atol=0)
-
-
-def test_center_map_pool_by_hand():
-    """Mean row of 0..8 is 4, of 8..15 is 11.5; columns 0..8, 8..16 and 16..23."""
-    trunks = FeatureTrunks(TrunkSettings(channels=1, kernel_size=1, center_map_sigma=21.0))
-    heat = (100 * torch.arange(16.0)[:, None] + torch.arange(24.0))[None, None]
-    pooled = trunks(torch.zeros(1, 3, 16, 24), heat)[2]
-    expected = torch.tensor([[[[404.0, 412.0, 419.5], [1154.0, 1162.0, 1169.5]]]])
-    torch.testing.assert_close(pooled, expected, rtol=1e-6, atol=0)

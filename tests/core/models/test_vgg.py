@@ -20,8 +20,6 @@ from cpm_plugin.core import (
     build_network,
     center_map,
 )
-from cpm_plugin.core.models.settings import TrunkSettings
-from cpm_plugin.core.models.trunks import VggTrunk
 
 
 def vgg_reference(state, image, heat, num_stages):
@@ -61,46 +59,6 @@ def test_vgg_forward_equals_a_second_implementation(sigma):
         torch.testing.assert_close(output, wanted, rtol=1e-6, atol=1e-7)
 
 
-def test_names_and_channels_of_the_vgg_trunk():
-    """VGG-19's to conv4_2, then the authors' conv4_3_CPM to conv4_7_CPM."""
-    trunk = VggTrunk(TrunkSettings(vgg_tail=(512, 512, 256, 256, 256, 256, 128)))
-    widths = [3]
-    expected = {}
-    for group, channels in enumerate(
-        [[64] * 2, [128] * 2, [256] * 4, [512, 512, 256, 256, 256, 256, 128]], start=1
-    ):
-        for number, width in enumerate(channels, start=1):
-            prefix = f'layers.conv{group}_{number}.conv'
-            expected[f'{prefix}.weight'] = (width, widths[-1], 3, 3)
-            expected[f'{prefix}.bias'] = (width,)
-            widths.append(width)
-    assert {name: tuple(value.shape) for name, value in trunk.state_dict().items()} == expected
-    order = [name for name, _ in trunk.layers.named_children()]
-    assert [name for name in order if name.startswith('pool')] == ['pool1', 'pool2', 'pool3']
-    for pool, before, after in (('pool1', 'conv1_2', 'conv2_1'), ('pool3', 'conv3_4', 'conv4_1')):
-        place = order.index(pool)
-        assert order[place - 1 : place + 2] == [before, pool, after]
-
-
-@torch.no_grad()
-def test_vgg_pools_are_caffes():
-    """2x2 from pixel 0 on, the last one clipped: 105 -> 53 -> 27 -> 14 and 16 -> 8 -> 4 -> 2."""
-    trunk = VggTrunk(TrunkSettings(vgg_tail=(2,), in_channels=1))
-    sizes = []
-    for number in (1, 2, 3):
-        trunk.layers.get_submodule(f'pool{number}').register_forward_hook(
-            lambda layer, seen, pooled: sizes.append(tuple(pooled.shape[2:]))
-        )
-    first, second = trunk(torch.zeros(1, 1, 105, 16))
-    assert sizes == [(53, 8), (27, 4), (14, 2)]
-    assert first is second and tuple(first.shape) == (1, 2, 14, 2)
-    pixels = 10 * torch.arange(5.0)[:, None] - torch.arange(4.0)
-    expected = [[10.0, 8.0], [30.0, 28.0], [40.0, 38.0]]  # rows 0-1, 2-3, 4; columns 0-1, 2-3
-    for number in (1, 2, 3):
-        pooled = trunk.layers.get_submodule(f'pool{number}')(pixels[None, None])
-        assert pooled.tolist() == [[expected]]
-
-
 @torch.no_grad()
 def test_beliefs_first_is_another_order_of_the_same_inputs():
     """Columns of 4 features, 4 beliefs and the center map, against 4 beliefs in front."""
@@ -116,11 +74,6 @@ def test_beliefs_first_is_another_order_of_the_same_inputs():
         weight.copy_(weight[:, [4, 5, 6, 7, 0, 1, 2, 3, 8]].clone())
     for output, wanted in zip(other(image), plain):
         torch.testing.assert_close(output, wanted, rtol=1e-9, atol=1e-12)
-
-
-def test_vgg_trunk_without_a_tail_is_refused():
-    with pytest.raises(ValueError, match='vgg_tail is empty: give the channels of at least one'):
-        VggTrunk(TrunkSettings(vgg_tail=()))
 
 
 def test_every_parameter_of_a_vgg_network_gets_a_gradient_from_every_stage():

@@ -1,4 +1,4 @@
-"""The packaged weights give the figures that their metafile says, through the stock test script."""
+"""Published models by name: what is not there, and the figures of those in the package."""
 
 import json
 import os
@@ -10,13 +10,25 @@ import yaml
 
 from cpm_plugin import list_models
 from cpm_plugin.apps.results import metrics_of
-from cpm_plugin.apps.zoo import pose2d
+from cpm_plugin.apps.zoo import config_file, in_project, pose2d
 from cpm_plugin.core.weights.zoo import read_index
+
+
+def test_a_config_that_is_not_there():
+    with pytest.raises(ValueError, match=r'no config configs/no\.py; looked at .*\.mim'):
+        config_file('configs/no.py')
+
+
+def test_a_config_of_the_project_is_named_from_its_root(repo, tmp_path):
+    name = read_index()['cpm_slim_3s'].config
+    assert in_project(repo / name) == name and in_project(config_file(name)) == name
+    assert in_project(tmp_path / 'configs' / 'own.py') == ''
 
 
 @pytest.mark.full
 @pytest.mark.parametrize('name', list_models(pretrained=True))
 def test_the_stock_test_script_reproduces_the_row(name, repo, shared_data, tmp_path):
+    """The packaged weights give the figures that their metafile says."""
     found = pose2d(name)
     loader = 'test_dataloader'
     done = subprocess.run(

@@ -1,23 +1,11 @@
-"""Trunks and stages by themselves."""
+"""Stages by themselves, on features of any trunk."""
 
 import pytest
 import torch
 
-from cpm_plugin.core import (
-    BeliefStages,
-    FeatureTrunks,
-)
-from cpm_plugin.core.models.settings import StageSettings, TrunkSettings
-from cpm_plugin.core.models.stages import split_features
-
-
-def test_trunks_give_what_the_stages_need():
-    image = torch.zeros(2, 3, 24, 16)
-    one = FeatureTrunks(TrunkSettings(channels=2, kernel_size=3, shared_trunk=False))(image)
-    two = FeatureTrunks(TrunkSettings(channels=2, kernel_size=3))(image)
-    three = FeatureTrunks(TrunkSettings(channels=2, kernel_size=3, center_map_sigma=21.0))(image)
-    assert [len(features) for features in (one, two, three)] == [1, 2, 3]
-    assert [tuple(f.shape) for f in three] == [(2, 2, 3, 2), (2, 2, 3, 2), (2, 1, 3, 2)]
+from cpm_plugin.core import BeliefStages
+from cpm_plugin.core.models.settings import StageSettings
+from cpm_plugin.core.models.stages import FirstStage, split_features
 
 
 def test_split_features():
@@ -64,6 +52,19 @@ def test_stages_need_two_widths(in_channels):
     assert str(in_channels) in str(error.value)
 
 
-def test_center_map_without_the_trunk_that_takes_it():
-    with pytest.raises(ValueError, match=r'center_map_sigma=9\.0 needs the shared trunk'):
-        FeatureTrunks(TrunkSettings(shared_trunk=False, center_map_sigma=9.0))
+def test_dropout_of_a_first_stage_without_a_large_convolution():
+    """One place is left of the two; half of 512 channels, the others doubled."""
+    stage = FirstStage(
+        2,
+        StageSettings(
+            reduced_channels=None, dropout=0.5, num_keypoints=1, first_stage_kernel_size=None
+        ),
+    )
+    seen = []
+    stage.beliefs.register_forward_hook(lambda layer, args, output: seen.append(args[0]))
+    stage.conv2.register_forward_hook(lambda layer, args, output: seen.append(output))
+    stage(torch.rand(1, 2, 3, 3))
+    before, after = seen
+    kept = after != 0
+    assert torch.equal(after[kept], 2 * before[kept])
+    assert 0.4 < kept[before > 0].float().mean() < 0.6
