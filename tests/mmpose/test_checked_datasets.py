@@ -1,6 +1,5 @@
 """A wrong label is traced to its image when the dataset is loaded; who is left out is counted."""
 
-import doctest
 import json
 import re
 
@@ -12,7 +11,7 @@ from cpm_testing.registries import registered
 from mmengine.config import Config
 
 from cpm_plugin.core.maps.joints import LSP
-from cpm_plugin.mmpose import checked_datasets, labels
+from cpm_plugin.mmpose import checked_datasets
 from cpm_plugin.mmpose.labels import LabelError
 
 from mmpose.datasets.datasets import CocoDataset
@@ -333,8 +332,3 @@ def test_codec_names_the_sample_that_a_transform_spoiled(tmp_path):
     )
     with pytest.raises(LabelError, match=message):
         people[1]
-
-
-def test_examples_are_true():
-    found = doctest.testmod(labels, optionflags=doctest.ELLIPSIS)
-    assert found.attempted >= 10 and found.failed == 0
