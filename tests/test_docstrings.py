@@ -1,14 +1,17 @@
 """Public docstrings: there, in Google's style, their examples true."""
 
+import ast
 import doctest
 import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 
 import pytest
 from mmengine.registry import OPTIM_WRAPPERS
 
+import cpm_plugin.apps
 import cpm_plugin.core
 import cpm_plugin.mmpose as mmpose_components
 
@@ -52,6 +55,53 @@ def test_some_examples_were_found():
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = [test for name in MODULES for test in finder.find(importlib.import_module(name))]
     assert sum(bool(test.examples) for test in found) >= 20
+
+
+def functions_of(module):
+    """Public functions and methods, not properties, that a module defines itself."""
+    for name, thing in vars(module).items():
+        if name.startswith('_') or getattr(thing, '__module__', None) != module.__name__:
+            continue
+        members = vars(thing).items() if inspect.isclass(thing) else [('', thing)]
+        for member, function in members:
+            function = inspect.unwrap(getattr(function, '__func__', function))
+            if inspect.isfunction(function) and not member.startswith('_'):
+                yield f'{name}.{member}'.rstrip('.'), function
+
+
+FUNCTIONS = {
+    f'{module.name.removeprefix("cpm_plugin.")}.{name}': function
+    for package in (cpm_plugin.core, mmpose_components, cpm_plugin.apps)
+    for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.')
+    for name, function in functions_of(importlib.import_module(module.name))
+}
+# Without sections, a summary is enough if it says what is returned.
+RETURNS = re.compile(r'(Return|Tell whether|Build) |.* -> |.*; see the class\.$')
+
+
+def raises(function):
+    """Whether it has a ``raise`` of its own."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    parts = list(tree.body)
+    for part in parts:
+        if isinstance(part, ast.Raise) and part.exc is not None:
+            return True
+        if not isinstance(part, ast.FunctionDef | ast.ClassDef):
+            parts.extend(ast.iter_child_nodes(part))
+    return False
+
+
+@pytest.mark.parametrize('function', FUNCTIONS.values(), ids=FUNCTIONS)
+def test_functions_say_what_they_do_return_and_raise(function):
+    text = inspect.getdoc(function) or ''
+    sections = set(re.findall(r'^(\w+):$', text, re.MULTILINE))
+    assert re.match(r'[A-Z]\w+', text), 'no summary'
+    assert not re.match(r'(An?|The|This|What|Whether|Which|\w+s)\b', text), 'begins with no verb'
+    says_it = not sections and RETURNS.match(text.partition('\n')[0])
+    if function.__annotations__['return'] not in ('None', 'Iterator[None]') and not says_it:
+        assert sections & {'Returns', 'Yields'}
+    if raises(function) and not text.endswith('see the class.'):
+        assert 'Raises' in sections
 
 
 COMPONENTS = [name for name in mmpose_components.__all__ if name != 'IntermediateSupervisionLoss']

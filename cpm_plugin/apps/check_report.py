@@ -99,7 +99,7 @@ class Report:
     findings: Sequence[Finding]
 
     def by_kind(self) -> dict[str, list[Finding]]:
-        """Group the findings by kind, in the order of ``KINDS``; kinds not found are left out."""
+        """Return the findings by kind, in the order of ``KINDS``, without kinds not found."""
         groups: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
         for finding in self.findings:
             groups[finding.kind].append(finding)

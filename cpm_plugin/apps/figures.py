@@ -164,7 +164,18 @@ def folds(height: int, width: int, pattern: str) -> tuple[Array, Array]:
 
 
 def cloth(rng: np.random.Generator, height: int, width: int, tint: Array, pattern: str) -> Array:
-    """Draw a texture (height, width, 3): a color with noise, a pattern and shading."""
+    """Draw a texture: a color with noise, a pattern and shading.
+
+    Args:
+        rng: Random generator.
+        height: Height in texels.
+        width: Width in texels.
+        tint: (3,), BGR, from 0 to 255.
+        pattern: See ``folds``.
+
+    Returns:
+        (height, width, 3), BGR, of about 0 to 255.
+    """
     marks, shade = folds(height, width, pattern)
     weave = 0.06 * rng.standard_normal((height, width), dtype=np.float32)
     return tint * ((marks + weave) * shade)[..., None]
@@ -184,7 +195,17 @@ def cut(texture: Array, alpha: Array) -> Array:
 
 
 def limb_sprite(rng: np.random.Generator, tint: Array, pattern: str, tip: Array) -> Array:
-    """Draw a limb (12, 36, 4): a capsule, x away from the body, joints 6 texels from its ends."""
+    """Draw a limb: a capsule, x away from the body, joints 6 texels from its ends.
+
+    Args:
+        rng: Random generator.
+        tint: (3,), BGR, of the limb.
+        pattern: See ``folds``.
+        tip: (3,), BGR, of its last part.
+
+    Returns:
+        (12, 36, 4); see ``cut``.
+    """
     texture, alpha = cloth(rng, 12, 36, tint, pattern), np.zeros((12, 36), np.float32)
     texture[:, 28:] = cloth(rng, 12, 8, tip, 'plain')
     cv2.line(alpha, (6, 5), (29, 5), 1.0, 9, cv2.LINE_AA)
@@ -192,7 +213,16 @@ def limb_sprite(rng: np.random.Generator, tint: Array, pattern: str, tip: Array)
 
 
 def head_sprite(rng: np.random.Generator, skin: Array, hair: Array) -> Array:
-    """Draw a head (24, 24, 4), x from the chin to the top of the hair, symmetric in y."""
+    """Draw a head, x from the chin to the top of the hair, symmetric in y.
+
+    Args:
+        rng: Random generator.
+        skin: (3,), BGR.
+        hair: (3,), BGR.
+
+    Returns:
+        (24, 24, 4); see ``cut``.
+    """
     texture, alpha = cloth(rng, 24, 24, skin, 'plain'), np.zeros((24, 24), np.float32)
     texture[:, 16:] = cloth(rng, 24, 8, hair, 'plain')
     cv2.ellipse(texture, (7, 12), (1, 3), 0, 0, 360, (60, 60, 150), -1)
@@ -203,7 +233,14 @@ def head_sprite(rng: np.random.Generator, skin: Array, hair: Array) -> Array:
 
 
 def wardrobe(rng: np.random.Generator) -> dict[str, Array]:
-    """Draw the clothes of one figure: a sprite for each kind of part, the same for both sides."""
+    """Draw the clothes of one figure, the same for both sides.
+
+    Args:
+        rng: Random generator.
+
+    Returns:
+        Kind of part -> sprite; see ``cut``.
+    """
     skin, hair = color(rng, 11, 105, rng.uniform(150, 235)), color(rng, 12, 130, 60)
     shirt = color(rng, rng.uniform(0, 180), 150, 180)
     trousers, shoes = color(rng, rng.uniform(100, 125), 150, 110), color(rng, 8, 150, 90)
@@ -218,7 +255,17 @@ def wardrobe(rng: np.random.Generator) -> dict[str, Array]:
 
 
 def bar(a: NDArray, b: NDArray, width: float, extend: float) -> NDArray[np.float64]:
-    """Compute the corners (4, 2) of a bar from a to b, longer by ``extend`` pixels at both ends."""
+    """Compute the corners of a bar between two points.
+
+    Args:
+        a: (x, y) of one point in pixels.
+        b: (x, y) of the other.
+        width: Width in pixels.
+        extend: By how many pixels it is longer at both ends.
+
+    Returns:
+        (4, 2), the two corners at ``a``, then those at ``b``, all the way round.
+    """
     along = (b - a) / max(float(np.linalg.norm(b - a)), 1e-6)
     half = np.array([-along[1], along[0]]) * width / 2
     a, b = a - along * extend, b + along * extend
@@ -266,7 +313,18 @@ class Scene:
         return self.parts
 
     def limb(self, looks: dict, kind: str, a: NDArray, b: NDArray, torso: float) -> int:
-        """Draw a limb from joint to joint, and return the number of the part."""
+        """Draw a limb from joint to joint.
+
+        Args:
+            looks: Sprites of ``wardrobe``.
+            kind: Key of ``WIDTHS``.
+            a: (x, y) of the joint nearer to the body, in pixels.
+            b: (x, y) of the other.
+            torso: Pixels per torso.
+
+        Returns:
+            Number of the part.
+        """
         width = WIDTHS[kind] * torso
         return self.paste(looks[kind], bar(a, b, width, width / 2))
 

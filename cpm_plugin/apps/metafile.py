@@ -153,7 +153,7 @@ def _metrics(model: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def table_row(cells: Iterable[str]) -> str:
-    """Make a row of a Markdown table; characters that would break it are escaped."""
+    """Return a row of a Markdown table; characters that would break it are escaped."""
     escaped = (' '.join(cell.split()).replace('|', r'\|') for cell in cells)
     return '| ' + ' | '.join(escaped) + ' |'
 

@@ -311,6 +311,12 @@ def sort_people(
 def counts_text(report: LabelReport) -> str:
     """List the people left out by reason, the most frequent first.
 
+    Args:
+        report: What was found.
+
+    Returns:
+        Numbers and reasons, separated by commas.
+
     Examples:
         >>> counts_text(LabelReport(Counter({NO_AREA: 4, NO_KEYPOINT: 8})))
         '8 without labeled keypoints, 4 with a box without area'

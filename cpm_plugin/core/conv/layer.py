@@ -223,6 +223,9 @@ def is_recorded(x: Any) -> bool:
 
     Args:
         x: Input of the model. ``torch.fx.symbolic_trace`` gives no tensor but a ``Proxy``.
+
+    Returns:
+        Whether it is.
     """
     if not isinstance(x, Tensor):
         return True
@@ -248,6 +251,9 @@ def is_autocast(device: str) -> bool:
 
     Args:
         device: Type of the device, such as ``'cpu'``.
+
+    Returns:
+        Whether it is, for this device.
     """
     try:
         return torch.is_autocast_enabled(device)

@@ -194,14 +194,34 @@ class TiledConv2d(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, tile: Tile) -> Tensor:
-        """Compute the output and save what the backward pass needs."""
+        """Compute the output and save what the backward pass needs.
+
+        Args:
+            ctx: Autograd's context of this call.
+            x: (N, C, H, W).
+            weight: (D, C, k, k).
+            bias: (D,), or None.
+            tile: Size of the tiles.
+
+        Returns:
+            (N, D, H, W).
+        """
         ctx.save_for_backward(x, weight)
         ctx.tile = tile
         return forward(x, weight, bias, tile)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Compute the gradients that autograd asks for."""
+        """Compute the gradients that autograd asks for.
+
+        Args:
+            ctx: Autograd's context of the call of ``forward``.
+            gradient: (N, D, H, W), gradient of the output.
+
+        Returns:
+            Gradients of ``x``, weight and bias, None where none is asked for, and None for the
+                tile.
+        """
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
         bias = gradient.sum(dim=(0, 2, 3)) if for_bias else None

@@ -213,6 +213,9 @@ def names_of(kind: type[_Settings]) -> tuple[str, ...]:
     Args:
         kind: ``TrunkSettings`` or ``StageSettings``.
 
+    Returns:
+        The names.
+
     Examples:
         >>> from cpm_plugin.core.models.settings import TrunkSettings, names_of
         >>> names_of(TrunkSettings)[:3]

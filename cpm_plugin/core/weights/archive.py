@@ -54,11 +54,14 @@ def verify_archive(path: str | Path) -> None:
 
 
 def load_file(path: str | Path, map_location: Any = 'cpu') -> Any:
-    """What is in a file of ``torch.save``: tensors and plain values only, verified.
+    """Load a file of ``torch.save``: tensors and plain values only, verified.
 
     Args:
         path: The file.
         map_location: As of ``torch.load``.
+
+    Returns:
+        What is in the file.
 
     Raises:
         ValueError: If it is broken; see ``verify_archive``.
@@ -131,10 +134,13 @@ def _largest_storage(content: io.BytesIO) -> int:
 
 
 def describe_unusable(state_dict: Mapping[str, Tensor]) -> str:
-    """What keeps tensors from being weights of a model, or '' if nothing does.
+    """Say what keeps tensors from being weights of a model.
 
     Args:
         state_dict: Names and tensors.
+
+    Returns:
+        A clause with the name of the first such tensor, or ``''`` if there is none.
 
     Examples:
         >>> import torch

@@ -101,7 +101,7 @@ def read_index(zoo: str | Path | None = None) -> dict[str, ZooEntry]:
 
 
 def file_sha256(path: Path) -> str:
-    """Compute the SHA-256 checksum of a file, in hexadecimal digits."""
+    """Return the SHA-256 checksum of a file, in hexadecimal digits."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
