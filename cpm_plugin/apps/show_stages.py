@@ -16,6 +16,8 @@ from ..mmpose.labels import labeled_of
 from ..mmpose.metrics import joints_of
 from ..mmpose.stage_panels import crop_of, stage_beliefs
 
+THRESHOLD = 0.2  # of the PCK, as a fraction of the torso
+
 
 @dataclass(frozen=True)
 class StagePredictions:
@@ -31,7 +33,7 @@ class StagePredictions:
     truth: np.ndarray
     labeled: np.ndarray
 
-    def pck(self, joints: JointSet, threshold: float = 0.2) -> dict[str, TorsoPCK]:
+    def pck(self, joints: JointSet, threshold: float = THRESHOLD) -> dict[str, TorsoPCK]:
         """Compute the PCK of every stage.
 
         Args:
@@ -48,12 +50,13 @@ class StagePredictions:
             for stage, keypoints in enumerate(self.keypoints, start=1)
         }
 
-    def most_helped(self, joints: JointSet, threshold: float = 0.2) -> int:
+    def most_helped(self, joints: JointSet) -> int:
         """Find the person for whom the last stage corrects most joints of stage 1.
+
+        A joint is right within ``THRESHOLD`` torsos.
 
         Args:
             joints: Joint set of the keypoints.
-            threshold: See ``pck``.
 
         Returns:
             Number of the person, from 0.
@@ -61,7 +64,7 @@ class StagePredictions:
         torso = torso_lengths(self.truth, self.labeled, joints)
         with np.errstate(invalid='ignore'):
             right = [
-                np.linalg.norm(stage - self.truth, axis=2) <= threshold * torso[:, None]
+                np.linalg.norm(stage - self.truth, axis=2) <= THRESHOLD * torso[:, None]
                 for stage in (self.keypoints[0], self.keypoints[-1])
             ]
         gained = (right[1].astype(int) - right[0]) * (self.labeled > 0)

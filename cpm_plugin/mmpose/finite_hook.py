@@ -17,6 +17,8 @@ from mmpose.registry import HOOKS
 
 ACTIONS = ('stop', 'skip')
 
+_MOST_IMAGES = 16  # of a batch, that a message names
+
 
 class NotFiniteError(ArithmeticError):
     """Error of ``FiniteHook``: a loss or a gradient is not finite."""
@@ -143,8 +145,8 @@ class FiniteHook(Hook):
         )
 
 
-def _images(batch: Any, most: int = 16) -> list[str]:
+def _images(batch: Any) -> list[str]:
     """Return the files of the images of a batch, or their ids."""
     samples = batch.get('data_samples', []) if isinstance(batch, dict) else []
     names = [str(s.metainfo.get('img_path') or s.metainfo.get('img_id', '?')) for s in samples]
-    return names[:most] + (['...'] if len(names) > most else [])
+    return names[:_MOST_IMAGES] + (['...'] if len(names) > _MOST_IMAGES else [])

@@ -57,7 +57,8 @@ def limb_ratios(keypoints: npt.ArrayLike, labeled: npt.ArrayLike, joints: JointS
     Raises:
         ValueError: If the shapes do not fit, or a joint of ``LIMBS`` is not among ``joints``.
     """
-    return _ratios(_limb_lengths(*_checked(keypoints, labeled, joints), joints))
+    points, _ = _checked(keypoints, labeled, joints)
+    return _ratios(_limb_lengths(points, joints))
 
 
 def mpii_like_scales(
@@ -108,7 +109,7 @@ def mpii_like_scales(
         2.0
     """
     points, known = _checked(keypoints, labeled, joints)
-    lengths = _limb_lengths(points, known, joints)
+    lengths = _limb_lengths(points, joints)
     usual = np.array(_ratios(lengths) if ratios is None else ratios, dtype=np.float64)
     usual[usual == 0] = np.nan  # in most people, the joints of this limb coincide
     with warnings.catch_warnings():
@@ -144,7 +145,7 @@ def _checked(
     return np.where(known[..., None], points, np.nan), known
 
 
-def _limb_lengths(points: FloatArray, known: npt.NDArray[np.bool_], joints: JointSet) -> FloatArray:
+def _limb_lengths(points: FloatArray, joints: JointSet) -> FloatArray:
     """Return the lengths of limbs (N, 13), NaN where a joint of the limb is not labeled."""
     ends = np.array([[joints.index(name) for name in limb] for limb in LIMBS])
     return np.linalg.norm(points[:, ends[:, 0]] - points[:, ends[:, 1]], axis=2)

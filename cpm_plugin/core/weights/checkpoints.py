@@ -26,6 +26,8 @@ _MMPOSE_PREFIXES = {'backbone.trunks.': 'trunks.', 'head.stages.': 'stages.'}
 # First bytes of files of torch.save: zip archives, and pickles from before PyTorch 1.6.
 PYTORCH_STARTS = (b'PK', b'\x80')
 
+_SHOWN = 3  # names in a message, of each kind of mismatch
+
 
 def from_mmpose(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert the state dict of an MMPose estimator to that of the core model.
@@ -102,11 +104,11 @@ def describe_mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor
     return '; '.join(f'{kind}: {_first(keys)}' for kind, keys in problems.items() if keys)
 
 
-def _first(keys: Iterable[str], count: int = 3) -> str:
+def _first(keys: Iterable[str]) -> str:
     """Join the first names of a list, and say how many more there are."""
     keys = list(keys)
-    more = f' and {len(keys) - count} more' if len(keys) > count else ''
-    return ', '.join(keys[:count]) + more
+    more = f' and {len(keys) - _SHOWN} more' if len(keys) > _SHOWN else ''
+    return ', '.join(keys[:_SHOWN]) + more
 
 
 def numpy_safe_globals() -> list[Any]:
