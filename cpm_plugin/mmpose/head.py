@@ -16,7 +16,7 @@ from ..core.maps.joints import JointSet, joint_set, joint_set_of
 from ..core.models.settings import StageSettings, settings_from
 from ..core.models.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
-from .scale_search import search_scales
+from .scale_peaks import search_scales
 from .strict import refuse_mismatch
 
 from mmpose.models.heads.base_head import BaseHead
@@ -80,8 +80,6 @@ class CPMStageHead(BaseHead):
         ...     )
         ... )
     """
-
-    searches_scales = True  # see ScaleSearchHook
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from .scale_search import _pipelines as pipelines_of
+from .pipelines import pipelines_of
 
 from mmpose.registry import HOOKS
 

@@ -1,14 +1,13 @@
 """The authors' test over several scales, which ``ScaleSearchHook`` turns on for a config.
 
 ``PersonCrop`` makes the crops, and ``collate_crops`` makes a batch of them. ``CPMStageHead`` takes
-the peaks from all of them by ``search_scales``. The computation is in
-``cpm_plugin.core.evaluation.scale_search``.
+the peaks from all of them by ``scale_peaks.search_scales``.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,13 @@ from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmengine.structures import InstanceData
-from torch import Tensor
 
-from ..core.evaluation.scale_search import BENCHMARK_SCALES, full_resolution_peaks, octave_scales
-from .codec import CPMHeatmap
+from ..core.evaluation.scale_search import BENCHMARK_SCALES, octave_scales
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop
+from .head import CPMStageHead
+from .pipelines import pipelines_of
 from .transforms import Transform
 
-from mmpose.codecs import MSRAHeatmap
 from mmpose.datasets.transforms import GetBBoxCenterScale, PackPoseInputs, TopdownAffine
 from mmpose.registry import HOOKS, TRANSFORMS
 
@@ -86,70 +83,6 @@ CENTER_SCALES = (
     GetPersonCenterScale,
     GetImageCenterScale,
 )
-
-
-def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list[InstanceData]:
-    """Find the joints of N people in the belief maps of S crops of each.
-
-    ``CPMStageHead.predict`` calls this.
-
-    Args:
-        beliefs: (N x S, K, h, w), person by person.
-        samples: N data samples, with the meta information that ``PersonCrop(scales=...)`` gives.
-        decoder: The codec of the head, which determines where the cells lie.
-
-    Returns:
-        N instances with ``keypoints`` (1, K, 2) and ``keypoint_scores`` (1, K). The keypoints are
-            whole image pixels, given in input pixels of the crop of scale 1. The scores are the
-            mean beliefs there.
-
-    Raises:
-        ValueError: If the codec is neither a ``CPMHeatmap`` nor an ``MSRAHeatmap``, or the batch
-            was not made by ``collate_crops``.
-    """
-    stride, first_cell = _cell_grid(decoder)
-    num_scales = len(samples[0].metainfo['crop_scales'])
-    if len(beliefs) != len(samples) * num_scales:
-        raise ValueError(
-            f'{len(beliefs)} images for {len(samples)} people at {num_scales} scales; use '
-            'ScaleSearchHook, which sets the pipeline and the collate function together'
-        )
-    instances = []
-    for maps, sample in zip(beliefs.split(num_scales), samples):
-        meta = sample.metainfo
-        center, scale, size = (
-            np.asarray(meta[key], dtype=np.float64)
-            for key in ('input_center', 'input_scale', 'input_size')
-        )
-        positions, scores = full_resolution_peaks(
-            maps,
-            center,
-            meta['crop_scales'],
-            image_size=meta['ori_shape'][1::-1],
-            input_size=meta['input_size'],
-            stride=stride,
-            first_cell=first_cell,
-        )
-        # TopdownPoseEstimator.add_pred_to_datasample does the inverse.
-        keypoints = (positions - center) / scale * size + size / 2
-        instances.append(
-            InstanceData(keypoints=keypoints[None], keypoint_scores=scores[None].astype(np.float32))
-        )
-    return instances
-
-
-def _cell_grid(decoder: Any) -> tuple[int, float | None]:
-    """Return the stride and the input pixel of cell 0 of a codec's maps; None: as in the core."""
-    if isinstance(decoder, CPMHeatmap):
-        return decoder.stride, None
-    if type(decoder) is MSRAHeatmap:
-        strides = set(decoder.scale_factor.tolist())
-        if len(strides) == 1 and (stride := strides.pop()).is_integer():
-            return int(stride), 0.0
-    raise ValueError(
-        f'scale search does not know where the cells of {type(decoder).__name__} lie; give the '
-        'head a CPMHeatmap, or an MSRAHeatmap with a whole stride, the same in width and height'
-    )
 
 
 def collate_crops(samples: Sequence[dict]) -> dict:
@@ -245,12 +178,12 @@ class ScaleSearchHook(Hook):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         head = getattr(model, 'head', None)
-        if not getattr(head, 'searches_scales', False):
+        if not isinstance(head, CPMStageHead):
             raise ValueError(
                 f'scale search needs a model with a CPMStageHead, not {type(head).__name__}; '
                 'leave ScaleSearchHook out'
             )
-        pipelines = list(_pipelines(loader.dataset))
+        pipelines = list(pipelines_of(loader.dataset))
         for pipeline in pipelines:
             pipeline[:] = self._rewritten(pipeline)
         if not any(isinstance(step, PersonCrop) for steps in pipelines for step in steps):
@@ -293,12 +226,3 @@ class ScaleSearchHook(Hook):
             step = copy.copy(step)
             step.meta_keys = (*step.meta_keys, 'crop_scales')
         return step
-
-
-def _pipelines(dataset: Any) -> Iterator[list[Any]]:
-    """Yield the lists of transforms of a dataset and of the datasets inside it."""
-    if hasattr(dataset, 'pipeline'):
-        yield dataset.pipeline.transforms
-    for inner in getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)]):
-        if inner is not None:
-            yield from _pipelines(inner)

@@ -8,7 +8,8 @@ import torch
 from cpm_testing.blobs import person
 
 from cpm_plugin.mmpose import CPMStageHead
-from cpm_plugin.mmpose.scale_search import GetOctaveCenterScale, collate_crops, search_scales
+from cpm_plugin.mmpose.scale_peaks import search_scales
+from cpm_plugin.mmpose.scale_search import GetOctaveCenterScale, collate_crops
 
 from mmpose.registry import HOOKS, MODELS, TRANSFORMS
 
