@@ -16,8 +16,9 @@ class BuildWithMim(build_py):
             return  # they are beside the package
         target = Path(self.build_lib) / 'cpm_plugin' / '.mim'
         shutil.rmtree(target, ignore_errors=True)
+        left_out = shutil.ignore_patterns('__pycache__', 'dev')  # tools/dev is for a clone
         for folder in ('configs', 'tools'):
-            shutil.copytree(folder, target / folder, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(folder, target / folder, ignore=left_out)
         shutil.copy('model-index.yml', target)
 
 
