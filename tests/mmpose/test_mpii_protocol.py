@@ -18,11 +18,10 @@ import torch
 from cpm_testing.registries import registered
 from mmengine.config import Config
 from mmengine.runner import Runner
+from random_caffe import random_layers, write_caffemodel
 from scipy.io import savemat
 from torch import nn
 
-from cpm_plugin.core.conversion.caffe import write_caffemodel
-from cpm_plugin.core.conversion.caffe_networks import random_layers
 from cpm_plugin.core.maps.joints import CPM, MPII
 from cpm_plugin.mmpose import CPMStageHead
 

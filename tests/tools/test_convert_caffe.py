@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from cpm_testing.checkpoints import fill_disk
+from random_caffe import random_inputs, random_layers, write_caffemodel
 
 from cpm_plugin import create_model
-from cpm_plugin.core.conversion.caffe import write_caffemodel
-from cpm_plugin.core.conversion.caffe_networks import from_caffe, random_inputs, random_layers
+from cpm_plugin.core.conversion.caffe_networks import from_caffe
 
 
 @pytest.fixture(scope='module')

@@ -37,15 +37,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from random_caffe import random_inputs, random_layers, write_caffemodel
 
-from cpm_plugin.core.conversion.caffe import write_caffemodel
-from cpm_plugin.core.conversion.caffe_networks import (
-    CAFFE_MODELS,
-    layer_names,
-    load_caffemodel,
-    random_inputs,
-    random_layers,
-)
+from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS, layer_names, load_caffemodel
 from cpm_plugin.core.models.network import ConvolutionalPoseMachine
 from cpm_plugin.core.models.registry import create_model
 

@@ -17,9 +17,10 @@ import fuzz_annotations as annotations
 import fuzz_mutations as mutations
 import numpy as np
 import torch
+from random_caffe import write_caffemodel
 
 from cpm_plugin.apps.media import read_image
-from cpm_plugin.core.conversion import read_caffemodel, write_caffemodel
+from cpm_plugin.core.conversion import read_caffemodel
 from cpm_plugin.core.models import create_model
 from cpm_plugin.core.weights import read_checkpoint, read_index, write_checkpoint
 from cpm_plugin.mmpose.datasets import image_middle

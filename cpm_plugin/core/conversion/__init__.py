@@ -1,6 +1,6 @@
 """Conversion of other weights to ours: the authors' Caffe, MMPose's own CPM, EfficientNet-Lite0."""
 
-from .caffe import read_caffemodel, write_caffemodel
+from .caffe import read_caffemodel
 from .caffe_networks import CAFFE_MODELS, load_caffemodel
 from .efficientnet_lite import encoder_from_package
 from .mmpose_cpm import from_stock, to_stock
@@ -12,5 +12,4 @@ __all__ = [
     'load_caffemodel',
     'read_caffemodel',
     'to_stock',
-    'write_caffemodel',
 ]

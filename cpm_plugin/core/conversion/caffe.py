@@ -1,4 +1,4 @@
-"""Reading and writing of Caffe's weight files (``.caffemodel``) without Caffe or protobuf.
+"""Reading of Caffe's weight files (``.caffemodel``) without Caffe or protobuf.
 
 Numbers of fields are those of ``src/caffe/proto/caffe.proto`` in the authors' Caffe
 (github.com/shihenw/caffe). ``cpm_plugin.core.conversion.caffe_networks`` relates Caffe's layers to
@@ -8,7 +8,7 @@ ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,25 +22,21 @@ Layers = dict[str, list[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class _Layer:
-    """Field numbers of a layer's message, and the value of ``type`` for a convolution.
+    """Field numbers of a layer's message.
 
     Attributes:
         name: Field of the name.
-        type: Field of the type.
         blobs: Field of the blobs.
-        convolution: Value of ``type`` for a convolution.
     """
 
     name: int
-    type: int
     blobs: int
-    convolution: int | bytes
 
 
 # By the field of NetParameter that holds the layers: 100 is LayerParameter, 2 V1LayerParameter.
 _LAYERS = {
-    100: _Layer(name=1, type=2, blobs=7, convolution=b'Convolution'),
-    2: _Layer(name=4, type=5, blobs=6, convolution=4),
+    100: _Layer(name=1, blobs=7),
+    2: _Layer(name=4, blobs=6),
 }
 # All fields of NetParameter. A file with others is no caffemodel.
 _NET_FIELDS = {*range(1, 9), 100}
@@ -86,14 +82,17 @@ def read_caffemodel(path: str | Path) -> Layers:
             finite. The message names the file, and the layer if there is one.
 
     Examples:
+        The smallest file: one layer ``conv1`` with a blob of two values.
+
         >>> import tempfile
-        >>> import numpy as np
-        >>> from cpm_plugin.core.conversion import read_caffemodel, write_caffemodel
-        >>> with tempfile.NamedTemporaryFile(suffix='.caffemodel') as file:
-        ...     write_caffemodel(file.name, {'conv1': [np.ones((8, 3, 9, 9)), np.zeros(8)]})
-        ...     layers = read_caffemodel(file.name)
-        >>> [blob.shape for blob in layers['conv1']]
-        [(8, 3, 9, 9), (8,)]
+        >>> from pathlib import Path
+        >>> from cpm_plugin.core.conversion import read_caffemodel
+        >>> content = 'a20618 0a05636f6e7631 3a0f 3a030a0102 2a080000803f00000040'
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / 'small.caffemodel'
+        ...     _ = path.write_bytes(bytes.fromhex(content))
+        ...     read_caffemodel(path)
+        {'conv1': [array([1., 2.], dtype=float32)]}
     """
     if not Path(path).is_file():
         problem = ' is a folder; give a file' if Path(path).is_dir() else ': no such file'
@@ -141,35 +140,6 @@ def blob_name(number: int) -> str:
         number: Number of the blob in its layer, from 0 on.
     """
     return ('weight', 'bias')[number] if number < 2 else f'blob {number}'
-
-
-def write_caffemodel(
-    path: str | Path, layers: Mapping[str, Sequence[NDArray[Any]]], *, legacy: bool = False
-) -> None:
-    """Write convolutions as a file that Caffe, OpenCV and ``read_caffemodel`` read.
-
-    Args:
-        path: File to write; an existing file is replaced.
-        layers: Names of layers, mapped to their blobs, which are written as float32.
-        legacy: Write as Caffe did before 2015: ``V1LayerParameter``, and shapes of four numbers.
-
-    Examples:
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from cpm_plugin.core.conversion import read_caffemodel, write_caffemodel
-        >>> with tempfile.NamedTemporaryFile(suffix='.caffemodel') as file:
-        ...     write_caffemodel(file.name, {'conv1': [np.ones((2, 1, 1, 1)), np.zeros(2)]})
-        ...     layers = read_caffemodel(file.name)
-        >>> layers['conv1'][1]
-        array([0., 0.], dtype=float32)
-    """
-    number = 2 if legacy else 100
-    fields = _LAYERS[number]
-    with open(path, 'wb') as file:
-        for name, blobs in layers.items():
-            parts = [_field(fields.name, name.encode()), _field(fields.type, fields.convolution)]
-            parts += [_field(fields.blobs, _blob_bytes(blob, legacy)) for blob in blobs]
-            file.write(_field(number, b''.join(parts)))
 
 
 def _is_text(content: bytes) -> bool:
@@ -324,30 +294,3 @@ def _numbers(view: memoryview, dtype: str) -> NDArray[Any]:
     if len(view) % np.dtype(dtype).itemsize:
         raise _Broken(f'{len(view)} bytes of values are no whole number of values')
     return np.frombuffer(view, dtype)
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    """Return the bytes of a field with its number and value."""
-    if isinstance(value, int):
-        return _varint_bytes(number << 3 | _VARINT) + _varint_bytes(value)
-    return _varint_bytes(number << 3 | _BYTES) + _varint_bytes(len(value)) + value
-
-
-def _varint_bytes(value: int) -> bytes:
-    """Return the bytes of a varint."""
-    parts = []
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])
-
-
-def _blob_bytes(blob: NDArray[Any], legacy: bool) -> bytes:
-    """Return the bytes of a blob."""
-    if legacy:
-        old_shape = (1,) * (4 - blob.ndim) + blob.shape
-        shape = b''.join(_field(number, size) for number, size in enumerate(old_shape, start=1))
-    else:
-        dims = b''.join(map(_varint_bytes, blob.shape))
-        shape = _field(_SHAPE, _field(_DIM, dims))
-    return shape + _field(_DATA, blob.astype('<f4').tobytes())

@@ -6,10 +6,8 @@ Names are those of the deploy files in the authors' release
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from torch import Tensor
 from ..models.network import ConvolutionalPoseMachine
 from ..models.registry import create_model
 from ..weights.checkpoints import describe_mismatch
-from .caffe import Layers, blob_name, read_caffemodel
+from .caffe import blob_name, read_caffemodel
 
 CAFFE_MODELS = ('cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg', 'cpm_person')
 
@@ -93,17 +91,18 @@ def load_caffemodel(path: str | Path, name: str) -> dict[str, Tensor]:
 
     Examples:
         ``create_model('cpm_flic').load_state_dict(load_caffemodel(path, 'cpm_flic'))`` gives the
-        authors' network. A file with other layers is refused:
+        authors' network. The deploy file beside the weights is refused:
 
         >>> import tempfile
-        >>> import numpy as np
-        >>> from cpm_plugin.core.conversion import load_caffemodel, write_caffemodel
-        >>> with tempfile.NamedTemporaryFile(suffix='.caffemodel') as file:
-        ...     write_caffemodel(file.name, {'conv1': [np.ones((8, 3, 9, 9)), np.zeros(8)]})
-        ...     load_caffemodel(file.name, 'cpm_flic')
+        >>> from pathlib import Path
+        >>> from cpm_plugin.core.conversion import load_caffemodel
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / 'pose_deploy.prototxt'
+        ...     _ = path.write_text('input: "data"')
+        ...     load_caffemodel(path, 'cpm_flic')
         Traceback (most recent call last):
             ...
-        ValueError: ... not the weights of cpm_flic; missing: conv1_stage1 weight, ...
+        ValueError: ...pose_deploy.prototxt is text, not weights; give the .caffemodel
     """
     layers = read_caffemodel(path)
     try:
@@ -155,59 +154,3 @@ def _without_memory(name: str) -> ConvolutionalPoseMachine:
         raise ValueError(f'no network {name!r} of the authors; there are: {CAFFE_MODELS}')
     with torch.device('meta'):
         return create_model(name)
-
-
-def random_layers(name: str, seed: int) -> Layers:
-    """Make random weights of a network, the same for the same seed.
-
-    Weights are uniform with the variance of He's rule. The outputs of all stages are then of the
-    order of 1, and it makes sense to compare them. Biases are uniform in [-0.1, 0.1].
-
-    Args:
-        name: One of ``CAFFE_MODELS``.
-        seed: Seed of the random numbers.
-
-    Returns:
-        Caffe's names of layers, mapped to their blobs.
-
-    Raises:
-        ValueError: If the name is not in ``CAFFE_MODELS``.
-    """
-    rng = np.random.default_rng(seed)
-    shapes = _without_memory(name).state_dict()
-    layers: Layers = {}
-    for layer, module in layer_names(name).items():
-        shape = tuple(shapes[f'{module}.weight'].shape)
-        bound = math.sqrt(6 / math.prod(shape[1:]))
-        layers[layer] = [_uniform(rng, shape, bound), _uniform(rng, shape[:1], 0.1)]
-    return layers
-
-
-def _uniform(rng: np.random.Generator, shape: tuple[int, ...], bound: float) -> Any:
-    """Draw float32 numbers in [-bound, bound]."""
-    return np.float32(bound) * (2 * rng.random(shape, dtype=np.float32) - 1)
-
-
-def random_inputs(
-    height: int, width: int, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Make random inputs to compare networks on.
-
-    The values of the image are value / 256 - 0.5, as the authors' are. The center map differs from
-    cell to cell. Otherwise the average of its pool would be nearly the same everywhere.
-
-    Args:
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
-        seed: Seed of the random numbers.
-
-    Returns:
-        Image (1, 3, H, W), with values in [-0.5, 0.5), and center map (1, 1, H, W), with values
-            from 0 to 4.
-    """
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (1, 3, height, width)) / np.float32(256) - np.float32(0.5)
-    cells = rng.random((-(-height // 8), -(-width // 8)), dtype=np.float32)
-    center = 4 * cells.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-    center = center * rng.random((height, width), dtype=np.float32)
-    return image.astype(np.float32), center[None, None]

@@ -7,16 +7,15 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from random_caffe import random_inputs, random_layers, write_caffemodel
 
 from cpm_plugin import create_model
-from cpm_plugin.core.conversion.caffe import read_caffemodel, write_caffemodel
+from cpm_plugin.core.conversion.caffe import read_caffemodel
 from cpm_plugin.core.conversion.caffe_networks import (
     CAFFE_MODELS,
     from_caffe,
     layer_names,
     load_caffemodel,
-    random_inputs,
-    random_layers,
 )
 
 FLOATS = struct.pack('<6f', 1, 2, 3, 4, 5, -6.5)

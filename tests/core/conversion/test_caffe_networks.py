@@ -15,16 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from random_caffe import random_inputs, random_layers, write_caffemodel
 from torch import nn
 
 from cpm_plugin import create_model
-from cpm_plugin.core.conversion.caffe import write_caffemodel
-from cpm_plugin.core.conversion.caffe_networks import (
-    CAFFE_MODELS,
-    load_caffemodel,
-    random_inputs,
-    random_layers,
-)
+from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS, load_caffemodel
 from cpm_plugin.core.models.trunks import VggTrunk
 
 GOLDEN = json.loads(Path(__file__).with_name('caffe_networks.json').read_text())

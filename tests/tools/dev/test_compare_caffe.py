@@ -8,9 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-from cpm_plugin.core.conversion.caffe import write_caffemodel
-from cpm_plugin.core.conversion.caffe_networks import random_layers
+from random_caffe import random_layers, write_caffemodel
 
 TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'dev' / 'compare_caffe.py'
 HAS_IMPORTER = hasattr(cv2.dnn, 'readNetFromCaffe')
