@@ -1,7 +1,6 @@
 """Checkpoints: equal ones, hostile ones, and a disk that is full."""
 
 import builtins
-from pathlib import Path
 
 import torch
 
@@ -26,8 +25,8 @@ class OpensAFile:
 def fill_disk(monkeypatch):
     """From now on ``torch.save`` writes a part of the file and fails."""
 
-    def save(_, path):
-        Path(path).write_bytes(b'half')
+    def save(_, file):
+        file.write(b'half')
         raise OSError('no space left on device')
 
     monkeypatch.setattr(torch, 'save', save)

@@ -7,7 +7,6 @@ guessed.
 from __future__ import annotations
 
 import importlib
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .archive import describe_unusable, load_file
-from .files import place_new
+from .files import whole_file
 
 # MMPose's TopdownPoseEstimator holds the trunks in its backbone and the stages in its head.
 _MMPOSE_PREFIXES = {'backbone.trunks.': 'trunks.', 'head.stages.': 'stages.'}
@@ -223,7 +222,7 @@ def write_checkpoint(
 
     Raises:
         ValueError: If the file exists, or a part of the path of its folder is a file.
-        OSError: If it cannot be written, for example because the disk is full.
+        OSError: If it cannot be written, as on a full disk.
 
     Examples:
         >>> import tempfile
@@ -247,19 +246,12 @@ def write_checkpoint(
             f'{target} cannot be written: {target.parent} is no folder, for it or a part of it '
             'is a file; give another name'
         ) from error
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.writing') as folder:
-        part = Path(folder) / target.name
-        try:
-            torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, part)
-        except RuntimeError as error:  # PyTorch's word for a full disk
-            reason = str(error).splitlines()[0]
-            raise OSError(
-                f'{target} cannot be written to the end ({reason}); is the disk full?'
-            ) from error
-        try:
-            place_new(part, target)
-        except FileExistsError as error:
-            raise ValueError(f'{target} exists; give the name of a new file') from error
+    try:
+        # Not by its path, from which torch.save would take a name into the archive.
+        with whole_file(target, new=True) as part, open(part, 'wb') as file:
+            torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, file)
+    except FileExistsError as error:
+        raise ValueError(f'{target} exists; give the name of a new file') from error
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:

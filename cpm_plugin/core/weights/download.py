@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
+
+from .files import whole_file
 
 # Seconds without an answer or a byte.
 TIMEOUT = 30.0
@@ -29,23 +30,19 @@ def download(url: str, target: Path, *, sha256: str | None = None) -> None:
     scheme = urlparse(url).scheme
     if scheme not in ('http', 'https'):
         raise ValueError(f'{url}: weights come by http or https, not by {scheme or "no scheme"!r}')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'.{target.name}.{os.getpid()}.part')
     found = hashlib.sha256()
     size = 0
     try:
-        with urlopen(Request(url), timeout=TIMEOUT) as answer, open(part, 'wb') as file:
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                found.update(block)
-                size += len(block)
-            length = answer.headers.get('Content-Length')
-        if length is not None and size != int(length):
-            raise ValueError(f'{size:,} of {int(length):,} bytes came')
-        if sha256 is not None and found.hexdigest() != sha256:
-            raise ValueError(f'its sha256 is {found.hexdigest()[:8]}..., not {sha256[:8]}...')
-        os.replace(part, target)
+        with whole_file(target) as part:
+            with urlopen(Request(url), timeout=TIMEOUT) as answer, open(part, 'wb') as file:
+                while block := answer.read(_BLOCK):
+                    file.write(block)
+                    found.update(block)
+                    size += len(block)
+                length = answer.headers.get('Content-Length')
+            if length is not None and size != int(length):
+                raise ValueError(f'{size:,} of {int(length):,} bytes came')
+            if sha256 is not None and found.hexdigest() != sha256:
+                raise ValueError(f'its sha256 is {found.hexdigest()[:8]}..., not {sha256[:8]}...')
     except (OSError, ValueError) as error:
         raise ValueError(f'{url} could not be downloaded: {error}') from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Seconds that a process waits for another one that holds a lock.
@@ -18,10 +18,46 @@ PATIENCE = 60.0
 _LOGGER = logging.getLogger(__name__)
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file, all of it or nothing: a file of another name first, then renamed.
+@contextmanager
+def whole_file(path: Path, *, new: bool = False) -> Iterator[Path]:
+    """Yield the path of a file to write, which becomes ``path`` when the block is left.
 
-    What is on the disk under ``path`` is the old content or the new, even after a power cut.
+    What is on the disk under ``path`` is the old content or the new, even after a power cut. If the
+    block raises an error, the file is removed, and ``path`` is as it was before.
+
+    Args:
+        path: File to write; its folder is made if there is none.
+        new: Never replace a file.
+
+    Yields:
+        Path of a file beside ``path``, ``.NAME.PROCESS.part``. The block makes it, and closes it.
+
+    Raises:
+        FileExistsError: If there is a file under ``path``, with ``new``.
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        yield part
+        with open(part, 'rb') as file:
+            os.fsync(file.fileno())
+        if new:
+            _place_new(part, path)
+        else:
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    with suppress(OSError):  # the new name, too, where the file system can
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file, all of it or nothing; see ``whole_file``.
 
     Args:
         path: File to write; its folder is made if there is none.
@@ -30,40 +66,17 @@ def write_whole(path: str | Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written. The old content is there then.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        with open(part, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        with whole_file(Path(path)) as part:
+            part.write_bytes(content)
     except OSError as error:
         raise OSError(
             error.errno, f'{error.strerror}; what was there before is untouched', str(path)
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too
-    finally:
-        os.close(folder)
 
 
-def place_new(part: Path, target: Path) -> None:
-    """Give a whole file its name, unless that is taken.
-
-    Args:
-        part: File, in the folder of the target.
-        target: New name of it.
-
-    Raises:
-        FileExistsError: If there is a file of that name.
-    """
-    with open(part, 'rb') as file:
-        os.fsync(file.fileno())
+def _place_new(part: Path, target: Path) -> None:
+    """Give a file its name; raise FileExistsError if that is taken."""
     try:
         os.link(part, target)  # unlike a rename, it does not replace a file
     except FileExistsError:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cpm_plugin.core.weights import files
-from cpm_plugin.core.weights.files import locked, place_new
+from cpm_plugin.core.weights.files import locked, whole_file
 
 HOLDER = """
 import sys, time
@@ -49,11 +49,21 @@ def test_a_new_file_never_replaces_one(links, tmp_path, monkeypatch):
             raise PermissionError(1, 'Operation not permitted')
 
         monkeypatch.setattr(os, 'link', refuse)
-    part, target = tmp_path / 'part', tmp_path / 'target'
-    part.write_bytes(b'new')
-    place_new(part, target)
+    target = tmp_path / 'new' / 'target'
+    with whole_file(target, new=True) as part:
+        part.write_bytes(b'new')
+        assert not target.exists()
     assert target.read_bytes() == b'new'
-    (tmp_path / 'second').write_bytes(b'other')
-    with pytest.raises(FileExistsError):
-        place_new(tmp_path / 'second', target)
+    with pytest.raises(FileExistsError), whole_file(target, new=True) as part:
+        part.write_bytes(b'other')
     assert target.read_bytes() == b'new'
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_an_error_while_a_file_is_written_leaves_the_old_one_alone(tmp_path):
+    target = tmp_path / 'a'
+    target.write_bytes(b'old')
+    with pytest.raises(KeyError), whole_file(target) as part:
+        part.write_bytes(b'half')
+        raise KeyError
+    assert target.read_bytes() == b'old' and list(tmp_path.iterdir()) == [target]
