@@ -11,8 +11,11 @@ alike. The times are medians. Columns:
                      relative to the largest value of the stage
     GFLOP            operations, counted as those of direct convolutions for all networks
     peak_fraction    speed relative to the product of large matrices, timed in the same run
-    peak_MB          peak memory of a process that builds the network and runs it twice (CPU), or
-                     of the allocator (GPU)
+    peak_MB          peak memory in 1e6 bytes: of a process that builds the network and runs it
+                     twice (VmHWM of Linux), or of the GPU's allocator
+    spread           time of the slowest run, relative to the quickest. Above 1.5 a warning says
+                     that the times cannot be compared, as does one for a computer that is busy at
+                     the start
 
 It prints a table and appends the rows to the CSV file of --out.
 
@@ -37,13 +40,14 @@ from mmengine.registry import init_default_scope
 from cpm_plugin.apps import benchmark
 from cpm_plugin.apps.devices import check_device
 from cpm_plugin.apps.errors import FAILURES, one_line
+from cpm_plugin.apps.measure import load_warning, spread_warning
 from cpm_plugin.apps.outputs import check_file, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (
     'device', 'threads', 'torch', 'commit', 'precision', 'task', 'batch', 'size', 'network',
     'runs', 'seconds', 'images_per_s', 'stock_over_this', 'difference', 'peak_MB', 'GFLOP',
-    'peak_fraction',
+    'peak_fraction', 'spread',
 )  # fmt: skip
 
 
@@ -94,6 +98,12 @@ def own_memory(arguments: argparse.Namespace) -> float:
         device=arguments.device,
         precision=arguments.precision,
     )
+
+
+def columns_in(path: Path) -> list[str]:
+    """Return the names of the columns of a CSV file."""
+    with path.open(newline='') as file:
+        return next(csv.reader(file), [])
 
 
 def commit() -> str:
@@ -179,6 +189,10 @@ def main(argv: list[str] | None = None) -> int:
         check_device(arguments.device)
         if not arguments.memory_of:
             check_file(arguments.out)
+            if arguments.out.is_file() and columns_in(arguments.out) != list(COLUMNS):
+                raise ValueError(
+                    f'--out {arguments.out}: has other columns than these; give a new file'
+                )
     except ValueError as error:
         parser.error(str(error))
     arguments.commit = commit()  # before --out is written, which would change the working tree
@@ -189,7 +203,9 @@ def main(argv: list[str] | None = None) -> int:
     rows = [('forward', batch) for batch in arguments.batch if 'forward' in arguments.tasks]
     rows += [('train', max(arguments.batch))] * ('train' in arguments.tasks)
     shown = ('task', 'batch', 'size', 'network', 'seconds', 'images_per_s')
-    shown += ('stock_over_this', 'difference', 'peak_MB', 'peak_fraction')
+    shown += ('stock_over_this', 'difference', 'peak_MB', 'peak_fraction', 'spread')
+    if busy := load_warning():
+        print(f'warning: {busy}', file=sys.stderr)
     print('| ' + ' | '.join(shown) + ' |')
     print('| --- ' * len(shown) + '|')
     try:
@@ -197,6 +213,8 @@ def main(argv: list[str] | None = None) -> int:
             for row in measure(arguments, task, batch, size):
                 append(arguments.out, row)
                 print('| ' + ' | '.join(str(row[key]) for key in shown) + ' |', flush=True)
+                if uneven := spread_warning(row['network'], float(row['spread'])):
+                    print(f'warning: {uneven}', file=sys.stderr)
     except FAILURES as error:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 1

@@ -15,6 +15,17 @@ It prints a table and writes into --out-dir:
     compare.png    a drawing of accuracy against speed
     LABEL/         the logs of the test
 
+The columns after those of accuracy:
+
+    M parameters       parameters in millions
+    G multiply-adds    of one image, in 1e9, counted as those of direct convolutions
+    images/s           through the network alone, in batches; the median of the runs
+    spread             time of the slowest run, relative to the quickest. Above 1.5 a warning says
+                       that images/s cannot be compared, as does one for a computer that is busy at
+                       the start
+    peak MB            peak memory in 1e6 bytes, of the model's process in test and timing (VmHWM of
+                       Linux), or of the GPU's allocator in the timing
+
 Exit codes: 0 when done; 1 if a model cannot be tested or a file not be written (the results of the
 models before it are kept); 2 for wrong arguments or configs.
 """
@@ -32,10 +43,10 @@ import torch
 from rich.progress import track
 
 from cpm_plugin.apps import compare as comparison
-from cpm_plugin.apps.benchmark import device_name
 from cpm_plugin.apps.configs import OptionsAction, read_config
 from cpm_plugin.apps.devices import check_device
 from cpm_plugin.apps.errors import FAILURES, one_line
+from cpm_plugin.apps.measure import device_name, load_warning, spread_warning
 from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
 from cpm_plugin.apps.zoo import pose2d
 
@@ -100,6 +111,8 @@ def main(argv: list[str] | None = None) -> int:
             ((label, (config, checkpoint)),) = models.items()
             measure_one(label, config, checkpoint, args)
             return 0
+        if busy := load_warning():
+            print(f'warning: {busy}', file=sys.stderr)
         hardware = device_name(args.device)
         if args.device == 'cpu':
             hardware = f'{torch.get_num_threads()} threads of {hardware}'
@@ -117,6 +130,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 1
     print(comparison.as_markdown(rows))
+    for label, row in rows.items():
+        if uneven := spread_warning(label, row['spread']):
+            print(f'warning: {uneven}', file=sys.stderr)
     print(f'{hardware}, batches of {args.batch_size}, torch {torch.__version__}')
     print(args.out_dir)
     return 0

@@ -16,6 +16,7 @@ __all__ = [
     'errors',
     'figures',
     'mean_pose',
+    'measure',
     'media',
     'metafile',
     'outputs',

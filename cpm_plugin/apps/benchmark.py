@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 import cpm_plugin.mmpose  # noqa: F401
 
 from ..core.conversion.mmpose_cpm import from_stock
 from ..core.models.inference import optimize_for_inference
+from .measure import device_name, operations, peak_megabytes, seconds, time_in_turns
 from .zoo import config_file
 
 from mmpose.registry import MODELS
@@ -115,25 +113,6 @@ def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Ca
     return step
 
 
-def seconds(call: Callable[[], Any], device: str) -> float:
-    """Time one call.
-
-    Args:
-        call: Function without arguments.
-        device: ``'cpu'``, or ``'cuda'`` to wait for the GPU.
-
-    Returns:
-        Time in seconds.
-    """
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    call()
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def matrix_peak(device: str, dtype: torch.dtype) -> float:
     """Measure the speed of the product of two large square matrices.
 
@@ -161,12 +140,13 @@ def gigaflops(model: nn.Module, shape: tuple[int, ...], task: str) -> float:
     Returns:
         Operations in 1e9, with a multiplication and an addition as two.
     """
-    model = copy.deepcopy(model).to('meta')
-    with FlopCounterMode(display=False) as counter:
+
+    def run(model: nn.Module) -> None:
         found = maps(model, torch.empty(shape, device='meta'))
         if task == 'train':
             torch.stack([belief.sum() for belief in found]).sum().backward()
-    return counter.get_total_flops() / 1e9
+
+    return operations(copy.deepcopy(model).to('meta'), run) / 1e9
 
 
 def difference(ours: nn.Module, stock: nn.Module, image: Tensor, dtype: torch.dtype) -> float:
@@ -209,23 +189,6 @@ def random_image(batch: int, size: str, device: str) -> Tensor:
     )
 
 
-def device_name(device: str) -> str:
-    """Return the name of the processor or GPU.
-
-    Args:
-        device: ``'cpu'`` or a CUDA device.
-
-    Returns:
-        Model name; ``'cpu'`` if it is unknown.
-    """
-    if device != 'cpu':
-        return torch.cuda.get_device_name(device)
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            return line.split(':', 1)[1].strip()
-    return 'cpu'
-
-
 def time_networks(
     names: Sequence[str],
     *,
@@ -252,7 +215,8 @@ def time_networks(
         quiet: Show no progress bar.
 
     Returns:
-        One row for each network, by column name.
+        One row for each network, by column name. ``spread`` is the time of the slowest run,
+            relative to the quickest.
     """
     dtype = DTYPES[precision]
     models = {name: build(name, task, device) for name in names}
@@ -260,13 +224,11 @@ def time_networks(
     images = {name: random_image(batch, sizes[name], device) for name in names}
     error = difference(models['ours'], models['stock CPM'], images['ours'], dtype)
     calls = {name: runner(models[name], images[name], task, dtype) for name in names}
-    for call in calls.values():
-        call()
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in tqdm(range(runs), f'{task} {batch} x {size}', disable=quiet):
-        for name, call in calls.items():
-            times[name].append(seconds(call, device))
-    medians = {name: statistics.median(values) for name, values in times.items()}
+    # not among the rows of the program, which may go into a file
+    bar = Console(stderr=True)
+    rounds = track(range(runs), f'{task} {batch} x {size}', console=bar, disable=quiet)
+    timings = time_in_turns(calls, rounds, device)
+    medians = {name: timing.median for name, timing in timings.items()}
     flops = {
         name: gigaflops(models['stock CPM' if name == 'ours' else name], images[name].shape, task)
         for name in names
@@ -290,6 +252,7 @@ def time_networks(
             'difference': f'{error:.1e}' if name == 'ours' else '',
             'GFLOP': f'{flops[name]:.0f}',
             'peak_fraction': f'{flops[name] / medians[name] / peak:.2f}',
+            'spread': f'{timings[name].spread:.2f}',
         }
         for name in names
     ]
@@ -309,16 +272,11 @@ def peak_memory(
         precision: One of ``DTYPES``.
 
     Returns:
-        Peak MB (1e6 bytes) of this process, or of the GPU's allocator.
+        Peak MB (1e6 bytes); see ``measure.peak_megabytes``.
     """
     call = runner(
         build(name, task, device), random_image(batch, size, device), task, DTYPES[precision]
     )
     call()
     call()
-    if device != 'cpu':
-        return torch.cuda.max_memory_allocated() / 1e6
-    # The peak of getrusage would begin with that of the process that started this one.
-    status = Path('/proc/self/status').read_text()
-    peak = next(line for line in status.splitlines() if line.startswith('VmHWM'))
-    return int(peak.split()[1]) * 1024 / 1e6
+    return peak_megabytes(device)

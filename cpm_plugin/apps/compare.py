@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import statistics
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,16 @@ from typing import Any
 import torch
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from ..core.conv.layer import LargeKernelConv2d, set_conv_method
 from ..core.models.inference import optimize_for_inference
 from ..core.models.layers import ConvBlock
 from ..core.weights.checkpoints import read_checkpoint
 from .configs import read_config
+from .measure import Timing, operations, peak_megabytes, time_in_turns
 from .metafile import table_row
 from .results import metrics_of
 
-COSTS = ('M parameters', 'G multiply-adds', 'images/s', 'peak MB')
+COSTS = ('M parameters', 'G multiply-adds', 'images/s', 'spread', 'peak MB')
 
 
 def evaluate(
@@ -51,8 +48,9 @@ def evaluate(
         The metrics of the config's evaluator, and ``COSTS``: parameters in 1e6; multiply-adds of
             direct convolutions for one image, in 1e9; images a second through the network alone,
             without flip test, in batches, the median of the runs, after
-            ``optimize_for_inference`` if the network has a component of ours; peak memory in MB
-            of this process until then (CPU), or of the allocator during the timing (GPU).
+            ``optimize_for_inference`` if the network has a component of ours; the spread of these
+            runs, slowest relative to quickest; peak memory in MB (1e6 bytes) of this process in
+            test and timing (CPU), or of the allocator in the timing (GPU).
 
     Raises:
         ValueError: If the checkpoint does not fit the config.
@@ -70,11 +68,11 @@ def evaluate(
     width, height = cfg.model.head.decoder.input_size
     image = torch.rand(1, 3, height, width) - 0.5
     row['M parameters'] = round(sum(p.numel() for p in model.parameters()) / 1e6, 3)
+    timing = time_forward(model.to(device), image, batch_size, runs, device)
+    row['images/s'] = round(batch_size / timing.median, 2)
+    row['spread'] = round(timing.spread, 2)
+    row['peak MB'] = round(peak_megabytes(device))  # before the count, which needs memory, too
     row['G multiply-adds'] = round(multiply_adds(model.cpu(), image) / 1e9, 3)
-    row['images/s'] = round(
-        images_per_second(model.to(device), image.to(device), batch_size, runs), 2
-    )
-    row['peak MB'] = round(peak_megabytes(device))
     return row
 
 
@@ -82,72 +80,39 @@ def evaluate(
 def multiply_adds(model: nn.Module, image: torch.Tensor) -> float:
     """Count the multiply-adds of one forward pass, as direct convolutions.
 
-    They are half of the operations that PyTorch's counter gives.
-
     Args:
         model: A ``TopdownPoseEstimator``.
         image: (1, 3, H, W).
 
     Returns:
-        Number of multiply-adds.
+        Number of multiply-adds, half of the operations.
     """
-    methods = {
-        layer: layer.method for layer in model.modules() if isinstance(layer, LargeKernelConv2d)
-    }
-    set_conv_method(model, 'direct')
-    try:
-        with FlopCounterMode(display=False) as counter:
-            model(image, None, mode='tensor')
-    finally:
-        for layer, method in methods.items():
-            layer.method = method
-    return counter.get_total_flops() / 2
+    return operations(model, lambda model: model(image, None, mode='tensor')) / 2
 
 
 @torch.no_grad()
-def images_per_second(model: nn.Module, image: torch.Tensor, batch_size: int, runs: int) -> float:
+def time_forward(
+    model: nn.Module, image: torch.Tensor, batch_size: int, runs: int, device: str
+) -> Timing:
     """Time the forward pass of a network.
 
     Args:
-        model: A ``TopdownPoseEstimator``.
+        model: A ``TopdownPoseEstimator``, on the device.
         image: (1, 3, H, W).
         batch_size: Number of images in a batch.
         runs: Number of timed runs, after one to warm up.
+        device: ``'cpu'`` or a CUDA device, whose peak of memory begins anew.
 
     Returns:
-        Images per second, from the median of the runs.
+        Times of the batches.
     """
     if any(isinstance(layer, ConvBlock) for layer in model.modules()):
         model = optimize_for_inference(model)
-    batch = image.repeat(batch_size, 1, 1, 1)
+    batch = image.to(device).repeat(batch_size, 1, 1, 1)
     if batch.is_cuda:
-        torch.cuda.reset_peak_memory_stats(batch.device)
-    seconds = []
-    for _ in range(runs + 1):
-        if batch.is_cuda:
-            torch.cuda.synchronize(batch.device)
-        start = time.perf_counter()
-        model(batch, None, mode='tensor')
-        if batch.is_cuda:
-            torch.cuda.synchronize(batch.device)
-        seconds.append(time.perf_counter() - start)
-    return batch_size / statistics.median(seconds[1:])
-
-
-def peak_megabytes(device: str) -> float:
-    """Return the most memory that was in use at one time, by this process or on the GPU.
-
-    Args:
-        device: ``'cpu'`` or a CUDA device.
-
-    Returns:
-        Memory in MiB (2**20 bytes).
-    """
-    if device.startswith('cuda'):
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    import resource  # not on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        torch.cuda.reset_peak_memory_stats(device)
+    calls = {'forward': lambda: model(batch, None, mode='tensor')}
+    return time_in_turns(calls, range(runs), device)['forward']
 
 
 def columns_of(rows: Iterable[Mapping[str, float]]) -> list[str]:
@@ -198,7 +163,9 @@ def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _best(column: str, values: Sequence[float | None]) -> float | None:
-    """Return the best value of a column, the smallest for costs and errors."""
+    """Return the best value of a column, the smallest for costs and errors; no spread is best."""
+    if column == 'spread':
+        return None
     found = [value for value in values if value is not None]
     less_is_better = (column in COSTS and column != 'images/s') or column in ('EPE', 'NME')
     return (min if less_is_better else max)(found, default=None)

@@ -7,13 +7,16 @@ import pytest
 import torch
 
 from cpm_plugin.apps import compare as comparison
+from cpm_plugin.apps import measure
 
 from mmpose.registry import MODELS
 
 ROWS = {
-    'ours': {'PCK@0.2': 60.0, 'M parameters': 2.0, 'images/s': 30.0, 'peak MB': 700.0},
+    'ours': {
+        'PCK@0.2': 60.0, 'M parameters': 2.0, 'images/s': 30.0, 'spread': 1.25, 'peak MB': 700.0,
+    },
     'stock': {'PCK@0.2': 50.5, 'M parameters': 1.5, 'images/s': 10.0},
-}
+}  # fmt: skip
 
 
 def test_multiply_adds_are_those_of_direct_convolutions():
@@ -38,27 +41,28 @@ def test_multiply_adds_are_those_of_direct_convolutions():
     assert model.head.stages.first.conv1.conv.method == 'auto'  # as before
 
 
-def test_speed_is_of_whole_batches_the_median_after_a_warm_up(monkeypatch):
+def test_times_are_of_whole_batches_after_a_warm_up(monkeypatch):
     class Counts(torch.nn.Module):
         shapes = ()
 
         def forward(self, inputs, data_samples, mode):
             self.shapes = (*self.shapes, tuple(inputs.shape))
 
-    # starts and ends of runs of 9, 1, 2 and 6 seconds; the first is not counted
-    clock = iter([0, 9, 10, 11, 20, 22, 30, 36])
-    monkeypatch.setattr(comparison.time, 'perf_counter', lambda: next(clock))
+    # starts and ends of runs of 1, 2 and 6 seconds, after one that is not counted
+    clock = iter([10, 11, 20, 22, 30, 36])
+    monkeypatch.setattr(measure.time, 'perf_counter', lambda: next(clock))
     model = Counts()
-    assert comparison.images_per_second(model, torch.rand(1, 3, 8, 8), 4, 3) == 4 / 2
+    timing = comparison.time_forward(model, torch.rand(1, 3, 8, 8), 4, 3, 'cpu')
+    assert (timing.median, timing.spread) == (2, 6)
     assert model.shapes == ((4, 3, 8, 8),) * 4
 
 
 def test_tables():
     assert comparison.as_markdown(ROWS).splitlines() == [
-        '| model | PCK@0.2 | M parameters | G multiply-adds | images/s | peak MB |',
-        '| --- | --- | --- | --- | --- | --- |',
-        '| ours | **60** | 2 |  | **30** | **700** |',
-        '| stock | 50.5 | **1.5** |  | 10 |  |',
+        '| model | PCK@0.2 | M parameters | G multiply-adds | images/s | spread | peak MB |',
+        '| --- | --- | --- | --- | --- | --- | --- |',
+        '| ours | **60** | 2 |  | **30** | 1.25 | **700** |',
+        '| stock | 50.5 | **1.5** |  | 10 |  |  |',
     ]
     table = list(csv.DictReader(io.StringIO(comparison.as_csv(ROWS))))
     assert [row['model'] for row in table] == ['ours', 'stock']

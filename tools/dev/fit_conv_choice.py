@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import track
 from scipy.optimize import nnls
-from tqdm import tqdm
 
 from cpm_plugin.core.conv.choice import costs
 from cpm_plugin.core.conv.tile_grid import Tile
@@ -133,7 +134,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f'{arguments.out}: no such file; leave out --only-fit to make it')
     if not arguments.only_fit:
         torch.set_grad_enabled(False)
-        rows = [row for layer in tqdm(LAYERS) for row in measure(layer, arguments.runs)]
+        layers = track(LAYERS, 'layers', console=Console(stderr=True))
+        rows = [row for layer in layers for row in measure(layer, arguments.runs)]
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         with arguments.out.open('w', newline='') as file:
             writer = csv.DictWriter(file, [*SIZES, 'rows', 'columns', *TIMES])
