@@ -1,7 +1,7 @@
 """MMPose components of cpm_plugin.
 
-Importing this package makes stock MMPose importable on this stack (``compat``), lets datasets check
-their labels (``checked_datasets``), and registers all components. In a config::
+Importing this package makes stock MMPose importable on this stack, changes MMEngine and MMPose as
+``compat`` lists it, and registers all components. In a config::
 
     custom_imports = dict(imports=['cpm_plugin.mmpose'])
 """
@@ -16,12 +16,10 @@ if importlib.util.find_spec('mmpose') is None:
 
 from . import compat
 
-compat.apply()
+compat.apply()  # before any import of stock modules
 
-# What MMEngine and MMPose load is read safely, and refused by name, from here on.
-from . import loading, reading  # noqa: E402, F401
+from . import checked_datasets, checkpoint_hook, loading, reading  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
-from .checked_datasets import install as check_datasets  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
@@ -40,7 +38,11 @@ from .skip_broken import SkipBroken  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 from .workers_hook import WorkersHook  # noqa: E402
 
-check_datasets()
+# All that is changed outside this package, beside compat.apply(), whose module lists both.
+loading.install()
+checkpoint_hook.install()
+checked_datasets.install()
+reading.install()
 
 __all__ = [
     'AddNeighbors',

@@ -34,8 +34,6 @@ from .labels import (
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-RAW = 'raw_ann_info'
-
 
 def report_of(dataset: Any) -> LabelReport:
     """Return the report of a dataset, to which its loader may add.
@@ -90,8 +88,7 @@ def install() -> None:
         if not data and self.serialize_data:  # which stock code cannot do
             raise ValueError(f'{" or ".join(files)}: no annotation in it has keypoints and a box')
         for sample in data:
-            # Labels are looked at one by one; what is raw is not used.
-            if key := next((k for k, v in sample.items() if k != RAW and not is_finite(v)), ''):
+            if key := _not_finite(sample):
                 raise LabelError(
                     f'{files[0]}: {name_of(sample)}: {key} must be finite, but it is not (NaN or '
                     'infinite). Correct the annotation, or remove it'
@@ -129,6 +126,18 @@ def install() -> None:
     base.parse_data_info = parse_data_info
     base._get_topdown_data_infos = _get_topdown_data_infos
     base.checks_labels = True
+
+
+def _not_finite(sample: dict[str, Any]) -> str:
+    """Return the key of a value that is not finite, or ``''``.
+
+    Of the keypoints as they are in the file, those that are not labeled may be anything.
+    """
+    raw = sample.get('raw_ann_info')
+    values = {key: value for key, value in sample.items() if key != 'raw_ann_info'}
+    if isinstance(raw, dict):
+        values |= {key: value for key, value in raw.items() if key not in (*values, 'keypoints')}
+    return next((key for key, value in values.items() if not is_finite(value)), '')
 
 
 def _concluded(dataset: Any, kept: list[dict]) -> list[dict]:

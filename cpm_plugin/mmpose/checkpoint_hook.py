@@ -21,10 +21,17 @@ from mmpose.registry import HOOKS
 LAST = 'last_checkpoint'
 
 
+def install() -> None:
+    """Let MMEngine write local files completely or not at all, and resume from complete ones."""
+    register_backend('local', WholeFileBackend, force=True, prefixes='')
+    mmengine_runner.find_latest_checkpoint = find_resumable
+
+
 class WholeFileBackend(LocalBackend):
     """MMEngine's backend for local files, which writes a file completely or not at all.
 
-    It is registered instead of MMEngine's own, so that everything that saves a checkpoint uses it.
+    ``install`` registers it instead of MMEngine's own, so that everything that saves a checkpoint
+    uses it.
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
@@ -45,9 +52,6 @@ class WholeFileBackend(LocalBackend):
             encoding: Encoding of the text.
         """
         write_whole(filepath, obj.encode(encoding))
-
-
-register_backend('local', WholeFileBackend, force=True, prefixes='')
 
 
 @HOOKS.register_module()
@@ -191,6 +195,3 @@ def is_whole(path: Path) -> bool:
             return archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return path.is_dir()  # DeepSpeed's checkpoints are folders
-
-
-mmengine_runner.find_latest_checkpoint = find_resumable

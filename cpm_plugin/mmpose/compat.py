@@ -1,6 +1,7 @@
 """Fixes that let stock MMPose 1.3 import, load checkpoints, draw and train on a current stack.
 
-Each fix acts only where something is missing, and otherwise does nothing:
+``import cpm_plugin.mmpose`` applies them all. Each acts only where something is missing, and
+otherwise does nothing:
 
 - ``fix_torchvision``: The import fails for a torchvision whose compiled operators do not load,
   such as a CUDA build beside a CPU build of PyTorch.
@@ -12,8 +13,18 @@ Each fix acts only where something is missing, and otherwise does nothing:
   visualizer does.
 - ``fix_cpu_training``: MMEngine gives every process of a distributed training a CUDA device.
 
-``import cpm_plugin.mmpose`` applies them all. Scripts that import ``mmpose`` before they read a
-config run as ``python -m cpm_plugin.mmpose SCRIPT ARGUMENTS...``.
+The same import then changes MMEngine and MMPose for every config, in four more places:
+
+- ``loading.install``: MMEngine reads weights only, so that no code in a checkpoint is run, and
+  verifies what it downloads.
+- ``checkpoint_hook.install``: MMEngine's backend for local files writes a file completely or not
+  at all, and ``--resume`` continues from a complete checkpoint.
+- ``checked_datasets.install``: MMPose's COCO-style datasets check their labels when they are
+  loaded, and log who is left out.
+- ``reading.install``: MMPose's ``LoadImage`` names the image that it cannot read.
+
+Scripts that import ``mmpose`` before they read a config run as
+``python -m cpm_plugin.mmpose SCRIPT ARGUMENTS...``.
 """
 
 from __future__ import annotations

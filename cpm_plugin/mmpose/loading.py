@@ -1,7 +1,7 @@
 """Safe loading of checkpoints by MMEngine: downloads are verified, and no code in them runs.
 
 A pickle runs code. MMEngine leaves it to PyTorch's default whether that is allowed, and asks for
-it where a checkpoint comes from a URL. ``cpm_plugin.mmpose`` imports this module. All schemes of
+it where a checkpoint comes from a URL. ``cpm_plugin.mmpose`` calls ``install``. All schemes of
 MMEngine then load with ``weights_only=True``: files, http, https, modelzoo, torchvision,
 openmmlab, mmcls, s3, petrel and pavi.
 """
@@ -18,6 +18,13 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from ..core.weights.archive import load_file
 from ..core.weights.checkpoints import PYTORCH_STARTS
 from ..core.weights.download import download
+
+
+def install() -> None:
+    """Let MMEngine load checkpoints by the functions of this module."""
+    mmengine_checkpoint.CheckpointLoader.register_scheme('', load_from_local, force=True)
+    mmengine_checkpoint.load_url = load_url
+    mmengine_checkpoint.torch = _SafeTorch()
 
 
 class _SafeTorch:
@@ -63,7 +70,6 @@ def load_url(
 
 
 # MMEngine's log takes the name of the backend from the name of this function.
-@mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any) -> Any:
     """Load a checkpoint from a file.
 
@@ -103,7 +109,3 @@ def _read(path: str, map_location: Any, shown: str) -> Any:
         raise ValueError(
             f'checkpoint {shown} cannot be read ({reason}); it is broken or not a checkpoint'
         ) from error
-
-
-mmengine_checkpoint.load_url = load_url
-mmengine_checkpoint.torch = _SafeTorch()

@@ -70,4 +70,7 @@ def _as_an_image(transform: Any) -> Any:
     return transform_by_name
 
 
-LoadImage.transform = _as_an_image(LoadImage.transform)
+def install() -> None:
+    """Extend MMPose's ``LoadImage``, once."""
+    if not hasattr(LoadImage.transform, '__wrapped__'):
+        LoadImage.transform = _as_an_image(LoadImage.transform)
