@@ -16,7 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..mmpose.checked_datasets import report_of
-from ..mmpose.datasets import FiguresDataset, LspDataset, read_joints
+from ..mmpose.figures import FiguresDataset
+from ..mmpose.lsp import LspDataset, read_joints
 from .check_annotations import (
     AnnotatedImage,
     Person,

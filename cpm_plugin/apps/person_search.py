@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..mmpose.datasets import box_of_joints
+from ..mmpose.lsp import box_of_joints
 
 # Sides of the windows, as parts of the longer side of the image. The step from one window to the
 # next is a part of the window. Both were chosen by eye, on a few images.

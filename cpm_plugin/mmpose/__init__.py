@@ -23,12 +23,13 @@ from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
-from .datasets import FiguresDataset, LspConcatDataset, LspDataset  # noqa: E402
+from .figures import FiguresDataset  # noqa: E402
 from .finite_hook import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
 from .loss import IntermediateSupervisionLoss  # noqa: E402
+from .lsp import LspConcatDataset, LspDataset  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402

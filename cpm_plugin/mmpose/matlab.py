@@ -59,11 +59,14 @@ def load_variable(path: str | Path, name: str, *, simplify: bool = False) -> Any
 
 
 def check_structure(content: bytes, name: str) -> None:
-    """Raise ``_Broken`` unless the bytes are a file of MATLAB 5 with a variable that can be read.
+    """Check that the bytes are a file of MATLAB 5 with a variable that can be read.
 
     Args:
         content: The file.
         name: Name of the variable. Of others, only what their readers have to skip is checked.
+
+    Raises:
+        _Broken: If they are not. The reader names the file.
     """
     order = {b'IM': '<', b'MI': '>'}.get(content[126:128])
     if order is None or 0 in content[:4]:

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from cpm_plugin.apps.results import metrics_of, torso_thresholds
-from cpm_plugin.mmpose.datasets import LspDataset
+from cpm_plugin.mmpose import LspDataset
 from cpm_plugin.mmpose.metrics import TorsoPCKAccuracy
 
 from mmpose.datasets.datasets.utils import parse_pose_metainfo

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from cpm_testing.heads import FLIP, SIZE, estimator, samples
 
+from cpm_plugin.mmpose import stage_panels
 from cpm_plugin.mmpose.stage_panels import crop_of, draw_belief_rows, stage_beliefs
 
 
@@ -30,11 +31,12 @@ def test_crop_is_rgb_without_the_center_map():
     assert (crop == [2, 1, 0]).all()
 
 
-def test_rows_are_people_and_columns_the_crop_and_the_maps_over_it():
+def test_rows_are_people_and_columns_the_crop_and_the_maps_over_it(monkeypatch):
+    monkeypatch.setattr(stage_panels, 'SIDE', 32)
     crops = [np.full((48, 64, 3), value, np.uint8) for value in (200, 100)]
     maps = np.zeros((2, 3, 6, 8), np.float32)
     maps[1, 2] = 1.0
-    image = draw_belief_rows(crops, [maps, maps[::-1]], side=32)
+    image = draw_belief_rows(crops, [maps, maps[::-1]])
     assert image.shape == (2 * 24, 3 * 32, 3) and image.dtype == np.uint8
     tiles = image.reshape(2, 24, 3, 32, 3).swapaxes(1, 2)
     # the crop, half of it where the maps are 0, and white where the largest of them is 1

@@ -78,10 +78,10 @@ def test_there_and_back_with_meta(convert, tmp_path):
 
 
 def full_size(num_keypoints, **arguments):
-    """Stock's sizes in a small file: every tensor is one number, repeated."""
+    """Stock's sizes; every tensor is one number, repeated."""
     state = to_stock(our_state(num_keypoints=num_keypoints, **arguments))
     return {
-        key: torch.tensor(number, dtype=value.dtype).expand(value.shape)
+        key: torch.full(value.shape, number, dtype=value.dtype)
         for number, (key, value) in enumerate(state.items())
     }
 

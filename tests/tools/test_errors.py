@@ -384,7 +384,7 @@ def test_an_image_of_the_test_set_that_is_broken(folder, run_tool, tmp_path):
         'show_stages.py', folder / 'config.py', folder / 'config.pth', '--out', tmp_path / 's.png',
         *options,
     )  # fmt: skip
-    assert failed(done, 1, 'error: cv2.error: ', f'{tmp_path}/val/00000')
+    assert failed(done, 1, f'error: {tmp_path}/val/00000', 'cannot be read as an image')
 
 
 # -- options

@@ -138,6 +138,9 @@ def blob_name(number: int) -> str:
 
     Args:
         number: Number of the blob in its layer, from 0 on.
+
+    Returns:
+        Its name.
     """
     return ('weight', 'bias')[number] if number < 2 else f'blob {number}'
 

@@ -252,6 +252,11 @@ def write_checkpoint(
             torch.save({'state_dict': dict(state_dict), 'meta': dict(meta)}, file)
     except FileExistsError as error:
         raise ValueError(f'{target} exists; give the name of a new file') from error
+    except (OSError, RuntimeError) as error:  # PyTorch's word for a full disk is a RuntimeError
+        reason = str(error).splitlines()[0]
+        raise OSError(
+            f'{target} cannot be written to the end ({reason}); is the disk full?'
+        ) from error
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:

@@ -20,7 +20,7 @@ def test_list_of_models():
         'cpm_mpii_vgg', 'cpm_person', 'cpm_slim_3s',
     ]  # fmt: skip
     assert cpm_plugin.__all__ == [
-        '__version__', 'create_model', 'list_models', 'optimize_for_inference',
+        '__version__', 'create_model', 'list_models', 'optimize_for_inference', 'predict',
     ]  # fmt: skip
 
 
