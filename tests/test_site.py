@@ -59,7 +59,7 @@ def test_the_site_builds_without_a_warning(repo, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / 'site' / 'reference' / 'core' / 'index.html').is_file()
+    assert (tmp_path / 'site' / 'reference' / 'core.html').is_file()
 
 
 def test_pages_keep_to_short_cells(repo):

@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     # A video has a progress bar of its own, and there can be only one at a time.
     several = not any(path.suffix.lower() in media.VIDEOS for path in files) and len(files) > 1
     for path in track(files, description='poses', disable=not several):
-        people = boxes.get(path.name, boxes.get(''))
+        people = boxes.get(path.name, boxes.get('', [] if boxes else None))
         try:
             if path.suffix.lower() in media.VIDEOS:
                 show_video(model, path, people, args)

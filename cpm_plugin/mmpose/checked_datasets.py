@@ -131,12 +131,13 @@ def install() -> None:
 def _not_finite(sample: dict[str, Any]) -> str:
     """Return the key of a value that is not finite, or ``''``.
 
-    Of the keypoints as they are in the file, those that are not labeled may be anything.
+    Of the keypoints as they are in the file, the positions that are not labeled may be anything.
     """
     raw = sample.get('raw_ann_info')
     values = {key: value for key, value in sample.items() if key != 'raw_ann_info'}
     if isinstance(raw, dict):
         values |= {key: value for key, value in raw.items() if key not in (*values, 'keypoints')}
+        values['visibility'] = list(raw.get('keypoints') or ())[2::3]
     return next((key for key, value in values.items() if not is_finite(value)), '')
 
 

@@ -67,6 +67,7 @@ def test_text_that_is_no_annotations_is_named(build, tmp_path, text):
         ('keypoints', [1e39, 20, 2] * 17, 'annotation 7: .*nose is at .inf, 20'),
         ('bbox', [2, 3, 40, float('nan')], 'annotation 7: the box must be finite|none of 1 people'),
         ('area', float('inf'), 'annotation 7: area must be finite'),
+        ('keypoints', [10, 20, 1e999] * 17, 'annotation 7: visibility must be finite'),
         ('area', 10**400, 'OverflowError'),
         ('num_keypoints', float('nan'), 'annotation 7: num_keypoints must be finite'),
         ('segmentation', [[1.0, float('nan')]], 'annotation 7: segmentation must be finite'),
