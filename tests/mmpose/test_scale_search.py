@@ -50,6 +50,8 @@ def test_workers_get_the_new_pipeline(blobs, tmp_path):
     for first, second in zip(results, again):
         np.testing.assert_array_equal(first['found'], second['found'])
         assert np.abs(first['found'] - first['truth']).max() <= 1.001
+    # Collected as garbage, PyTorch's workers are waited for, for 5 seconds.
+    runner.test_dataloader._iterator._shutdown_workers()
 
 
 def test_scales_are_those_of_the_hook_and_batches_shrink(blobs, tmp_path):

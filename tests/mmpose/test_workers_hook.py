@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -13,15 +12,16 @@ from torch.utils.data import DataLoader
 
 from cpm_plugin.mmpose.workers_hook import DiesWithParent, WorkersHook
 
-PROGRAM = """
-import os, sys, time
-from cpm_plugin.mmpose.workers_hook import DiesWithParent
-init = DiesWithParent(lambda worker_id: print(os.getpid(), worker_id, flush=True))
-if os.fork() == 0:
-    init(7)
-    time.sleep(60)
-time.sleep(60)
-"""
+
+def start_worker(write):
+    """A trainer, forked from the tests, that forks a worker; never returns."""
+    tell = DiesWithParent(lambda number: os.write(write, f'{os.getpid()} {number}\n'.encode()))
+    try:
+        if os.fork() == 0:
+            tell(7)
+        time.sleep(60)
+    finally:
+        os._exit(0)
 
 
 def is_alive(pid):
@@ -33,20 +33,20 @@ def is_alive(pid):
         return file.read().rpartition(')')[2].split()[0] != 'Z'
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='prctl is of Linux')
-def test_a_child_is_gone_when_its_parent_was_killed(repo):
-    process = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', '-c', PROGRAM],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(repo)},
-    )
-    child, number = map(int, process.stdout.readline().split())
+@pytest.mark.filterwarnings('ignore:This process .* is multi-threaded')
+def test_a_child_is_gone_when_its_parent_was_killed():
+    read, write = os.pipe()
+    trainer = os.fork()
+    if trainer == 0:
+        start_worker(write)
+    os.close(write)
+    with open(read) as lines:
+        child, number = map(int, lines.readline().split())
     assert number == 7  # what was to be called besides was called
     assert is_alive(child)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(trainer, signal.SIGKILL)
+    os.waitpid(trainer, 0)
     end = time.monotonic() + 5
     while is_alive(child) and time.monotonic() < end:
         time.sleep(0.05)
