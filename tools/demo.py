@@ -45,6 +45,7 @@ from cpm_plugin.apps.errors import FAILURES, one_line
 from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
 from cpm_plugin.apps.zoo import pose2d
 from cpm_plugin.core.models.registry import list_models
+from cpm_plugin.core.prediction import read_image
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
 
@@ -155,7 +156,7 @@ def build(args: argparse.Namespace) -> object:
 
 def show_image(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
     """Write the outputs for an image, and print their paths; raise ValueError if that fails."""
-    image = media.read_image(path)
+    image = read_image(path)
     if boxes is None:
         boxes, people = demo.find_people(model, image)
     else:
@@ -203,7 +204,7 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
     """Write the outputs for a video, and print their paths; raise ValueError if that fails."""
     video = media.Video(path)
     if boxes is not None:
-        check_boxes(path, boxes, video.reader.width, video.reader.height)
+        check_boxes(path, boxes, video.width, video.height)
     found: list[dict] = []
     drawn: list[np.ndarray] = []  # of each frame, which joints
     best = 0.0
@@ -211,7 +212,7 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
     def frames() -> Iterator[np.ndarray]:
         nonlocal best
         box = None
-        for number, frame in enumerate(track(video, description=path.name, total=len(video))):
+        for number, frame in enumerate(track(video, description=path.name, total=video.total)):
             if boxes is None:
                 box, people = demo.find_people(model, frame, box)
             else:
@@ -230,7 +231,7 @@ def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Names
         print(positions)
     if video.missing:
         raise ValueError(
-            f'{path} is incomplete: {video.missing} of {len(video)} frames could not be read; the '
+            f'{path} is incomplete: {video.missing} of {video.total} frames could not be read; the '
             'others are in the output'
         )
 

@@ -10,10 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..mmpose.reading import refuse_too_large
 from .outputs import check_file, write_bytes
-
-import mmcv
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
@@ -107,35 +104,6 @@ def stages_name(path: Path, number: int, count: int) -> str:
     return f'{path.stem}_stages.png' if count == 1 else f'{path.stem}_stages_{number}.png'
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image.
-
-    Args:
-        path: Path of the file.
-
-    Returns:
-        (H, W, 3), BGR.
-
-    Raises:
-        ValueError: If the file cannot be read, or claims to have more than 179 million pixels. The
-            message names it.
-    """
-    refuse_too_large(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f'{path} cannot be read: {error.strerror}') from error
-    if not content:
-        raise ValueError(f'{path} cannot be read as an image: it is empty (0 bytes)')
-    try:
-        image = mmcv.imfrombytes(content)
-    except Exception:  # of OpenCV, about its own variables
-        image = None
-    if image is None:
-        raise ValueError(f'{path} cannot be read as an image: it is broken or something else')
-    return image
-
-
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image completely or not at all.
 
@@ -156,13 +124,17 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 class Video:
-    """Video whose frames are (H, W, 3), BGR, and that can write another video like it.
+    """Video whose frames are upright, and that can write another video like it.
 
     Args:
         path: Path of the file.
 
     Attributes:
-        missing: After iteration, number of frames that the header promises and that could not be
+        width: Width of a frame in pixels.
+        height: Height of a frame in pixels.
+        rate: Frames a second; 25 if the file does not say.
+        total: Number of frames, as the file says; None if it does not, as of a recorded stream.
+        missing: After iteration, number of frames that the file promises and that could not be
             read.
 
     Raises:
@@ -170,20 +142,37 @@ class Video:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.missing = 0
-        self.reader = mmcv.VideoReader(str(path))
-        if not len(self.reader):
+        capture = self._open()
+        read, frame = capture.read()
+        if not read:
             raise ValueError(f'{path} cannot be read as a video: OpenCV finds no frame in it')
+        self.height, self.width = frame.shape[:2]
+        rate, total = (capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+        self.rate = rate if 0 < rate < 1000 else 25.0
+        self.total = int(total) if total >= 1 else None
+        capture.release()
 
-    def __len__(self) -> int:
-        return len(self.reader)
+    def _open(self) -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(self.path))
+        # Phones note how the camera was held; without this, OpenCV may leave it to the caller.
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        return capture
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        count = 0
-        for frame in self.reader:
-            yield frame
-            count += 1
-        self.missing = len(self) - count
+        """Yield the frames (H, W, 3), BGR."""
+        capture, count = self._open(), 0
+        try:
+            while True:
+                read, frame = capture.read()
+                if not read:
+                    break
+                yield frame
+                count += 1
+        finally:
+            capture.release()
+        self.missing = max(0, (self.total or 0) - count)
 
     def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
         """Write a video (MPEG-4) with the same size and frame rate, completely or not at all.
@@ -196,16 +185,15 @@ class Video:
             ValueError: If the file cannot be written. The message names it.
         """
         check_file(path)
-        size = (self.reader.width, self.reader.height)
+        size = (self.width, self.height)
         target = path.resolve()  # a link stays one
         part = target.with_name(f'.{target.stem}.{os.getpid()}{target.suffix}')
-        rate = self.reader.fps or 25
-        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*'mp4v'), rate, size)
+        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*'mp4v'), self.rate, size)
         try:
             if not writer.isOpened():
                 raise ValueError(
                     f'{path} cannot be written: this OpenCV cannot encode {size[0]}x{size[1]} at '
-                    f'{rate:g} frames a second as MPEG-4; convert the input first'
+                    f'{self.rate:g} frames a second as MPEG-4; convert the input first'
                 )
             count = 0
             for frame in frames:

@@ -78,7 +78,9 @@ def test_demo_draws_writes_and_goes_on_after_a_broken_image(folder, name, run_to
     cv2.imwrite(str(images / 'a.png'), image)
     cv2.imwrite(str(images / 'c.png'), image)
     (images / 'b.png').write_bytes(b'no image')
-    (images / 'boxes.json').write_text('{"c.png": [[0, 0, 50, 90], [40, 10, 90, 90]]}')
+    cv2.imwrite(str(images / 'd.png'), image)
+    boxes = {'a.png': [[5, 5, 90, 90]], 'c.png': [[0, 0, 50, 90], [40, 10, 90, 90]]}
+    (images / 'boxes.json').write_text(json.dumps(boxes))
     done = run_tool(
         'demo.py', images, '--config', folder / f'{name}.py',
         '--checkpoint', folder / f'{name}.pth', '--boxes', images / 'boxes.json',
@@ -86,6 +88,7 @@ def test_demo_draws_writes_and_goes_on_after_a_broken_image(folder, name, run_to
     )  # fmt: skip
     assert done.returncode == 1, done.stderr[-2000:]
     assert 'b.png cannot be read as an image' in done.stderr
+    assert 'no box for d.png' in done.stderr  # and no search, as for images without --boxes
     assert {path.name for path in out.iterdir()} == {
         'a.png', 'a_stages.png', 'a.json', 'c.png', 'c_stages_1.png', 'c_stages_2.png', 'c.json',
     }  # fmt: skip

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from random_caffe import write_caffemodel
 
-from cpm_plugin.apps.media import read_image
 from cpm_plugin.core.conversion import read_caffemodel
 from cpm_plugin.core.models import create_model
+from cpm_plugin.core.prediction import read_image
 from cpm_plugin.core.weights import read_checkpoint, read_index, write_checkpoint
 from cpm_plugin.mmpose.lsp import image_middle
 

@@ -87,12 +87,15 @@ def _from_array(array: npt.NDArray[Any]) -> Image:
 def _from_file(path: Path) -> Image:
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
+    if not path.stat().st_size:
+        raise ValueError(f'{path} cannot be read as an image: it is empty (0 bytes)')
     images = pillow().Image
     try:
         with images.open(path) as image:
-            return _from_pil(image, str(path))
-    except (OSError, SyntaxError, images.DecompressionBombError) as error:
+            image.load()
+    except Exception as error:  # Pillow's readers raise nearly anything for a broken file
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    return _from_pil(image, str(path))
 
 
 def _from_pil(image: Any, name: str) -> Image:

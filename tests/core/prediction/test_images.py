@@ -1,6 +1,8 @@
 """However an image is given, it is read as OpenCV reads it."""
 
 import builtins
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,18 @@ def test_a_missing_pillow_is_named_with_the_remedy(monkeypatch):
         pillow()
     with pytest.raises(ImportError, match='needs Pillow'):
         read_image(Path(__file__))
+
+
+def test_a_header_that_claims_too_many_pixels_is_refused_before_memory_is_taken(tmp_path):
+    path = tmp_path / 'a.png'
+    cv2.imwrite(str(path), np.zeros((4, 4, 3), np.uint8))
+    content = path.read_bytes()
+    header = b'IHDR' + struct.pack('>II', 30_000, 30_000) + content[24:29]
+    path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
+    with pytest.raises(ValueError, match=r'a\.png cannot be read .*900000000 pixels'):
+        read_image(path)
+    path.write_bytes(content[:16] + b'\0\x01' + content[18:])  # with the checksum of another size
+    with pytest.raises(ValueError, match=r'a\.png cannot be read'):
+        read_image(path)
+    path.write_bytes(content)
+    assert read_image(path).shape == (4, 4, 3)
