@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import cpm_plugin
+
 REPO = Path(__file__).resolve().parents[1]
 BLOCKED = {'mmpose', 'mmengine', 'mmcv', 'mmdet', 'torchvision', 'scipy', 'cv2', 'matplotlib'}
 SCRIPT = """
@@ -26,6 +28,7 @@ import numpy, torch
 import numpy.typing, torch.nn
 before = set(sys.modules)
 import cpm_plugin
+first = cpm_plugin.core  # without an import of its own
 added = sorted(set(sys.modules) - before)
 
 from cpm_plugin.core import decode_peaks, ideal_belief_maps, stage_losses, torso_pck, LSP
@@ -171,7 +174,17 @@ def test_an_upward_import_is_found(tmp_path, monkeypatch):
 
 
 def test_package_itself_imports_the_core_only():
-    assert set(map(folder_of, imported_modules(PACKAGE / '__init__.py'))) == {'core'}
+    modules = set(imported_modules(PACKAGE / '__init__.py')) - sys.stdlib_module_names
+    assert set(map(folder_of, modules)) == {'core'}
+
+
+def test_the_names_of_the_package_are_those_of_the_core():
+    names = set(cpm_plugin.__all__) - {'__version__'}
+    assert names and names < set(dir(cpm_plugin))
+    for name in names:
+        assert getattr(cpm_plugin, name) is getattr(cpm_plugin.core, name)
+    with pytest.raises(AttributeError, match="'cpm_plugin' has no attribute 'creat_model'"):
+        _ = cpm_plugin.creat_model
 
 
 def test_every_name_that_a_package_exports_is_there():

@@ -35,15 +35,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import init_default_scope
-
-from cpm_plugin.apps import benchmark
-from cpm_plugin.apps.devices import check_device
-from cpm_plugin.apps.errors import FAILURES, one_line
-from cpm_plugin.apps.measure import load_warning, spread_warning
-from cpm_plugin.apps.outputs import check_file, write_text
+from cpm_plugin.apps.arguments import require_packages
 
 ROOT = Path(__file__).resolve().parents[1]
+PRECISIONS = ('float32', 'bf16')  # benchmark.DTYPES
+OTHERS = ('stock ResNet-50', 'stock HRNet-W32', 'stock Hourglass')  # benchmark.STOCK
 COLUMNS = (
     'device', 'threads', 'torch', 'commit', 'precision', 'task', 'batch', 'size', 'network',
     'runs', 'seconds', 'images_per_s', 'stock_over_this', 'difference', 'peak_MB', 'GFLOP',
@@ -55,6 +51,8 @@ def measure(
     arguments: argparse.Namespace, task: str, batch: int, size: str
 ) -> list[dict[str, Any]]:
     """Measure all networks for one task, batch and size; return one row for each."""
+    from cpm_plugin.apps import benchmark
+
     names = ['stock CPM', 'ours']
     if size == '256x192':  # the others cannot take 368
         names += arguments.others
@@ -90,6 +88,8 @@ def memory_apart(arguments: argparse.Namespace, row: dict[str, Any]) -> float:
 
 def own_memory(arguments: argparse.Namespace) -> float:
     """Return the peak MB of this process, after two runs of the network."""
+    from cpm_plugin.apps import benchmark
+
     return benchmark.peak_memory(
         arguments.memory_of,
         task=arguments.tasks[0],
@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--precision',
         default='float32',
-        choices=benchmark.DTYPES,
+        choices=PRECISIONS,
         help='type to compute in; bf16 is autocast to bfloat16 (default: %(default)s)',
     )
     parser.add_argument(
@@ -161,9 +161,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--others',
         nargs='*',
-        default=list(benchmark.STOCK)[1:],
+        default=list(OTHERS),
         metavar='NETWORK',
-        help=f'other networks, with 256x192 only (default: {", ".join(list(benchmark.STOCK)[1:])})',
+        help=f'other networks, with 256x192 only (default: {", ".join(OTHERS)})',
     )
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     parser.add_argument(
@@ -176,15 +176,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--quiet', action='store_true', help='show no progress bars')
     parser.add_argument('--memory-of', help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    if unknown := [name for name in arguments.others if name not in benchmark.STOCK]:
+    if unknown := [name for name in arguments.others if name not in ('stock CPM', *OTHERS)]:
         parser.error(
-            f'--others {", ".join(unknown)}: no such networks; there are '
-            f'{", ".join(list(benchmark.STOCK)[1:])}'
+            f'--others {", ".join(unknown)}: no such networks; there are {", ".join(OTHERS)}'
         )
     if arguments.runs < 1 or min(arguments.batch) < 1:
         parser.error('--runs and --batch must be at least 1')
     if wrong := [size for size in arguments.sizes if not re.fullmatch(r'[1-9]\d*x[1-9]\d*', size)]:
         parser.error(f'--sizes {", ".join(wrong)}: give height x width, such as 256x192')
+    require_packages(parser.prog)
+    from mmengine.registry import init_default_scope
+
+    from cpm_plugin.apps.devices import check_device
+    from cpm_plugin.apps.errors import FAILURES, one_line
+    from cpm_plugin.apps.measure import load_warning, spread_warning
+    from cpm_plugin.apps.outputs import check_file
+
     try:
         check_device(arguments.device)
         if not arguments.memory_of:
@@ -223,6 +230,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def append(path: Path, row: dict[str, Any]) -> None:
     """Append a row to the CSV file, or make the file; raise ValueError if that fails."""
+    from cpm_plugin.apps.outputs import write_text
+
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, COLUMNS)
     old = path.read_bytes().decode() if path.exists() else ''

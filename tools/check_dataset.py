@@ -30,12 +30,8 @@ import os
 import sys
 from pathlib import Path
 
-from rich.progress import track
-
-from cpm_plugin.apps.check_dataset import SPLITS, check_datasets, datasets_of
-from cpm_plugin.apps.check_report import KINDS, as_json, as_text, exit_code
-from cpm_plugin.apps.configs import OptionsAction, named, read_config
-from cpm_plugin.apps.outputs import write_text
+from cpm_plugin.apps.arguments import OptionsAction, check_there, require_packages
+from cpm_plugin.apps.check_report import KINDS, SPLITS, as_json, as_text, exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,6 +76,17 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f'--examples {args.examples}: must be at least 0')
     if args.json is not None and args.json.is_dir():
         parser.error(f'--json {args.json}: is a folder; give a file')
+    try:
+        check_there(args.config)
+    except ValueError as error:
+        parser.error(str(error))
+    require_packages(parser.prog)
+    from rich.progress import track
+
+    from cpm_plugin.apps.check_dataset import check_datasets, datasets_of
+    from cpm_plugin.apps.configs import named, read_config
+    from cpm_plugin.apps.outputs import write_text
+
     try:
         config = read_config(args.config, args.cfg_options)
         with named(args.config):

@@ -39,16 +39,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-from rich.progress import track
-
-from cpm_plugin.apps import compare as comparison
-from cpm_plugin.apps.configs import OptionsAction, read_config
-from cpm_plugin.apps.devices import check_device
-from cpm_plugin.apps.errors import FAILURES, one_line
-from cpm_plugin.apps.measure import device_name, load_warning, spread_warning
-from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
-from cpm_plugin.apps.zoo import pose2d
+from cpm_plugin.apps.arguments import OptionsAction, require_packages
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,14 +82,29 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.argv = sys.argv[1:] if argv is None else argv
     try:
-        models = dict(parse(model) for model in args.models)
-        if len(models) != len(args.models):
+        named = dict(split(model) for model in args.models)
+        if len(named) != len(args.models):
             raise ValueError(f'labels must differ: {", ".join(args.models)}')
         for name in ('batch_size', 'runs'):
             if getattr(args, name) < 1:
                 raise ValueError(
                     f'--{name.replace("_", "-")} {getattr(args, name)}: must be at least 1'
                 )
+    except ValueError as error:
+        parser.error(str(error))
+    require_packages(parser.prog)
+    import torch
+    from rich.progress import track
+
+    from cpm_plugin.apps import compare as comparison
+    from cpm_plugin.apps.configs import read_config
+    from cpm_plugin.apps.devices import check_device
+    from cpm_plugin.apps.errors import FAILURES, one_line
+    from cpm_plugin.apps.measure import device_name, load_warning, spread_warning
+    from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
+
+    try:
+        models = {label: files_of(label, what) for label, what in named.items()}
         check_device(args.device)
         check_folder(args.out_dir)
         if args.one is None:
@@ -138,22 +144,30 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def parse(model: str) -> tuple[str, tuple[Path, Path]]:
-    """Split an argument into label, config and checkpoint; raise ValueError if it is wrong."""
+def split(model: str) -> tuple[str, str]:
+    """Split an argument after its label; raise ValueError if it is wrong or a file is missing."""
     label, equals, what = model.partition('=')
     if not (label and equals and what):
         raise ValueError(f'{model}: a model is LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
     config, colon, checkpoint = what.rpartition(':')
-    if not colon:
-        try:
-            found = pose2d(what)
-        except ValueError as error:
-            raise ValueError(f'{model}: {error}. For others give CONFIG:CHECKPOINT') from error
-        return label, (Path(found['pose2d']), Path(found['pose2d_weights']))
-    for path in (config, checkpoint):
+    for path in (config, checkpoint) if colon else ():
         if not Path(path).is_file():
             raise ValueError(f'{model}: {path}: no such file')
-    return label, (Path(config), Path(checkpoint))
+    return label, what
+
+
+def files_of(label: str, what: str) -> tuple[Path, Path]:
+    """Return the files of CONFIG:CHECKPOINT or NAME; raise ValueError if there is no such NAME."""
+    from cpm_plugin.apps.zoo import pose2d
+
+    config, colon, checkpoint = what.rpartition(':')
+    if colon:
+        return Path(config), Path(checkpoint)
+    try:
+        found = pose2d(what)
+    except ValueError as error:
+        raise ValueError(f'{label}={what}: {error}. For others give CONFIG:CHECKPOINT') from error
+    return Path(found['pose2d']), Path(found['pose2d_weights'])
 
 
 def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
@@ -176,6 +190,8 @@ def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
 
 def measure_one(label: str, config: Path, checkpoint: Path, args: argparse.Namespace) -> None:
     """Measure a model in this process, and write the results to the file of ``--one``."""
+    from cpm_plugin.apps import compare as comparison
+
     row = comparison.evaluate(
         config,
         checkpoint,

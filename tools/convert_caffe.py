@@ -31,11 +31,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-import torch
+from cpm_plugin.apps.arguments import check_there
 
-from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS, load_caffemodel
-from cpm_plugin.core.models.registry import create_model
-from cpm_plugin.core.weights.checkpoints import to_mmpose, write_checkpoint
+MODELS = ('cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg', 'cpm_person')  # CAFFE_MODELS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,10 +47,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         'out', metavar='OUT.pth', type=Path, help='new file to write; makes its folder'
     )
-    parser.add_argument(
-        '--model', required=True, choices=CAFFE_MODELS, help='network of the weights'
-    )
+    parser.add_argument('--model', required=True, choices=MODELS, help='network of the weights')
     args = parser.parse_args(argv)
+    try:
+        check_there(args.source)
+    except ValueError as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    import torch
+
+    from cpm_plugin.core.conversion.caffe_networks import load_caffemodel
+    from cpm_plugin.core.models.registry import create_model
+    from cpm_plugin.core.weights.checkpoints import to_mmpose, write_checkpoint
+
     with torch.device('meta'):
         joints = list(create_model(args.model).joints.names)
     try:

@@ -18,9 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cpm_plugin.core.conversion.efficientnet_lite import encoder_from_package
-from cpm_plugin.core.models.efficientnet import EfficientNetLite0
-from cpm_plugin.core.weights.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
+from cpm_plugin.apps.arguments import check_there
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,16 +34,30 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        state = encoder_from_package(read_checkpoint(args.weights)[0])
-        problem = describe_mismatch(EfficientNetLite0().state_dict(), state)
-        if problem:
-            raise ValueError(f'{args.weights}: not the weights of EfficientNet-Lite0; {problem}')
-        write_checkpoint(args.out, state, {'source': args.weights.name})
+        check_there(args.weights)
+        convert(args.weights, args.out)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(args.out)
     return 0
+
+
+def convert(weights: Path, out: Path) -> None:
+    """Write the converted weights; raise ValueError or OSError if that fails."""
+    from cpm_plugin.core.conversion.efficientnet_lite import encoder_from_package
+    from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+    from cpm_plugin.core.weights.checkpoints import (
+        describe_mismatch,
+        read_checkpoint,
+        write_checkpoint,
+    )
+
+    state = encoder_from_package(read_checkpoint(weights)[0])
+    problem = describe_mismatch(EfficientNetLite0().state_dict(), state)
+    if problem:
+        raise ValueError(f'{weights}: not the weights of EfficientNet-Lite0; {problem}')
+    write_checkpoint(out, state, {'source': weights.name})
 
 
 if __name__ == '__main__':

@@ -31,21 +31,12 @@ written.
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-from rich.progress import track
-
-from cpm_plugin.apps import demo, media
-from cpm_plugin.apps.devices import check_device
-from cpm_plugin.apps.errors import FAILURES, one_line
-from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
-from cpm_plugin.apps.zoo import pose2d
-from cpm_plugin.core.models.registry import list_models
-from cpm_plugin.core.prediction import read_image
+from cpm_plugin.apps.arguments import check_there, packaged_models, require_packages
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
 
@@ -89,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--model',
         default=DEFAULT_MODEL,
-        help=f'one of {", ".join(list_models(pretrained=True))} (default: %(default)s)',
+        help=f'one of {", ".join(packaged_models())} (default: %(default)s)',
     )
     parser.add_argument(
         '--config', type=Path, metavar='CONFIG', help='config of another model, with --checkpoint'
@@ -106,6 +97,22 @@ def main(argv: list[str] | None = None) -> int:
     if not 0 <= args.threshold <= 1:  # NaN neither
         parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:
+        if not os.path.exists(args.input):
+            raise ValueError(f'{args.input}: no such file or folder')
+        check_there(*([args.config, args.checkpoint] if args.config else []))
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    require_packages(parser.prog)
+    from rich.progress import track
+
+    from cpm_plugin.apps import demo, media
+    from cpm_plugin.apps.demo_outputs import Outputs, show_image, show_video
+    from cpm_plugin.apps.devices import check_device
+    from cpm_plugin.apps.errors import FAILURES, one_line
+    from cpm_plugin.apps.outputs import check_folder
+
+    try:
         check_device(args.device)
         files = media.inputs_of(args.input)
         boxes = demo.parse_boxes(args.boxes)
@@ -119,16 +126,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 2
 
+    outputs = Outputs(args.out_dir, args.threshold, stages=args.stages, json=args.json)
     failed = 0
     # A video has a progress bar of its own, and there can be only one at a time.
     several = not any(path.suffix.lower() in media.VIDEOS for path in files) and len(files) > 1
     for path in track(files, description='poses', disable=not several):
         people = boxes.get(path.name, boxes.get('', [] if boxes else None))
         try:
-            if path.suffix.lower() in media.VIDEOS:
-                show_video(model, path, people, args)
-            else:
-                show_image(model, path, people, args)
+            show = show_video if path.suffix.lower() in media.VIDEOS else show_image
+            show(model, path, people, outputs)
         except FAILURES as error:
             named = '' if isinstance(error, ValueError) else f'{path}: '
             print(f'error: {named}{one_line(error)}', file=sys.stderr)
@@ -136,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def check_names(boxes: dict[str, np.ndarray], files: list[Path]) -> None:
+def check_names(boxes: Collection[str], files: list[Path]) -> None:
     """Raise ValueError if there are boxes for a name that is not an input."""
     unknown = sorted(set(boxes) - {''} - {path.name for path in files})
     if unknown:
@@ -148,92 +154,13 @@ def check_names(boxes: dict[str, np.ndarray], files: list[Path]) -> None:
 
 def build(args: argparse.Namespace) -> object:
     """Load the model that the arguments name; raise ValueError if that fails."""
+    from cpm_plugin.apps import demo
+    from cpm_plugin.apps.zoo import pose2d
+
     if args.config is None:
         found = pose2d(args.model)
         return demo.load_model(found['pose2d'], found['pose2d_weights'], args.device)
     return demo.load_model(args.config, args.checkpoint, args.device)
-
-
-def show_image(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
-    """Write the outputs for an image, and print their paths; raise ValueError if that fails."""
-    image = read_image(path)
-    if boxes is None:
-        boxes, people = demo.find_people(model, image)
-    else:
-        check_boxes(path, boxes, image.shape[1], image.shape[0])
-        people = demo.predict(model, image, boxes)
-    drawn = demo.draw_poses(image, people, model.dataset_meta, args.threshold)
-    written = [args.out_dir / media.drawing_name(path)]
-    media.write_image(written[0], drawn)
-    count = f'{len(boxes)} {"person" if len(boxes) == 1 else "people"}'
-    joints = demo.joints_drawn(people, image, args.threshold)
-    best = people.pred_instances.keypoint_scores.max()
-    tell(f'{written[0]}: {count}', joints, best, args.threshold)
-    if args.stages:
-        for number, box in enumerate(boxes, start=1):
-            written.append(args.out_dir / media.stages_name(path, number, len(boxes)))
-            write_figure(written[-1], demo.stages_figure(model, image, box), dpi=110)
-    if args.json:
-        written.append(args.out_dir / f'{path.stem}.json')
-        write_text(written[-1], json.dumps(demo.as_json(people), indent=2) + '\n')
-    for other in written[1:]:
-        print(other)
-
-
-def check_boxes(path: Path, boxes: np.ndarray, width: int, height: int) -> None:
-    """Raise ValueError if an input has no box, or one that is outside of it."""
-    if not len(boxes):
-        raise ValueError(f'--boxes has no box for {path.name}')
-    try:
-        demo.check_inside(boxes, width, height)
-    except ValueError as error:
-        raise ValueError(f'{path}: {error}') from error
-
-
-def tell(what: str, drawn: np.ndarray, best: float, threshold: float) -> None:
-    """Print an output and how many joints are drawn in it, and warn if there is none."""
-    print(f'{what}, {drawn.sum()} of {drawn.size} joints')
-    if not drawn.any():
-        why = 'all are outside the image'
-        if best < threshold:
-            why = f'the largest belief is {best:.2f}, below --threshold {threshold:g}'
-        print(f'warning: {what}, and no joint is drawn: {why}', file=sys.stderr)
-
-
-def show_video(model, path: Path, boxes: np.ndarray | None, args: argparse.Namespace) -> None:
-    """Write the outputs for a video, and print their paths; raise ValueError if that fails."""
-    video = media.Video(path)
-    if boxes is not None:
-        check_boxes(path, boxes, video.width, video.height)
-    found: list[dict] = []
-    drawn: list[np.ndarray] = []  # of each frame, which joints
-    best = 0.0
-
-    def frames() -> Iterator[np.ndarray]:
-        nonlocal best
-        box = None
-        for number, frame in enumerate(track(video, description=path.name, total=video.total)):
-            if boxes is None:
-                box, people = demo.find_people(model, frame, box)
-            else:
-                people = demo.predict(model, frame, boxes)
-            found.append({'frame_id': number, 'instances': demo.as_json(people)})
-            drawn.append(demo.joints_drawn(people, frame, args.threshold))
-            best = max(best, people.pred_instances.keypoint_scores.max())
-            yield demo.draw_poses(frame, people, model.dataset_meta, args.threshold)
-
-    out = args.out_dir / media.drawing_name(path)
-    video.write(out, frames())
-    tell(f'{out}: {len(drawn)} frames', np.concatenate(drawn), best, args.threshold)
-    if args.json:
-        positions = args.out_dir / f'{path.stem}.json'
-        write_text(positions, json.dumps(found, indent=2) + '\n')
-        print(positions)
-    if video.missing:
-        raise ValueError(
-            f'{path} is incomplete: {video.missing} of {video.total} frames could not be read; the '
-            'others are in the output'
-        )
 
 
 if __name__ == '__main__':

@@ -30,20 +30,10 @@ arguments; 130 for Ctrl-C. Nothing is left unless it is 0.
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
-import cv2
-from rich.progress import track
-
-from cpm_plugin.apps.figures import draw
-from cpm_plugin.apps.outputs import check_folder
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.apps.arguments import require_packages
 
 OPTIONS = (  # name, default, smallest, help
     ('train', 2000, 1, 'number of images for training'),
@@ -51,68 +41,6 @@ OPTIONS = (  # name, default, smallest, help
     ('size', 128, 48, 'side of an image in pixels; a figure fills most of it'),
     ('seed', 0, 0, 'seed; the same arguments give the same images'),
 )
-SPLITS = ('train', 'val')
-JPEG_QUALITY = 95
-VERSION = 1  # of the images; a change that makes other images for the same arguments raises it
-
-
-def write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) -> dict:
-    """Draw and write image ``number``; return its annotation."""
-    image, annotation = draw((*seed, number), size)
-    path = folder / f'{number:06d}.jpg'
-    _, content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    path.write_bytes(content.tobytes())  # unlike imwrite, this says why it fails
-    return {'id': number, 'image_id': number, **annotation}
-
-
-def quiet_worker() -> None:
-    """Leave Ctrl-C to the parent process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def write_split(root: Path, name: str, info: dict) -> None:
-    """Write the images of a split and its annotations."""
-    arguments, numbers = info['arguments'], range(1, info['arguments'][name] + 1)
-    size, seed = arguments['size'], (arguments['seed'], SPLITS.index(name))
-    (root / name).mkdir()
-    one = partial(write_image, folder=root / name, seed=seed, size=size)
-    # An image is too small to share among threads. Set before the workers are forked: in them
-    # OpenCV would wait for ever for threads that are the parent's.
-    cv2.setNumThreads(1)
-    with ProcessPoolExecutor(initializer=quiet_worker) as pool:
-        try:
-            made = pool.map(one, numbers, chunksize=20)
-            annotations = list(track(made, f'{name:5}', total=len(numbers)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    images = [
-        {'id': i, 'file_name': f'{i:06d}.jpg', 'width': size, 'height': size} for i in numbers
-    ]
-    person = {'id': 1, 'name': 'person', 'keypoints': list(LSP.names)}
-    person['skeleton'] = [[LSP.index(a) + 1, LSP.index(b) + 1] for a, b in LSP.links]
-    coco = {'info': info, 'images': images, 'annotations': annotations, 'categories': [person]}
-    (root / 'annotations' / f'{name}.json').write_text(json.dumps(coco))
-
-
-def is_made(out: Path, info: dict) -> bool:
-    """Return whether ``out`` is a dataset that was made with the same arguments."""
-    try:
-        files = [out / 'annotations' / f'{name}.json' for name in SPLITS]
-        return all(json.loads(file.read_text())['info'] == info for file in files)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def make(out: Path, info: dict) -> None:
-    """Write the whole dataset into ``out``, or nothing."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as temporary:
-        root = Path(temporary) / out.name
-        (root / 'annotations').mkdir(parents=True)
-        for name in SPLITS:
-            write_split(root, name, info)
-        root.rename(out)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -128,6 +56,10 @@ def main(argv: list[str] | None = None) -> int:
     for name, _, smallest, _ in OPTIONS:
         if arguments[name] < smallest:
             parser.error(f'--{name} {arguments[name]}: must be at least {smallest}')
+    require_packages(parser.prog, ['cv2', 'rich'])
+    from cpm_plugin.apps.figures_dataset import VERSION, is_made, make
+    from cpm_plugin.apps.outputs import check_folder
+
     out: Path = arguments.pop('out').absolute()
     info = {'description': Path(__file__).name, 'version': VERSION, 'arguments': arguments}
     if is_made(out, info):

@@ -16,9 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cpm_plugin.apps.configs import named, read_config
-from cpm_plugin.apps.mean_pose import mean_pose_pck
-from cpm_plugin.core.evaluation.pck import format_table
+from cpm_plugin.apps.arguments import check_there, require_packages
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,6 +27,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('config', metavar='CONFIG', help='config with both datasets')
     args = parser.parse_args(argv)
     try:
+        check_there(args.config)
+        require_packages(parser.prog)
+        from cpm_plugin.apps.configs import named, read_config
+        from cpm_plugin.apps.mean_pose import mean_pose_pck
+        from cpm_plugin.core.evaluation.pck import format_table
+
         config = read_config(args.config, needs=('train_dataloader', 'test_dataloader'))
         with named(args.config):
             pck = mean_pose_pck(config)

@@ -25,8 +25,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cpm_plugin.apps.errors import one_line
-from cpm_plugin.apps.publish import Publication, publish
+from cpm_plugin.apps.arguments import check_there, require_packages
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,6 +86,15 @@ def main(argv: list[str] | None = None) -> int:
         'publish into a temporary folder, test that file, and publish again with its results',
     )
     args = parser.parse_args(argv)
+    try:
+        check_there(args.config, args.checkpoint, args.results)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    require_packages(parser.prog)
+    from cpm_plugin.apps.errors import one_line
+    from cpm_plugin.apps.publish import Publication, publish
+
     what = Publication(
         name=args.name,
         config=args.config,

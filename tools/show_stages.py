@@ -26,19 +26,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset import pseudo_collate
-from mmengine.runner import Runner
-from rich.progress import track
-
-from cpm_plugin.apps.configs import OptionsAction, build_model, named, read_config
-from cpm_plugin.apps.devices import check_device
-from cpm_plugin.apps.errors import FAILURES, one_line
-from cpm_plugin.apps.outputs import check_figure, write_figure
-from cpm_plugin.apps.results import torso_thresholds
-from cpm_plugin.apps.show_stages import person_figure, predict_stages
-from cpm_plugin.core.evaluation.pck import format_table
-from cpm_plugin.mmpose.head import CPMStageHead
-from cpm_plugin.mmpose.metrics import check_torso, joints_of
+from cpm_plugin.apps.arguments import OptionsAction, check_there, require_packages
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -74,6 +62,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
+        check_there(args.config, args.checkpoint)
+        require_packages(parser.prog)
+        from cpm_plugin.apps.configs import build_model, named, read_config
+        from cpm_plugin.apps.devices import check_device
+        from cpm_plugin.apps.outputs import check_figure
+
         if not Path(args.checkpoint).is_file():
             raise ValueError(f'{args.checkpoint}: no such file')
         check_device(args.device)
@@ -81,6 +75,12 @@ def main(argv: list[str] | None = None) -> int:
         config = read_config(args.config, args.cfg_options, needs=('model', 'test_dataloader'))
     except ValueError as error:
         parser.error(str(error))
+    from mmengine.runner import Runner
+
+    from cpm_plugin.apps.errors import FAILURES, one_line
+    from cpm_plugin.apps.results import torso_thresholds
+    from cpm_plugin.mmpose.head import CPMStageHead
+
     try:
         model = build_model(config, args.checkpoint, args.device)
         with named(args.config):
@@ -105,6 +105,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def show(model: Any, loader: Any, thresholds: list[float], args: argparse.Namespace) -> None:
     """Print the PCK of every stage, and write the image of one person."""
+    from mmengine.dataset import pseudo_collate
+    from rich.progress import track
+
+    from cpm_plugin.apps.outputs import write_figure
+    from cpm_plugin.apps.show_stages import person_figure, predict_stages
+    from cpm_plugin.core.evaluation.pck import format_table
+    from cpm_plugin.mmpose.metrics import check_torso, joints_of
+
     meta = loader.dataset.metainfo
     joints = joints_of(meta)
     try:

@@ -6,7 +6,10 @@ torchrun --nproc_per_node=8 tools/train.py configs/.../CONFIG.py --launcher pyto
 
 import sys
 
-from cpm_plugin.mmpose.__main__ import run_script
+from cpm_plugin.apps.arguments import require_packages
 
 if __name__ == '__main__':
+    require_packages('train.py')
+    from cpm_plugin.mmpose.__main__ import run_script
+
     run_script('tools/train.py', sys.argv[1:])

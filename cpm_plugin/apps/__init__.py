@@ -4,6 +4,7 @@ They use ``core`` and ``mmpose``.
 """
 
 __all__ = [
+    'arguments',
     'benchmark',
     'check_annotations',
     'check_dataset',
@@ -11,10 +12,13 @@ __all__ = [
     'check_report',
     'compare',
     'configs',
+    'convert_mmpose_cpm',
     'demo',
+    'demo_outputs',
     'devices',
     'errors',
     'figures',
+    'figures_dataset',
     'mean_pose',
     'measure',
     'media',
@@ -24,5 +28,6 @@ __all__ = [
     'publish',
     'results',
     'show_stages',
+    'tables',
     'zoo',
 ]

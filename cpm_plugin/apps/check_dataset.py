@@ -26,12 +26,11 @@ from .check_annotations import (
     person_of_coco,
 )
 from .check_images import ImageCheck, check_images
-from .check_report import Finding, Report
+from .check_report import SPLITS, Finding, Report
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
-SPLITS = ('train', 'val', 'test')
 # Arguments that choose among the people or replace them, and what the check takes instead.
 _WHOLE = dict(bbox_file=None, indices=None)
 Progress = Callable[[Iterable[ImageCheck], int], Iterable[ImageCheck]]

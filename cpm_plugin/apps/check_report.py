@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from .metafile import table_row
+from .tables import table_row
 
+SPLITS = ('train', 'val', 'test')
 LEVELS = ('error', 'suspicion', 'note')
 
 # Kind -> level and description. Kinds are reported in this order.

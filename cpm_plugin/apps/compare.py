@@ -17,8 +17,8 @@ from ..core.models.layers import ConvBlock
 from ..core.weights.checkpoints import read_checkpoint
 from .configs import read_config
 from .measure import Timing, operations, peak_megabytes, time_in_turns
-from .metafile import table_row
 from .results import metrics_of
+from .tables import table_row
 
 COSTS = ('M parameters', 'G multiply-adds', 'images/s', 'spread', 'peak MB')
 

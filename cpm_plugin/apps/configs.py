@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..mmpose.options import options_checked
 from .errors import one_line
 
 from mmpose.apis import init_model
-
-
-class OptionsAction(DictAction):
-    """MMEngine's action for ``--cfg-options``, which refuses what is not KEY=VALUE by name."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Parse the values into a dict by dotted name."""
-        for value in values:
-            try:
-                super().__call__(parser, namespace, [value], option_string)
-            except (AssertionError, ValueError):
-                parser.error(f'{option_string} {value}: give KEY=VALUE, with closed brackets')
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from .tables import table_row
+
 COLLECTION = {
     'Name': 'Convolutional Pose Machines (cpm_plugin)',
     'Paper': {'Title': 'Convolutional Pose Machines', 'URL': 'https://arxiv.org/abs/1602.00134'},
@@ -150,12 +152,6 @@ def render_table(models: Iterable[Mapping[str, Any]]) -> str:
 
 def _metrics(model: Mapping[str, Any]) -> Mapping[str, float]:
     return model['Results'][0]['Metrics']
-
-
-def table_row(cells: Iterable[str]) -> str:
-    """Return a row of a Markdown table; characters that would break it are escaped."""
-    escaped = (' '.join(cell.split()).replace('|', r'\|') for cell in cells)
-    return '| ' + ' | '.join(escaped) + ' |'
 
 
 def replace_table(text: str, table: str) -> str:

@@ -12,7 +12,6 @@ from cpm_plugin.apps.metafile import (
     read_metafile,
     render_table,
     replace_table,
-    table_row,
 )
 from cpm_plugin.core.weights.zoo import read_index
 
@@ -22,10 +21,6 @@ REPO = Path(__file__).resolve().parents[2]
 def test_a_metafile_that_would_be_its_own_table(tmp_path):
     with pytest.raises(ValueError, match=r'm\.md is no metafile by its name'):
         read_metafile(tmp_path / 'm.md')
-
-
-def test_what_would_break_a_row_is_escaped():
-    assert table_row(['a | b\nc', 'd']) == r'| a \| b c | d |'
 
 
 def test_the_table_is_replaced_and_what_is_around_it_kept():

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip('mmpose')
 
+from cpm_plugin.apps import benchmark
+
 pytestmark = pytest.mark.slow
 
 
@@ -19,7 +21,6 @@ def run(run_tool):
 
 
 def test_both_networks_in_both_tasks_with_the_same_weights(tmp_path, run, load_tool, monkeypatch):
-    benchmark = load_tool('benchmark.py').benchmark
     monkeypatch.setattr(benchmark, 'matrix_peak', cache(benchmark.matrix_peak))  # takes seconds
     alone = []
 
@@ -56,7 +57,7 @@ def test_all_tasks_are_measured_in_one_run(tmp_path, run, load_tool, monkeypatch
     def time_networks(names, **settings):
         return [{column: settings.get(column, 0) for column in tool.COLUMNS}]
 
-    monkeypatch.setattr(tool.benchmark, 'time_networks', time_networks)
+    monkeypatch.setattr(benchmark, 'time_networks', time_networks)
     out = tmp_path / 'figures.csv'
     sizes = ['--sizes', '64x48', '32x32']
     assert run('--batch', 1, 2, *sizes, '--no-memory', '--out', out).returncode == 0

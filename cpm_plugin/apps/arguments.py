@@ -1,0 +1,82 @@
+"""Parsing of a program's arguments, without the packages that take seconds to import.
+
+This module imports the standard library only, so that ``--help`` and a mistake are answered at
+once, also where MMPose is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# What the programs that need MMPose import.
+MMPOSE = ('mmpose', 'mmengine', 'mmcv', 'cv2', 'rich')
+
+
+def require_packages(program: str, packages: Sequence[str] = MMPOSE) -> None:
+    """End the program if a package that it needs is not installed.
+
+    Args:
+        program: Name of the program, for the message.
+        packages: Names to import the packages by.
+
+    Raises:
+        SystemExit: With code 2, after a line that names the packages and the remedy.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        print(
+            f'{program}: error: there is no {", ".join(missing)}: install MMPose, which needs the '
+            "same; in a clone, pip install '.[mmpose]' mmcv-lite, or make setup for all into .venv "
+            '(docs/getting-started.md says more)',
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+
+
+def check_there(*paths: str | Path) -> None:
+    """Check that there is something under each path; what it is must be seen by who reads it.
+
+    Args:
+        *paths: Paths.
+
+    Raises:
+        ValueError: If there is nothing. The message names the path.
+    """
+    for path in paths:
+        if not os.path.exists(path):
+            raise ValueError(f'{path}: no such file')
+
+
+def packaged_models() -> list[str]:
+    """Return the names that ``cpm_plugin.list_models(pretrained=True)`` gives."""
+    index = Path(__file__).parents[1] / 'weights' / 'index.json'
+    return sorted(json.loads(index.read_text()))
+
+
+class OptionsAction(argparse.Action):
+    """Action for ``--cfg-options``: MMEngine's, but it refuses what is not KEY=VALUE by name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Parse the values into a dict by dotted name."""
+        require_packages(parser.prog, ['mmengine'])
+        from mmengine.config import DictAction
+
+        action = DictAction(self.option_strings, self.dest)
+        for value in values:
+            try:
+                action(parser, namespace, [value], option_string)
+            except (AssertionError, ValueError):
+                parser.error(f'{option_string} {value}: give KEY=VALUE, with closed brackets')

@@ -1,0 +1,137 @@
+"""Outputs of ``tools/demo.py`` for an image or a video: drawings, belief maps and positions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.progress import track
+
+from ..core.prediction import read_image
+from . import demo, media
+from .outputs import write_figure, write_text
+
+
+class Outputs(NamedTuple):
+    """What is written.
+
+    Attributes:
+        folder: Folder that is there.
+        threshold: Smallest belief of a joint that is drawn.
+        stages: Whether the belief maps of each stage are drawn, of images.
+        json: Whether the positions are written.
+    """
+
+    folder: Path
+    threshold: float
+    stages: bool
+    json: bool
+
+
+def show_image(model: Any, path: Path, boxes: np.ndarray | None, outputs: Outputs) -> None:
+    """Write the outputs for an image, and print their paths.
+
+    Args:
+        model: Model of ``demo.load_model``.
+        path: Path of the image.
+        boxes: Bounding boxes of people in pixels, (number, 4) as x1, y1, x2, y2. None: one person
+            is searched for.
+        outputs: What to write.
+
+    Raises:
+        ValueError: If the image cannot be read, has no box or one outside of it, or an output
+            cannot be written.
+    """
+    image = read_image(path)
+    if boxes is None:
+        boxes, people = demo.find_people(model, image)
+    else:
+        _check_boxes(path, boxes, image.shape[1], image.shape[0])
+        people = demo.predict(model, image, boxes)
+    drawn = demo.draw_poses(image, people, model.dataset_meta, outputs.threshold)
+    written = [outputs.folder / media.drawing_name(path)]
+    media.write_image(written[0], drawn)
+    count = f'{len(boxes)} {"person" if len(boxes) == 1 else "people"}'
+    joints = demo.joints_drawn(people, image, outputs.threshold)
+    best = people.pred_instances.keypoint_scores.max()
+    _tell(f'{written[0]}: {count}', joints, best, outputs.threshold)
+    if outputs.stages:
+        for number, box in enumerate(boxes, start=1):
+            written.append(outputs.folder / media.stages_name(path, number, len(boxes)))
+            write_figure(written[-1], demo.stages_figure(model, image, box), dpi=110)
+    if outputs.json:
+        written.append(outputs.folder / f'{path.stem}.json')
+        write_text(written[-1], json.dumps(demo.as_json(people), indent=2) + '\n')
+    for other in written[1:]:
+        print(other)
+
+
+def show_video(model: Any, path: Path, boxes: np.ndarray | None, outputs: Outputs) -> None:
+    """Write the outputs for a video, and print their paths.
+
+    Args:
+        model: Model of ``demo.load_model``.
+        path: Path of the video.
+        boxes: See ``show_image``. None: one person is searched for, and followed.
+        outputs: What to write.
+
+    Raises:
+        ValueError: If the video cannot be read to the end, has no box or one outside of it, or an
+            output cannot be written.
+    """
+    video = media.Video(path)
+    if boxes is not None:
+        _check_boxes(path, boxes, video.width, video.height)
+    found: list[dict] = []
+    drawn: list[np.ndarray] = []  # of each frame, which joints
+    best = 0.0
+
+    def frames() -> Iterator[np.ndarray]:
+        nonlocal best
+        box = None
+        for number, frame in enumerate(track(video, description=path.name, total=video.total)):
+            if boxes is None:
+                box, people = demo.find_people(model, frame, box)
+            else:
+                people = demo.predict(model, frame, boxes)
+            found.append({'frame_id': number, 'instances': demo.as_json(people)})
+            drawn.append(demo.joints_drawn(people, frame, outputs.threshold))
+            best = max(best, people.pred_instances.keypoint_scores.max())
+            yield demo.draw_poses(frame, people, model.dataset_meta, outputs.threshold)
+
+    out = outputs.folder / media.drawing_name(path)
+    video.write(out, frames())
+    _tell(f'{out}: {len(drawn)} frames', np.concatenate(drawn), best, outputs.threshold)
+    if outputs.json:
+        positions = outputs.folder / f'{path.stem}.json'
+        write_text(positions, json.dumps(found, indent=2) + '\n')
+        print(positions)
+    if video.missing:
+        raise ValueError(
+            f'{path} is incomplete: {video.missing} of {video.total} frames could not be read; the '
+            'others are in the output'
+        )
+
+
+def _check_boxes(path: Path, boxes: np.ndarray, width: int, height: int) -> None:
+    """Raise ValueError if an input has no box, or one that is outside of it."""
+    if not len(boxes):
+        raise ValueError(f'--boxes has no box for {path.name}')
+    try:
+        demo.check_inside(boxes, width, height)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def _tell(what: str, drawn: np.ndarray, best: float, threshold: float) -> None:
+    """Print an output and how many joints are drawn in it, and warn if there is none."""
+    print(f'{what}, {drawn.sum()} of {drawn.size} joints')
+    if not drawn.any():
+        why = 'all are outside the image'
+        if best < threshold:
+            why = f'the largest belief is {best:.2f}, below --threshold {threshold:g}'
+        print(f'warning: {what}, and no joint is drawn: {why}', file=sys.stderr)

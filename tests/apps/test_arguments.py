@@ -1,0 +1,51 @@
+"""Arguments that are right, wrong, or need what is not installed."""
+
+import argparse
+
+import pytest
+
+from cpm_plugin.apps.arguments import OptionsAction, check_there, require_packages
+
+
+@pytest.fixture
+def parse():
+    parser = argparse.ArgumentParser(prog='tool.py')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, default={})
+    return lambda *words: parser.parse_args(words).cfg_options
+
+
+def test_options_are_those_of_mmengine(parse):
+    assert parse() == {}
+    words = ('a.b=1', 'c=[(1,2),x]', 'd=e=f', '--cfg-options', 'g=1.5', 'a.b=None')
+    assert parse('--cfg-options', *words) == {
+        'a.b': None, 'c': [(1, 2), 'x'], 'd': 'e=f', 'g': 1.5,
+    }  # fmt: skip
+    assert parse() == {}  # the default is not filled
+
+
+@pytest.mark.parametrize('word', ['a', 'a=[1,(2'])
+def test_what_is_no_option_is_named(word, parse, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse('--cfg-options', 'b=1', word)
+    assert stopped.value.code == 2
+    assert f'tool.py: error: --cfg-options {word}: give KEY=VALUE' in capsys.readouterr().err
+
+
+def test_missing_packages_are_named_and_no_others(capsys):
+    require_packages('tool.py')
+    require_packages('tool.py', ['numpy'])
+    with pytest.raises(SystemExit) as stopped:
+        require_packages('tool.py', ['numpy', 'no_package_1', 'no_package_2'])
+    assert stopped.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith('tool.py: error: there is no no_package_1, no_package_2: ')
+    assert shown.count('\n') == 1
+
+
+def test_a_missing_file_is_named(tmp_path):
+    check_there()
+    check_there(tmp_path, __file__)
+    for path in (tmp_path / 'none', tmp_path / ('a' * 300)):
+        with pytest.raises(ValueError) as error:
+            check_there(__file__, path)
+        assert str(error.value) == f'{path}: no such file'

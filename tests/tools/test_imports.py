@@ -1,0 +1,111 @@
+"""Programs parse their arguments before they import what takes seconds."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cpm_plugin.apps.arguments import packaged_models
+from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS
+from cpm_plugin.core.models.registry import list_models
+
+REPO = Path(__file__).resolve().parents[2]
+STOCK = {'train.py', 'test.py'}  # MMPose's, which parse after their own imports
+PROGRAMS = sorted({path.name for path in REPO.glob('tools/*.py')} - STOCK)
+HERE = __file__  # of the files that arguments name, all that matters here is that they exist
+# Arguments that are right by all that can be known without the packages.
+RIGHT = {
+    'benchmark.py': [],
+    'check_dataset.py': [HERE],
+    'compare.py': [f'a={HERE}:{HERE}'],
+    'demo.py': [HERE],
+    'make_figures.py': [f'{HERE}.none'],
+    'mean_pose.py': [HERE],
+    'publish_model.py': [
+        HERE, HERE, '--results', HERE, '--zoo', f'{HERE}.none',
+        *(f'--{name}=x' for name in ('name', 'dataset', 'training-data', 'training', 'license')),
+    ],
+    'show_stages.py': [HERE, HERE],
+    'test.py': [],
+    'train.py': [],
+}  # fmt: skip
+# Runs programs where there is nothing but Python and the repository.
+SCRIPT = """
+import contextlib, io, json, runpy, sys
+sys.path.insert(0, sys.argv[1])
+runs = []
+for name, *arguments in json.loads(sys.argv[2]):
+    sys.argv = [f'tools/{name}', *arguments]
+    out, err, code = io.StringIO(), io.StringIO(), None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(sys.argv[0], run_name='__main__')
+        except SystemExit as stopped:
+            code = stopped.code
+        except ImportError as error:
+            code = str(error)
+    runs.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(runs))
+"""
+CASES = [
+    *([name, '--help'] for name in PROGRAMS),
+    *([name, '--no-such-option'] for name in PROGRAMS),
+    *([name, *arguments] for name, arguments in RIGHT.items()),
+]
+
+
+@cache
+def runs():
+    """Exit code, output and errors of all cases, by the words of the command."""
+    done = subprocess.run(
+        [sys.executable, '-I', '-S', '-c', SCRIPT, str(REPO), json.dumps(CASES)],
+        capture_output=True,
+        text=True,
+        cwd=REPO,
+        env={**os.environ, 'COLUMNS': '80'},
+    )
+    assert done.returncode == 0, done.stderr
+    return {tuple(case): run for case, run in zip(CASES, json.loads(done.stdout), strict=True)}
+
+
+@pytest.mark.parametrize('name', PROGRAMS)
+def test_help_needs_no_package(name):
+    code, out, _ = runs()[name, '--help']
+    assert code == 0
+    assert out.startswith(f'usage: {name} ')
+
+
+@pytest.mark.parametrize('name', PROGRAMS)
+def test_a_mistake_needs_no_package(name):
+    code, _, err = runs()[name, '--no-such-option']
+    assert code == 2
+    assert f'{name}: error: ' in err
+
+
+@pytest.mark.parametrize('name', RIGHT)
+def test_without_mmpose_one_line_names_the_remedy(name):
+    code, out, err = runs()[(name, *RIGHT[name])]
+    assert (code, out) == (2, '')
+    assert err.startswith(f'{name}: error: there is no ') and err.count('\n') == 1
+    assert "pip install '.[mmpose]'" in err
+
+
+def test_all_programs_that_need_mmpose_say_so():
+    assert {*PROGRAMS, *STOCK} - set(RIGHT) == {
+        f'convert_{what}.py' for what in ('caffe', 'efficientnet_lite', 'mmpose_cpm')
+    }
+
+
+def test_names_in_helps_are_those_of_the_package(load_tool):
+    assert packaged_models() == list(list_models(pretrained=True))
+    assert load_tool('convert_caffe.py').MODELS == CAFFE_MODELS
+    pytest.importorskip('mmpose')
+    from cpm_plugin.apps.benchmark import DTYPES, STOCK
+
+    benchmark = load_tool('benchmark.py')
+    assert tuple(DTYPES) == benchmark.PRECISIONS
+    assert ('stock CPM', *benchmark.OTHERS) == tuple(STOCK)
