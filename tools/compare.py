@@ -39,7 +39,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cpm_plugin.apps.arguments import OptionsAction, require_packages
+from cpm_plugin.apps.arguments import OptionsAction, check_packaged, require_packages
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
 
     try:
-        models = {label: files_of(label, what) for label, what in named.items()}
+        models = {label: files_of(what) for label, what in named.items()}
         check_device(args.device)
         check_folder(args.out_dir)
         if args.one is None:
@@ -150,23 +150,25 @@ def split(model: str) -> tuple[str, str]:
     if not (label and equals and what):
         raise ValueError(f'{model}: a model is LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
     config, colon, checkpoint = what.rpartition(':')
+    try:
+        if not colon:
+            check_packaged(what)
+    except ValueError as error:
+        raise ValueError(f'{model}: {error}. For others give CONFIG:CHECKPOINT') from error
     for path in (config, checkpoint) if colon else ():
         if not Path(path).is_file():
             raise ValueError(f'{model}: {path}: no such file')
     return label, what
 
 
-def files_of(label: str, what: str) -> tuple[Path, Path]:
-    """Return the files of CONFIG:CHECKPOINT or NAME; raise ValueError if there is no such NAME."""
+def files_of(what: str) -> tuple[Path, Path]:
+    """Return config and checkpoint; raise ValueError if those of a NAME cannot be used."""
     from cpm_plugin.apps.zoo import pose2d
 
     config, colon, checkpoint = what.rpartition(':')
     if colon:
         return Path(config), Path(checkpoint)
-    try:
-        found = pose2d(what)
-    except ValueError as error:
-        raise ValueError(f'{label}={what}: {error}. For others give CONFIG:CHECKPOINT') from error
+    found = pose2d(what)
     return Path(found['pose2d']), Path(found['pose2d_weights'])
 
 

@@ -36,7 +36,12 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from cpm_plugin.apps.arguments import check_there, packaged_models, require_packages
+from cpm_plugin.apps.arguments import (
+    check_packaged,
+    check_there,
+    packaged_models,
+    require_packages,
+)
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
 
@@ -99,7 +104,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not os.path.exists(args.input):
             raise ValueError(f'{args.input}: no such file or folder')
-        check_there(*([args.config, args.checkpoint] if args.config else []))
+        if args.config is None:
+            check_packaged(args.model)
+        else:
+            check_there(args.config, args.checkpoint)
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -62,14 +62,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        check_there(args.config, args.checkpoint)
+        check_there(args.config)
+        if not Path(args.checkpoint).is_file():
+            raise ValueError(f'{args.checkpoint}: no such file')
         require_packages(parser.prog)
         from cpm_plugin.apps.configs import build_model, named, read_config
         from cpm_plugin.apps.devices import check_device
         from cpm_plugin.apps.outputs import check_figure
 
-        if not Path(args.checkpoint).is_file():
-            raise ValueError(f'{args.checkpoint}: no such file')
         check_device(args.device)
         check_figure(args.out)
         config = read_config(args.config, args.cfg_options, needs=('model', 'test_dataloader'))

@@ -60,6 +60,20 @@ def packaged_models() -> list[str]:
     return sorted(json.loads(index.read_text()))
 
 
+def check_packaged(model: str) -> None:
+    """Check that a model has trained weights in the package.
+
+    Args:
+        model: Name of the model.
+
+    Raises:
+        ValueError: If it has none. The message names those that have.
+    """
+    names = packaged_models()
+    if model not in names:
+        raise ValueError(f'no trained weights of {model!r}; there are: {", ".join(names)}')
+
+
 class OptionsAction(argparse.Action):
     """Action for ``--cfg-options``: MMEngine's, but it refuses what is not KEY=VALUE by name."""
 

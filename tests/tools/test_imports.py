@@ -33,6 +33,25 @@ RIGHT = {
     'test.py': [],
     'train.py': [],
 }  # fmt: skip
+# Each with what is told of it.
+MISTAKES = [
+    (['benchmark.py', '--others', 'stock VGG'], 'there are stock ResNet-50'),
+    (['check_dataset.py', 'none.py'], 'none.py: no such file'),
+    (['compare.py', 'a=none.py:none.pth'], 'a=none.py:none.pth: none.py: no such file'),
+    (['compare.py', 'a=cpm_6s'], "a=cpm_6s: no trained weights of 'cpm_6s'; there are: cpm_l"),
+    (['convert_caffe.py', 'none', 'o', '--model=cpm_flic'], 'none: no such file'),
+    (['convert_caffe.py', HERE, 'o', '--model=cpm_6s'], "invalid choice: 'cpm_6s'"),
+    (['convert_efficientnet_lite.py', 'none.pth', 'o'], 'none.pth: no such file'),
+    (['convert_mmpose_cpm.py', 'none.pth', 'o'], 'none.pth: no such file'),
+    (['demo.py', 'none.png'], 'none.png: no such file or folder'),
+    (['demo.py', HERE, '--config', HERE, '--checkpoint', 'none.pth'], 'none.pth: no such file'),
+    (['demo.py', HERE, '--model', 'cpm_7s'], "no trained weights of 'cpm_7s'; there are: cpm_l"),
+    (['demo.py', HERE, '--threshold', '2'], '--threshold 2.0: must be from 0 to 1'),
+    (['make_figures.py', 'out', '--size', '7'], '--size 7: must be at least 48'),
+    (['mean_pose.py', 'none.py'], 'none.py: no such file'),
+    (['publish_model.py', 'none.py', *RIGHT['publish_model.py'][1:]], 'none.py: no such file'),
+    (['show_stages.py', HERE, 'none.pth'], 'none.pth: no such file'),
+]
 # Runs programs where there is nothing but Python and the repository.
 SCRIPT = """
 import contextlib, io, json, runpy, sys
@@ -55,6 +74,7 @@ CASES = [
     *([name, '--help'] for name in PROGRAMS),
     *([name, '--no-such-option'] for name in PROGRAMS),
     *([name, *arguments] for name, arguments in RIGHT.items()),
+    *(words for words, _ in MISTAKES),
 ]
 
 
@@ -80,10 +100,17 @@ def test_help_needs_no_package(name):
 
 
 @pytest.mark.parametrize('name', PROGRAMS)
-def test_a_mistake_needs_no_package(name):
+def test_an_unknown_option_needs_no_package(name):
     code, _, err = runs()[name, '--no-such-option']
     assert code == 2
     assert f'{name}: error: ' in err
+
+
+@pytest.mark.parametrize(('words', 'message'), MISTAKES)
+def test_a_mistake_needs_no_package(words, message):
+    code, out, err = runs()[tuple(words)]
+    assert (code, out) == (2, '')
+    assert message in err
 
 
 @pytest.mark.parametrize('name', RIGHT)
