@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -207,3 +208,69 @@ def test_the_package_is_found_beside_a_folder_of_its_name(tmp_path):
         text=True,
     )
     assert done.stdout == 'create_model\n', done.stderr
+
+
+STOCK = ('mmpose', 'mmdet')
+IMPORTS = (ast.Import, ast.ImportFrom)
+APPS_OF_MMPOSE = [
+    path.stem
+    for path in (PACKAGE / 'apps').glob('*.py')
+    if re.search(r'\.\.mmpose|import cpm_plugin\.mmpose', path.read_text())
+]
+PROGRAMS = [
+    path
+    for path in (*(PACKAGE / 'apps').glob('*.py'), *(REPO / 'tools').rglob('*.py'))
+    if path.name not in ('train.py', 'test.py')  # MMPose's
+]
+
+
+def stock_before_ours(path):
+    """Whether a file imports stock modules, which need ``compat``, without ``cpm_plugin.mmpose``.
+
+    Anything of the package that imports stock modules counts, for it is looked at itself.
+    """
+    ready = {'cpm_plugin.mmpose', 'mmpose'} | {
+        f'{prefix}apps.{name}' for prefix in ('', 'cpm_plugin.') for name in APPS_OF_MMPOSE
+    }
+    for node in sorted(
+        (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, IMPORTS)),
+        key=lambda node: node.lineno,
+    ):
+        relative = isinstance(node, ast.ImportFrom) and node.level
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            inside = f'{node.module}.' if node.module else ''
+            names = [node.module or '', *(inside + alias.name for alias in node.names)]
+        if relative and node.level == 1:
+            names = [f'apps.{name}' for name in names]
+        for name in names:
+            ours = relative or name.startswith('cpm_plugin')
+            if ours and any(name == one or name.startswith(f'{one}.') for one in ready):
+                return False
+            if not ours and name.partition('.')[0] in STOCK:
+                return True
+    return False
+
+
+@pytest.mark.parametrize('path', PROGRAMS, ids=lambda path: path.relative_to(REPO).as_posix())
+def test_stock_modules_come_after_what_lets_them_be_imported(path):
+    """A program that is started, unlike one that the tests run, has imported nothing before."""
+    assert not stock_before_ours(path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'found'),
+    [
+        ('from mmpose.apis import init_model\nfrom ..mmpose.head import X', True),
+        ('from ..mmpose.head import X\nfrom mmpose.apis import init_model', False),
+        ('import cpm_plugin.mmpose\nimport mmdet', False),
+        ('from cpm_plugin.apps.zoo import pose2d\nimport mmpose', True),
+        ('from cpm_plugin.apps import show_stages\ndef main():\n    import mmpose', False),
+        ('def main():\n    import mmdet', True),
+        ('import numpy', False),
+    ],
+)
+def test_stock_before_ours_is_found(tmp_path, text, found):
+    (tmp_path / 'a.py').write_text(text)
+    assert stock_before_ours(tmp_path / 'a.py') == found

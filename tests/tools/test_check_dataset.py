@@ -90,8 +90,8 @@ def test_planted_faults(clean, check, tmp_path):
     assert str(paths[0]) not in nothing_but_counts.stdout
 
 
-def test_it_starts_and_a_missing_folder_is_named(start_tool, tmp_path):
-    done = start_tool('check_dataset.py', FIGURES, *at(tmp_path))
+def test_a_missing_folder_is_named(run_tool, tmp_path):
+    done = run_tool('check_dataset.py', FIGURES, *at(tmp_path))
     assert (
         done.returncode == 2 and f'{tmp_path}/annotations/train.json: no such file' in done.stderr
     )

@@ -49,13 +49,6 @@ def test_mean_pose_prints_its_pck(folder, run_tool):
     assert 0 <= float(row[-4]) < 50
 
 
-@pytest.mark.parametrize('tool', ['show_stages.py', 'mean_pose.py'])
-def test_it_starts_and_a_missing_file_is_named(tool, folder, start_tool):
-    arguments = [folder / 'no.py'] + [folder / 'config.pth'] * (tool == 'show_stages.py')
-    done = start_tool(tool, *arguments)
-    assert done.returncode == 2 and f'{folder / "no.py"}: no such file' in done.stderr
-
-
 def test_person_out_of_range_is_named_and_nothing_is_drawn(folder, run_tool):
     done = run_tool(
         'show_stages.py', folder / 'config.py', folder / 'config.pth', '--person', 6,
@@ -111,11 +104,6 @@ def test_demo_refuses_before_it_writes(folder, run_tool):
     assert not (folder / 'refused').exists()
 
 
-def test_the_demo_starts(folder, start_tool):
-    done = start_tool('demo.py', folder / 'none.png')
-    assert done.returncode == 2 and 'none.png: no such file' in done.stderr
-
-
 @pytest.fixture(scope='module')
 def results(folder, run_tool):
     """What the stock test script writes of the model."""
@@ -137,8 +125,8 @@ def publish(folder, results):
 
 
 @pytest.fixture(scope='module')
-def published(publish, start_tool):
-    done = start_tool(*publish)
+def published(publish, run_tool):
+    done = run_tool(*publish)
     assert done.returncode == 0, done.stderr[-2000:]
     return Path(done.stdout.splitlines()[-1])
 
