@@ -141,8 +141,8 @@ def test_resumed_training_continues_after_the_last_epoch(trained):
 
 
 @pytest.fixture(scope='module')
-def tested(folder, trained, start_tool):
-    return start_tool(
+def tested(folder, trained, run_tool):
+    return run_tool(
         'test.py',
         folder / 'tiny.py',
         trained['work_dir'] / 'epoch_3.pth',

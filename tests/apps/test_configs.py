@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from cpm_plugin.apps.configs import OptionsAction, build_model, named, read_config
+from cpm_plugin.apps.arguments import OptionsAction
+from cpm_plugin.apps.configs import build_model, named, read_config
 
 
 def test_a_config_without_a_scope_is_mmposes_and_options_are_merged(tmp_path):

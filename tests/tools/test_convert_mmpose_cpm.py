@@ -78,10 +78,12 @@ def test_there_and_back_with_meta(convert, tmp_path):
 
 
 def full_size(num_keypoints, **arguments):
-    """Stock's sizes; every tensor is one number, repeated."""
+    """Stock's sizes in a small file: tensors overlap, each begins a value after the one before."""
     state = to_stock(our_state(num_keypoints=num_keypoints, **arguments))
+    count = max(value.numel() for value in state.values()) + len(state)
+    values = {kind: torch.arange(count).to(kind) for kind in (torch.float32, torch.int64)}
     return {
-        key: torch.full(value.shape, number, dtype=value.dtype)
+        key: values[value.dtype][number : number + value.numel()].view(value.shape)
         for number, (key, value) in enumerate(state.items())
     }
 
