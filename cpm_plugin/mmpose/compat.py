@@ -29,6 +29,7 @@ Scripts that import ``mmpose`` before they read a config run as
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
 import pickle
@@ -230,6 +231,12 @@ def fix_cpu_training() -> bool:
     return True
 
 
+def _leave_group() -> None:
+    """End the process group of a distributed training."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _without_cuda(init: Any) -> Any:
     def init_on_cpus(backend: str, *args: Any, **kwargs: Any) -> None:
         set_device = torch.cuda.set_device
@@ -238,5 +245,8 @@ def _without_cuda(init: Any) -> Any:
             init('gloo' if backend == 'nccl' else backend, *args, **kwargs)
         finally:
             torch.cuda.set_device = set_device
+        # MMEngine leaves the group to the end of the process, where gloo's threads may abort it
+        # after all is done.
+        atexit.register(_leave_group)
 
     return init_on_cpus

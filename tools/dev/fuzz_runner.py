@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import random
@@ -212,6 +213,7 @@ def _work(fuzzer: Fuzzer, numbers: Sequence[int], pipe: Connection) -> None:
 
 def limit_memory(more: int) -> None:
     """Let this process take ``more`` bytes of address space than it has."""
+    gc.collect()  # or what is garbage now could be taken besides
     pages = int(Path('/proc/self/statm').read_text().split()[0])
     bound = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
