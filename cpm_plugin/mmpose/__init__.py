@@ -18,7 +18,7 @@ from . import compat
 
 compat.apply()  # before any import of stock modules
 
-from . import checked_datasets, checkpoint_hook, loading, reading  # noqa: E402
+from . import checked_datasets, checkpoint_hook, load_image, loading  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
@@ -43,7 +43,7 @@ from .workers_hook import WorkersHook  # noqa: E402
 loading.install()
 checkpoint_hook.install()
 checked_datasets.install()
-reading.install()
+load_image.install()
 
 __all__ = [
     'AddNeighbors',

@@ -21,7 +21,7 @@ The same import then changes MMEngine and MMPose for every config, in four more 
   at all, and ``--resume`` continues from a complete checkpoint.
 - ``checked_datasets.install``: MMPose's COCO-style datasets check their labels when they are
   loaded, and log who is left out.
-- ``reading.install``: MMPose's ``LoadImage`` names the image that it cannot read.
+- ``load_image.install``: MMPose's ``LoadImage`` names the image that it cannot read.
 
 Scripts that import ``mmpose`` before they read a config run as
 ``python -m cpm_plugin.mmpose SCRIPT ARGUMENTS...``.

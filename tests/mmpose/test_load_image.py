@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cpm_plugin.mmpose.reading import refuse_too_large
+from cpm_plugin.mmpose.load_image import refuse_too_large
 
 from mmpose.registry import TRANSFORMS
 
