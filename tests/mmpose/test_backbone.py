@@ -220,3 +220,6 @@ def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
         CPMBackbone(encoder_weights=str(other), **arguments).init_weights()
     with pytest.raises(ValueError, match='needs an encoder'):
         CPMBackbone(encoder_weights=str(path))
+    pretrained = dict(type='Pretrained', checkpoint=str(path))
+    with pytest.raises(ValueError, match='would replace weights of init_cfg'):
+        CPMBackbone(encoder_weights=str(path), init_cfg=pretrained, **arguments)

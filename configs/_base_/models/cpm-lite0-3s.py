@@ -1,12 +1,10 @@
-# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0 with ImageNet weights, for images of
-# about 256 pixels and small computers.
+# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels and small
+# computers. To begin with ImageNet weights, set encoder_weights, as the 160x160 config does.
 _base_ = 'cpm-6s.py'
 
 model = dict(
     backbone=dict(
         encoder='efficientnet_lite0',
-        # tools/convert_efficientnet_lite.py makes it; to train only
-        encoder_weights='data/efficientnet_lite0.pth',
         frozen_groups=2,
         channels=48,
         center_map_sigma=15.),

@@ -67,8 +67,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
         OSError: If it cannot be written. The old content is there then.
     """
     try:
-        with whole_file(Path(path)) as part:
-            part.write_bytes(content)
+        with whole_file(Path(path)) as part, open(part, 'wb') as file:
+            file.write(content)
     except OSError as error:
         raise OSError(
             error.errno, f'{error.strerror}; what was there before is untouched', str(path)

@@ -21,7 +21,9 @@ test_pipeline = [
     if step['type'] == 'TopdownAffine' else step for step in val_pipeline
 ]
 
-model = dict(head=dict(decoder=codec))
+model = dict(
+    backbone=dict(encoder_weights=None),  # load_from has all weights
+    head=dict(decoder=codec))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

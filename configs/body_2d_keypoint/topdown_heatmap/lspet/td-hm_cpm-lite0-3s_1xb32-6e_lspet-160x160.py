@@ -17,7 +17,12 @@ sized = dict(
 train_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.train_pipeline]
 val_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.val_pipeline]
 
-model = dict(backbone=dict(center_map_sigma=11.), head=dict(decoder=codec))
+model = dict(
+    backbone=dict(
+        # tools/convert_efficientnet_lite.py makes it; to train only
+        encoder_weights='data/efficientnet_lite0.pth',
+        center_map_sigma=11.),
+    head=dict(decoder=codec))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
