@@ -85,8 +85,8 @@ class CPMBackbone(BaseBackbone):
             )
         if encoder_weights is not None and 'Pretrained' in str(init_cfg):
             raise ValueError(
-                f'encoder_weights={encoder_weights!r} would replace weights of init_cfg={init_cfg}; '
-                'leave one of them out'
+                f'encoder_weights={encoder_weights!r} would replace weights of '
+                f'init_cfg={init_cfg}; leave one of them out'
             )
         self.encoder_weights = encoder_weights
         set_conv_method(self, conv_method)

@@ -12,6 +12,7 @@ import pytest
 from cpm_plugin.apps.arguments import packaged_models
 from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS
 from cpm_plugin.core.models.registry import list_models
+from cpm_plugin.core.prediction.export import FORMATS
 
 REPO = Path(__file__).resolve().parents[2]
 STOCK = {'train.py', 'test.py'}  # MMPose's, which parse after their own imports
@@ -123,7 +124,8 @@ def test_without_mmpose_one_line_names_the_remedy(name):
 
 def test_all_programs_that_need_mmpose_say_so():
     assert {*PROGRAMS, *STOCK} - set(RIGHT) == {
-        f'convert_{what}.py' for what in ('caffe', 'efficientnet_lite', 'mmpose_cpm')
+        'export_model.py',
+        *(f'convert_{what}.py' for what in ('caffe', 'efficientnet_lite', 'mmpose_cpm')),
     }
 
 
@@ -133,6 +135,7 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     pytest.importorskip('mmpose')
     from cpm_plugin.apps.benchmark import DTYPES, STOCK
 
+    assert load_tool('export_model.py').FORMATS == tuple(FORMATS)
     benchmark = load_tool('benchmark.py')
     assert tuple(DTYPES) == benchmark.PRECISIONS
     assert ('stock CPM', *benchmark.OTHERS) == tuple(STOCK)

@@ -1,8 +1,9 @@
-"""From an image to the poses of people in it: reading, cropping, predicting, drawing."""
+"""From an image to the poses of people in it: reading, cropping, predicting, drawing, exporting."""
 
 from .crops import person_crop
+from .export import export_network
 from .images import read_image
 from .poses import Poses
 from .predict import predict
 
-__all__ = ['Poses', 'person_crop', 'predict', 'read_image']
+__all__ = ['Poses', 'export_network', 'person_crop', 'predict', 'read_image']

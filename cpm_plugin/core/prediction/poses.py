@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,16 @@ class Poses:
                     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
             canvas = drawing.Image.alpha_composite(canvas, layer)
         return canvas.convert('RGB')
+
+    def to_png(self) -> bytes:
+        """Draw the poses, see ``draw``.
+
+        Returns:
+            Content of a PNG file.
+        """
+        content = io.BytesIO()
+        self.draw().save(content, 'PNG')
+        return content.getvalue()
 
 
 def _color(names: tuple[str, ...]) -> tuple[int, int, int]:
