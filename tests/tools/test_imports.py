@@ -135,7 +135,7 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     pytest.importorskip('mmpose')
     from cpm_plugin.apps.benchmark import DTYPES, STOCK
 
-    assert load_tool('export_model.py').FORMATS == tuple(FORMATS)
+    assert tuple(FORMATS) == load_tool('export_model.py').FORMATS
     benchmark = load_tool('benchmark.py')
     assert tuple(DTYPES) == benchmark.PRECISIONS
     assert ('stock CPM', *benchmark.OTHERS) == tuple(STOCK)
