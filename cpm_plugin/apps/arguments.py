@@ -11,9 +11,13 @@ import importlib.util
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# MMEngine's own, with every command; who runs a program can do nothing about it.
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
 
 # What the programs that need MMPose import.
 MMPOSE = ('mmpose', 'mmengine', 'mmcv', 'cv2', 'rich')

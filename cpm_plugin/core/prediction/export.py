@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,9 @@ def _write_pt2(model: nn.Module, image: Tensor, part: Path, extra: Mapping[str, 
 def _write_torchscript(
     model: nn.Module, image: Tensor, part: Path, extra: Mapping[str, str]
 ) -> _Run:
-    traced = torch.jit.trace(model, image, check_trace=False)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():  # about checks of shapes; other batches are compared below
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        traced = torch.jit.trace(model, image, check_trace=False)  # type: ignore[no-untyped-call]
     torch.jit.save(traced, str(part), _extra_files=dict(extra))
     run: _Run = torch.jit.load(str(part))  # type: ignore[no-untyped-call]
     return run
