@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1, TARGET_DIST
 from ..core.maps.belief_maps import center_map
+from .labels import name_of
 from .transforms import Transform
 
 from mmpose.datasets.transforms import TopdownAffine
@@ -216,7 +217,7 @@ class PersonCrop(Transform):
         scales: Factors on the size of the person, for testing: one crop for each. None: one crop.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or a box is not finite or has no area.
 
     Examples:
         The authors' crop with a center map, in the pipeline of a config:
@@ -251,6 +252,12 @@ class PersonCrop(Transform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
         width, height = self.input_size
+        center, sides = results['bbox_center'], results['bbox_scale']
+        if not (np.isfinite([center, sides]).all() and (sides > 0).all()):
+            raise ValueError(
+                f'{name_of(results)}: a crop around {np.ravel(center).tolist()} of '
+                f'{np.ravel(sides).tolist()} pixels; the box must be finite and have an area'
+            )
         results['bbox_scale'] = TopdownAffine._fix_aspect_ratio(
             results['bbox_scale'], aspect_ratio=width / height
         )

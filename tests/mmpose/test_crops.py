@@ -17,6 +17,7 @@ from cpm_plugin.mmpose import (
 )
 
 from mmpose.datasets.transforms import (
+    GetBBoxCenterScale,
     PackPoseInputs,
     RandomFlip,
     TopdownAffine,
@@ -282,3 +283,14 @@ def test_all_are_registered():
 def test_arguments_of_another_kind_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         PersonCrop(**arguments)
+
+
+@pytest.mark.parametrize(
+    'box', [[np.nan, 0, 50, 50], [0, 0, np.inf, 50], [5, 5, 5, 50], [9, 5, 5, 50]], ids=str
+)
+def test_boxes_that_no_one_is_in_are_named(box):
+    """They gave keypoints that are NaN, or an OverflowError of OpenCV's."""
+    sample = dict(img=np.zeros((60, 60, 3), np.uint8), bbox=np.array([box], np.float32), img_id=3)
+    sample = GetBBoxCenterScale()(sample)
+    with pytest.raises(ValueError, match=r'image 3: a crop around .* must be finite and have an'):
+        PersonCrop(input_size=(32, 32))(sample)
