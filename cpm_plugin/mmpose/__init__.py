@@ -18,7 +18,7 @@ from . import compat
 
 compat.apply()  # before any import of stock modules
 
-from . import checked_datasets, checkpoint_hook, load_image, loading  # noqa: E402
+from . import checked_datasets, checkpoint_hook, heatmap_drawing, load_image, loading  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
@@ -44,6 +44,7 @@ loading.install()
 checkpoint_hook.install()
 checked_datasets.install()
 load_image.install()
+heatmap_drawing.install()
 
 __all__ = [
     'AddNeighbors',
