@@ -1,6 +1,7 @@
 """Predict the poses of people in images and videos, and draw them.
 
     python tools/demo.py IMAGE                          # one person, anywhere in the image
+    python tools/demo.py a.jpg b.jpg FOLDER             # the same
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
     python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
     python tools/demo.py VIDEO --out-dir poses
@@ -52,10 +53,11 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'input',
+        'inputs',
+        nargs='+',
         type=Path,
         metavar='IMAGE',
-        help='an image, a video, or a folder with images and videos',
+        help='images, videos, or folders with images and videos',
     )
     parser.add_argument(
         '--boxes',
@@ -102,8 +104,9 @@ def main(argv: list[str] | None = None) -> int:
     if not 0 <= args.threshold <= 1:  # NaN neither
         parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:
-        if not os.path.exists(args.input):
-            raise ValueError(f'{args.input}: no such file or folder')
+        for path in args.inputs:
+            if not os.path.exists(path):
+                raise ValueError(f'{path}: no such file or folder')
         if args.config is None:
             check_packaged(args.model)
         else:
@@ -122,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         check_device(args.device)
-        files = media.inputs_of(args.input)
+        files = list(dict.fromkeys(file for path in args.inputs for file in media.inputs_of(path)))
         boxes = demo.parse_boxes(args.boxes)
         check_names(boxes, files)
         taken = [Path(given) for given in args.boxes]

@@ -75,7 +75,7 @@ def test_demo_draws_writes_and_goes_on_after_a_broken_image(folder, name, run_to
     boxes = {'a.png': [[5, 5, 90, 90]], 'c.png': [[0, 0, 50, 90], [40, 10, 90, 90]]}
     (images / 'boxes.json').write_text(json.dumps(boxes))
     done = run_tool(
-        'demo.py', images, '--config', folder / f'{name}.py',
+        'demo.py', images, images / 'a.png', '--config', folder / f'{name}.py',
         '--checkpoint', folder / f'{name}.pth', '--boxes', images / 'boxes.json',
         '--stages', '--json', '--threshold', 0, '--out-dir', out,
     )  # fmt: skip
@@ -95,6 +95,7 @@ def test_demo_refuses_before_it_writes(folder, run_tool):
         (['none.png'], 'none.png: no such file'),
         ([folder / 'figures', '--config', folder / 'config.py'], 'go together'),
         ([image, '--model', 'cpm_7s'], "no trained weights of 'cpm_7s'"),
+        ([image, 'none.png'], 'none.png: no such file'),
         ([image, '--boxes', '1,2,3'], 'a box is x1,y1,x2,y2'),
         ([image, '--boxes', ' -1,2,3'], 'a box is x1,y1,x2,y2'),
         ([image, '--out-dir', folder / 'config.py'], 'is a file; give another folder'),
