@@ -51,11 +51,11 @@ def seconds(call: Callable[[], Any], device: str) -> float:
     Returns:
         Time in seconds.
     """
-    if device != 'cpu':
+    if not device.startswith('cpu'):
         torch.cuda.synchronize(device)
     start = time.perf_counter()
     call()
-    if device != 'cpu':
+    if not device.startswith('cpu'):
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
 
@@ -118,7 +118,7 @@ def peak_megabytes(device: str) -> float:
     Returns:
         Memory in MB (1e6 bytes).
     """
-    if device != 'cpu':
+    if not device.startswith('cpu'):
         return torch.cuda.max_memory_allocated(device) / 1e6
     # The peak of getrusage would begin with that of the process that started this one.
     status = Path('/proc/self/status').read_text()
@@ -135,7 +135,7 @@ def device_name(device: str) -> str:
     Returns:
         Model name; ``'cpu'`` if it is unknown.
     """
-    if device != 'cpu':
+    if not device.startswith('cpu'):
         return torch.cuda.get_device_name(device)
     for line in Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith('model name'):

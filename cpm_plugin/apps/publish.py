@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..core.models.registry import MODELS, create_model
-from ..core.weights.checkpoints import read_checkpoint, write_checkpoint
+from ..core.weights.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
 from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
 from .configs import build_model, read_config
@@ -117,6 +118,8 @@ def _publish(what: Publication, zoo: Path, metafile: Path, *, half: bool, averag
         part = Path(scratch) / 'weights.pth'
         write_checkpoint(part, state, {'config': config_name, 'license': what.license})
         model = build_model(config, part, device='cpu')  # raises if they do not fit
+        if problem := describe_mismatch(model.state_dict(), state):  # MMEngine only warns
+            raise ValueError(f'{what.checkpoint} does not fit {what.config}: {problem}')
         decoder = getattr(model.head, 'decoder', None)
         if decoder is None:
             raise ValueError(
@@ -279,6 +282,8 @@ def _read_results(path: Path) -> Mapping[str, float]:
         metrics = metrics_of(json.loads(path.read_text()))
         if not metrics:
             raise ValueError('no metric in it')
+        if broken := [name for name, value in metrics.items() if not math.isfinite(value)]:
+            raise ValueError(f'{broken[0]} is not finite')
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} has no results of a test: {error}; give the JSON file that tools/test.py '

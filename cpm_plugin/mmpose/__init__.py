@@ -18,7 +18,7 @@ from . import compat
 
 compat.apply()  # before any import of stock modules
 
-from . import checked_datasets, checkpoint_hook, heatmap_drawing, load_image, loading  # noqa: E402
+from . import checked_datasets, checkpoint_hook, heatmap_drawing, hooks, load_image, loading  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
@@ -45,6 +45,7 @@ checkpoint_hook.install()
 checked_datasets.install()
 load_image.install()
 heatmap_drawing.install()
+hooks.install()
 
 __all__ = [
     'AddNeighbors',

@@ -23,7 +23,9 @@ from .labels import (
     LabelError,
     LabelReport,
     check_labels,
+    clear_unlabeled,
     counts_text,
+    duplicates,
     is_finite,
     keypoint_names,
     mpii_fault,
@@ -58,7 +60,7 @@ def install() -> None:
     @functools.wraps(init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        if self.test_mode and self._fully_initialized and not hasattr(self, 'coco'):
+        if self.test_mode and not str(self.ann_file).endswith('.json'):
             # MMPose notes every annotation file for CocoMetric, which would read joints.mat as
             # JSON. Without the note it takes the annotations of the samples.
             name = f'{self.metainfo["dataset_name"]}_ann_file'
@@ -88,6 +90,7 @@ def install() -> None:
         if not data and self.serialize_data:  # which stock code cannot do
             raise ValueError(f'{" or ".join(files)}: no annotation in it has keypoints and a box')
         for sample in data:
+            clear_unlabeled(sample)
             if key := _not_finite(sample):
                 raise LabelError(
                     f'{files[0]}: {name_of(sample)}: {key} must be finite, but it is not (NaN or '
@@ -112,10 +115,17 @@ def install() -> None:
 
     def _get_topdown_data_infos(self: Any, instance_list: Sequence[dict]) -> list[dict]:
         report = report_of(self)
-        listed = getattr(getattr(self, 'coco', None), 'imgToAnns', {})
-        if strangers := sum(len(listed[i]) for i in listed if i not in self.coco.imgs):
-            report.left_out[NO_IMAGE] += strangers
-        good = sort_people(instance_list, keypoint_names(self._metainfo), report)
+        coco = getattr(self, 'coco', None)  # MPII's is None
+        if coco is not None:
+            listed = coco.imgToAnns
+            if strangers := sum(len(listed[i]) for i in listed if i not in coco.imgs):
+                report.left_out[NO_IMAGE] += strangers
+            # Else an annotation would belong to the image of another.
+            report.faults += duplicates(coco.dataset)
+        own_rules = type(self)._is_valid_instance is not base._is_valid_instance
+        good = sort_people(
+            instance_list, keypoint_names(self._metainfo), report, own_rules=own_rules
+        )
         kept = people_of(self, good)
         if len(good) > len(kept):  # by a dataset's own _is_valid_instance
             report.left_out[OTHER] += len(good) - len(kept)
@@ -128,6 +138,10 @@ def install() -> None:
     base.checks_labels = True
 
 
+# Of an annotation, what MMPose and its metrics read besides the keypoints.
+_READ = ('area', 'bbox', 'id', 'image_id', 'iscrowd', 'num_keypoints', 'segmentation')
+
+
 def _not_finite(sample: dict[str, Any]) -> str:
     """Return the key of a value that is not finite, or ``''``.
 
@@ -136,7 +150,7 @@ def _not_finite(sample: dict[str, Any]) -> str:
     raw = sample.get('raw_ann_info')
     values = {key: value for key, value in sample.items() if key != 'raw_ann_info'}
     if isinstance(raw, dict):
-        values |= {key: value for key, value in raw.items() if key not in (*values, 'keypoints')}
+        values |= {key: raw[key] for key in _READ if key in raw}
         values['visibility'] = list(raw.get('keypoints') or ())[2::3]
     return next((key for key, value in values.items() if not is_finite(value)), '')
 

@@ -144,9 +144,10 @@ class _RemovesLater:
 def find_resumable(work_dir: str) -> str | None:
     """Find the checkpoint that ``--resume`` continues from.
 
-    It is the one that ``last_checkpoint`` names, if that is complete. Otherwise it is the newest
-    complete one in the folder, and the log says so. This replaces MMEngine's
-    ``find_latest_checkpoint``, which takes what ``last_checkpoint`` says without a check.
+    It is the one that ``last_checkpoint`` names, if that is complete, or the one of its name in the
+    folder, which may have been moved. Otherwise it is the newest complete one in the folder, and
+    the log says so. This replaces MMEngine's ``find_latest_checkpoint``, which takes what
+    ``last_checkpoint`` says without a check.
 
     Args:
         work_dir: Folder of the run.
@@ -162,6 +163,8 @@ def find_resumable(work_dir: str) -> str | None:
     named = note.read_text(errors='replace').strip() if note.is_file() else ''
     if named and ('://' in named or is_whole(Path(named))):
         return named
+    if named and is_whole(moved := folder / Path(named).name):  # with its folder
+        return str(moved)
     found = [path for path in folder.glob('*.pth') if not path.name.startswith('best_')]
     found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:

@@ -13,7 +13,7 @@ otherwise does nothing:
   visualizer does.
 - ``fix_cpu_training``: MMEngine gives every process of a distributed training a CUDA device.
 
-The same import then changes MMEngine and MMPose for every config, in five more places:
+The same import then changes MMEngine and MMPose for every config, in six more places:
 
 - ``loading.install``: MMEngine reads weights only, so that no code in a checkpoint is run, and
   verifies what it downloads.
@@ -22,6 +22,7 @@ The same import then changes MMEngine and MMPose for every config, in five more 
 - ``checked_datasets.install``: MMPose's COCO-style datasets check their labels when they are
   loaded, and log who is left out.
 - ``heatmap_drawing.install``: MMPose's visualizer leaves out the background of target maps.
+- ``hooks.install``: A config can leave out any default hook by None.
 - ``load_image.install``: MMPose's ``LoadImage`` names the image that it cannot read.
 
 Scripts that import ``mmpose`` before they read a config run as

@@ -58,7 +58,7 @@ class FiniteHook(Hook):
         self.max_skipped = max_skipped
         self.skipped = 0
         self._in_a_row = 0
-        self._batch: Any = None
+        self._batches: list[Any] = []  # since the last update; several where gradients accumulate
         self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -72,25 +72,29 @@ class FiniteHook(Hook):
 
         def checked_backward(loss: torch.Tensor, **kwargs: Any) -> None:
             nonlocal finite
-            finite = torch.isfinite(loss.detach()).all()
+            finite = finite.to(loss.device) & torch.isfinite(loss.detach()).all()
             backward(loss, **kwargs)
 
         @functools.wraps(step)  # keeps the mark that MMEngine's schedulers set on it
         def checked_step(**kwargs: Any) -> None:
+            nonlocal finite
             what = self._not_finite(wrapper, finite)
-            if not what:
+            finite = torch.tensor(True)
+            if what:
+                self._act(runner, what)
+            else:
                 self._in_a_row = 0
                 step(**kwargs)
-                return
-            self._act(runner, what)
+            self._batches = []
 
         wrapper.backward = checked_backward
         wrapper.step = checked_step
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Remember the batch and, to leave its update out, the running statistics before it."""
-        self._batch = data_batch
-        if self.action == 'skip':  # the forward pass changes running statistics
+        self._batches.append(data_batch)
+        first = len(self._batches) == 1
+        if self.action == 'skip' and first:  # the forward pass changes running statistics
             floats = (buffer for buffer in runner.model.buffers() if buffer.is_floating_point())
             self._buffers = [(buffer, buffer.clone()) for buffer in floats]
 
@@ -122,7 +126,7 @@ class FiniteHook(Hook):
     def _act(self, runner: Runner, what: str) -> None:
         """Leave an update out, or raise ``NotFiniteError``."""
         where = f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}'
-        images = ', '.join(_images(self._batch)) or 'unknown'
+        images = ', '.join(name for batch in self._batches for name in _images(batch)) or 'unknown'
         if self.action == 'skip' and self._in_a_row < self.max_skipped:
             self._in_a_row += 1
             self.skipped += 1

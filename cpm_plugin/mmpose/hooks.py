@@ -5,6 +5,7 @@ The faster computations change values only by rounding.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -160,3 +161,20 @@ class BeliefMapHook(Hook):
             [column.float().cpu().numpy() for column in columns],
         )
         runner.visualizer.add_image('beliefs', panels, step=runner.iter + 1)
+
+
+def install() -> None:
+    """Let a config leave out any default hook by None, once; MMEngine does for its own alone."""
+    register = Runner.register_default_hooks
+    if hasattr(register, '__wrapped__'):
+        return
+
+    @functools.wraps(register)
+    def register_default_hooks(self: Runner, hooks: dict | None = None) -> None:
+        named = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+        kept = {
+            key: hook for key, hook in (hooks or {}).items() if hook is not None or key in named
+        }
+        register(self, kept)
+
+    Runner.register_default_hooks = register_default_hooks

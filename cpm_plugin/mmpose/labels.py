@@ -278,8 +278,59 @@ def reason_left_out(person: Mapping[str, Any]) -> str:
     return NO_POSITION if keypoints is not None and keypoints.size and keypoints.max() <= 0 else ''
 
 
+def clear_unlabeled(sample: dict[str, Any]) -> None:
+    """Set positions that are not finite to 0, in place, where keypoints are not labeled.
+
+    Args:
+        sample: Annotation of a dataset.
+
+    Examples:
+        >>> points = np.array([[[1.0, np.nan], [2.0, 3.0]]])
+        >>> sample = dict(keypoints=points, keypoints_visible=np.array([[0, 1]]))
+        >>> clear_unlabeled(sample)
+        >>> sample['keypoints'].tolist()
+        [[[1.0, 0.0], [2.0, 3.0]]]
+    """
+    keypoints, visible = sample.get('keypoints'), sample.get('keypoints_visible')
+    if not isinstance(keypoints, np.ndarray) or visible is None or np.isfinite(keypoints).all():
+        return
+    free = ~labeled_of(visible)[..., None] & ~np.isfinite(keypoints)
+    sample['keypoints'] = np.where(free, 0, keypoints)
+
+
+def duplicates(content: Mapping[str, Any]) -> list[str]:
+    """Find ids that several entries of a COCO file have.
+
+    Of several annotations with one id MMPose reads the last, several times over; of several images
+    as well, so that people lie on the image of others.
+
+    Args:
+        content: The file, with ``images`` and ``annotations``.
+
+    Returns:
+        A sentence for each id.
+
+    Examples:
+        >>> duplicates(dict(images=[dict(id=1), dict(id=1)], annotations=[dict(id=3)]))
+        ['2 images have the id 1; ids must be unique']
+    """
+    found = []
+    for key in ('images', 'annotations'):
+        counts = Counter(entry['id'] for entry in content.get(key, ()))
+        found += [
+            f'{count} {key} have the id {number}; ids must be unique'
+            for number, count in counts.items()
+            if count > 1
+        ]
+    return found
+
+
 def sort_people(
-    people: Iterable[dict[str, Any]], names: Sequence[str], report: LabelReport
+    people: Iterable[dict[str, Any]],
+    names: Sequence[str],
+    report: LabelReport,
+    *,
+    own_rules: bool = False,
 ) -> list[dict[str, Any]]:
     """Sort people into those to keep, those to leave out, and those whose labels are wrong.
 
@@ -289,21 +340,18 @@ def sort_people(
         people: Annotations of a dataset.
         names: Names of the keypoints of the dataset.
         report: Gets the reasons and faults.
+        own_rules: The dataset decides by itself whom it leaves out; nobody is left out here.
 
     Returns:
-        The people to keep, in the same order. Positions that are not finite, of keypoints that are
-            not labeled, are 0.
+        The people to keep, in the same order.
     """
     kept = []
     for person in people:
-        if reason := reason_left_out(person):
+        if not own_rules and (reason := reason_left_out(person)):
             report.left_out[reason] += 1
         elif fault := label_fault(person, names):
             report.faults.append(f'{name_of(person)}: {fault}')
         else:
-            keypoints = person.get('keypoints')
-            if keypoints is not None and not np.isfinite(keypoints).all():  # where not labeled
-                person['keypoints'] = np.where(np.isfinite(keypoints), keypoints, 0)
             kept.append(person)
     return kept
 

@@ -26,30 +26,34 @@ class Draw(int):
     """Index of a sample that also knows in which pass over the dataset it is drawn.
 
     MMEngine's wrappers of datasets subtract from an index and take remainders of it. The result
-    knows the pass too.
+    knows the pass too, and the number that was drawn: one sample may be drawn several times in a
+    pass, as of a ``RepeatDataset``.
 
     Attributes:
         epoch: Number of the pass, from 0.
+        drawn: Index as the sampler has drawn it.
     """
 
     epoch: int
+    drawn: int
 
-    def __new__(cls, index: int, epoch: int) -> Draw:
+    def __new__(cls, index: int, epoch: int, drawn: int | None = None) -> Draw:
         draw = super().__new__(cls, index)
         draw.epoch = epoch
+        draw.drawn = int(index) if drawn is None else drawn
         return draw
 
-    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]  # for pickling to workers
-        return int(self), self.epoch
+    def __getnewargs__(self) -> tuple[int, int, int]:  # type: ignore[override]  # for pickling
+        return int(self), self.epoch, self.drawn
 
     def __add__(self, other: int) -> Draw:
-        return Draw(int(self) + int(other), self.epoch)
+        return Draw(int(self) + int(other), self.epoch, self.drawn)
 
     def __sub__(self, other: int) -> Draw:
-        return Draw(int(self) - int(other), self.epoch)
+        return Draw(int(self) - int(other), self.epoch, self.drawn)
 
     def __mod__(self, other: int) -> Draw:
-        return Draw(int(self) % int(other), self.epoch)
+        return Draw(int(self) % int(other), self.epoch, self.drawn)
 
 
 class DrawSampler:
@@ -65,7 +69,9 @@ class DrawSampler:
 
     def __iter__(self) -> Iterator[Draw]:
         if not isinstance(self.sampler, InfiniteSampler):
-            yield from (Draw(index, self.epoch) for index in self.sampler)
+            # MMEngine's loop by iterations tells the epoch to the sampler inside alone.
+            epoch = getattr(self.sampler, 'epoch', self.epoch)
+            yield from (Draw(index, epoch) for index in self.sampler)
             return
         rank, world, size = (getattr(self.sampler, n) for n in ('rank', 'world_size', 'size'))
         for number, index in enumerate(self.sampler):
@@ -98,7 +104,7 @@ class SeedSample:
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         index = results.get('sample_idx')
         if isinstance(index, Draw):
-            seed_generators(self.seed, index.epoch, int(index))
+            seed_generators(self.seed, index.epoch, index.drawn)
         return results
 
     def __repr__(self) -> str:

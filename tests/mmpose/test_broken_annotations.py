@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from mmengine.logging import MessageHub
 
 from cpm_plugin.mmpose.labels import is_finite
 
@@ -38,7 +39,7 @@ def build(tmp_path):
         text = content if isinstance(content, str) else json.dumps(content)
         (tmp_path / 'a.json').write_text(text)
         ann_file = str(tmp_path / 'a.json')
-        return DATASETS.build(dict(type='CocoDataset', ann_file=ann_file, **settings))
+        return DATASETS.build({'type': 'CocoDataset', 'ann_file': ann_file, **settings})
 
     return build
 
@@ -80,6 +81,42 @@ def test_broken_annotations_name_the_file_and_the_problem(
     content['annotations'][0][key] = value
     with pytest.raises(ValueError, match=rf'^{re.escape(str(tmp_path / "a.json"))}: .*({problem})'):
         build(content)
+
+
+def test_ids_that_are_given_twice_are_refused(build, content):
+    """As after a careless merge of two files: people would lie on the image of others."""
+    for key in ('images', 'annotations'):
+        twice = {**content, key: content[key] * 2}
+        number = content[key][0]['id']
+        with pytest.raises(ValueError, match=f'2 {key} have the id {number}; ids must be unique'):
+            build(twice)
+
+
+def test_what_nobody_reads_may_be_anything(build, content):
+    content['annotations'][0]['depth'] = float('nan')
+    content['annotations'][0]['keypoints'][:3] = float('nan'), 5, 0  # not labeled
+    for mode in ('topdown', 'bottomup'):
+        keypoints = build(content, data_mode=mode).get_data_info(0)['keypoints']
+        assert keypoints[0, 0].tolist() == [0, 5]
+
+
+def test_a_dataset_that_decides_for_itself_keeps_whom_it_wants(build, content):
+    @DATASETS.register_module(force=True)
+    class Everybody(DATASETS.get('CocoDataset')):
+        @staticmethod
+        def _is_valid_instance(data_info):
+            return True
+
+    content['annotations'].append({**content['annotations'][0], 'id': 8, 'iscrowd': 1})
+    assert len(build(content)) == 1
+    assert len(build(content, type='Everybody')) == 2
+
+
+def test_stocks_note_for_its_metric_stays(build, content):
+    """CocoMetric reads the whole file then, with the people who are left out of the dataset."""
+    dataset = build(content, test_mode=True)
+    noted = MessageHub.get_current_instance().get_info('coco_ann_file')
+    assert noted == dataset.ann_file
 
 
 def test_missing_keys_and_files_are_named(build, content, tmp_path):

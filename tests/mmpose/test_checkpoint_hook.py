@@ -145,6 +145,8 @@ def test_the_named_checkpoint_is_taken_if_it_is_whole(run_folder, monkeypatch):
     assert find_resumable(str(run_folder)) == str(run_folder / 'epoch_3.pth')
     (run_folder / LAST).write_text(str(run_folder / 'epoch_1.pth'))
     assert find_resumable(str(run_folder)) == str(run_folder / 'epoch_1.pth')
+    moved = run_folder.rename(run_folder.with_name('moved'))
+    assert find_resumable(str(moved)) == str(moved / 'epoch_1.pth')
     assert lines == []
 
 

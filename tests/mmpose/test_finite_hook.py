@@ -29,8 +29,8 @@ class Training:
     def note(self, text):
         self.notes.append(text)
 
-    def update(self, value=1.0, factor=1.0):
-        sample = SimpleNamespace(metainfo={'img_path': 'images/bad.jpg'})
+    def update(self, value=1.0, factor=1.0, image='images/bad.jpg'):
+        sample = SimpleNamespace(metainfo={'img_path': image})
         self.hook.before_train_iter(self.runner, 0, {'data_samples': [sample]})
         loss = factor * (self.model(torch.rand(4, 2) * value) ** 3).sum()
         self.runner.optim_wrapper.update_params(loss)
@@ -96,9 +96,24 @@ def test_skip_leaves_the_update_and_the_statistics_out_and_counts():
 def test_accumulated_gradients_are_seen_at_the_update():
     training = Training(FiniteHook(), accumulative_counts=2)
     training.runner.optim_wrapper.initialize_count_status(training.model, 0, 4)
-    training.update(value=float('nan'))
-    with pytest.raises(NotFiniteError):
+    training.update(value=float('nan'), image='images/first.jpg')
+    with pytest.raises(NotFiniteError, match=r'images/first\.jpg, images/bad\.jpg'):
         training.update()
+
+
+def test_statistics_are_those_before_the_first_of_accumulated_batches():
+    training = Training(FiniteHook(action='skip'), accumulative_counts=2)
+    training.runner.optim_wrapper.initialize_count_status(training.model, 0, 6)
+    training.update()
+    training.update()
+    before = training.state()
+    training.update(value=float('nan'))
+    training.update()
+    assert unchanged(before, training.state())
+    training.update()
+    training.update()
+    assert not unchanged(before, training.state())
+    assert all(value.isfinite().all() for value in training.state().values())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from cpm_testing.networks import random_norms
 from mmengine.hooks import EMAHook
 from mmengine.logging import MMLogger
 from mmengine.registry import MODEL_WRAPPERS
+from mmengine.runner import Runner
 from torch import nn
 
 from mmpose.registry import HOOKS, MODELS
@@ -142,3 +143,15 @@ def test_beliefs_are_drawn_every_so_often(tmp_path):
     runner.model = SimpleNamespace(head=nn.Identity())
     with pytest.raises(ValueError, match='needs a CPMStageHead, the model has Identity'):
         hook.before_train(runner)
+
+
+def test_any_default_hook_can_be_left_out():
+    """MMEngine takes None for its own alone; of others it asserted that they are hooks."""
+    runner = Runner.__new__(Runner)
+    runner._hooks = []
+    runner.register_default_hooks(
+        dict(finite=None, timer=None, workers=dict(type='WorkersHook'), checkpoint=None)
+    )
+    kinds = {type(hook).__name__ for hook in runner._hooks}
+    assert 'WorkersHook' in kinds and 'RuntimeInfoHook' in kinds
+    assert not kinds & {'FiniteHook', 'IterTimerHook', 'CheckpointHook'}

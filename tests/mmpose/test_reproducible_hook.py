@@ -51,6 +51,24 @@ def test_epochs_of_a_sampler():
     assert orders[0] != orders[1]  # the epoch reached MMEngine's sampler
 
 
+def test_repeats_of_a_sample_in_a_pass_are_augmented_anew():
+    """As of RepeatDataset, which takes the remainder of the index."""
+    seed, drawn = SeedSample(3), []
+    for index in (2, 6, 10):
+        seed({'sample_idx': Draw(index, 1) % 4})
+        drawn.append(numbers())
+    assert len(set(drawn)) == 3
+    seed({'sample_idx': Draw(2, 1)})
+    assert numbers() == drawn[0]  # and a dataset alone as before
+
+
+def test_the_epoch_is_that_of_the_sampler_inside():
+    """MMEngine's loop by iterations tells it to that alone."""
+    inner = DefaultSampler(range(3), shuffle=False)
+    inner.set_epoch(5)
+    assert {draw.epoch for draw in DrawSampler(inner)} == {5}
+
+
 def test_passes_of_an_infinite_sampler():
     draws = iter(DrawSampler(InfiniteSampler(range(3), shuffle=False)))
     found = [(int(d), d.epoch) for d, _ in zip(draws, range(7))]

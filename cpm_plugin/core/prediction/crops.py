@@ -20,6 +20,8 @@ PADDING = 1.25
 # OpenCV's imgwarp.cpp: positions have 10 bits after the point (AB_BITS). Of these, 5 are kept
 # (INTER_BITS), and the weights of the four pixels have 15 (INTER_REMAP_COEF_BITS).
 _POSITION, _FRACTION, _WEIGHT = 10, 5, 15
+# Pixels; a coordinate beyond is no one's box, and would overflow the arithmetic.
+_FAR = 1e6
 
 
 def person_crop(
@@ -86,8 +88,10 @@ def check_box(box: npt.ArrayLike, image: Image) -> FloatArray:
         ValueError: If it has no area, is not finite, or is outside the image.
     """
     corners: Any = np.asarray(box, dtype=np.float64)
-    if corners.shape != (4,) or not np.isfinite(corners).all():
-        raise ValueError(f'box {corners.tolist()}: a box is four finite numbers, x1, y1, x2, y2')
+    if corners.shape != (4,) or not (np.abs(corners) < _FAR).all():  # NaN neither
+        raise ValueError(
+            f'box {corners.tolist()}: a box is four finite numbers, x1, y1, x2, y2, in pixels'
+        )
     x1, y1, x2, y2 = corners
     if x2 <= x1 or y2 <= y1:
         raise ValueError(f'box {corners.tolist()}: x2 must be larger than x1, and y2 than y1')

@@ -113,7 +113,10 @@ def _boxes_of(image: Image, boxes: Any) -> Any:
     if boxes is None:
         height, width = image.shape[:2]
         return np.array([[0.0, 0.0, width, height]])
-    array = np.asarray(boxes, dtype=np.float64)
+    try:
+        array = np.asarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'boxes {boxes!r} must be numbers, (N, 4): x1, y1, x2, y2') from error
     if array.size == 0:
         return np.zeros((0, 4))
     if array.ndim != 2 or array.shape[1] != 4:
@@ -129,8 +132,9 @@ def _trained(name: str, device: str) -> ConvolutionalPoseMachine:
     """Build a trained model for inference; raise ValueError if there is no such model or device."""
     network = optimize_for_inference(create_model(name, pretrained=True), inplace=True)
     try:
+        torch.zeros(1, device=device).item()
         return network.to(device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={device!r} cannot be used ({reason}); give 'cpu'") from error
 

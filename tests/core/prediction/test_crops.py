@@ -64,6 +64,7 @@ def test_a_whole_ratio_averages_squares_of_pixels():
         ((5, 5, float('nan'), 9), 'four finite numbers'),
         ((5, 5, float('inf'), 9), 'four finite numbers'),
         ((5, 5, 9), 'four finite numbers'),
+        ((0, 0, 1e39, 1e39), 'four finite numbers'),
     ],
 )
 def test_boxes_without_a_person_are_refused(photo, box, message):
