@@ -24,6 +24,7 @@ import runpy
 import sys
 from pathlib import Path
 
+from .compat import end_distributed
 from .options import options_checked
 
 import mmpose
@@ -73,6 +74,7 @@ def run_script(name: str, arguments: list[str]) -> None:
     try:
         with options_checked():
             runpy.run_path(str(script), run_name='__main__')
+        end_distributed()
     except (FileNotFoundError, ValueError) as error:
         if not is_for_users(error, arguments):
             raise

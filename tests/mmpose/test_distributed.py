@@ -31,6 +31,8 @@ runner.train()
 metrics = runner.val_loop.run()
 if runner.rank == 0:
     (out / 'metrics.json').write_text(json.dumps(metrics))
+from cpm_plugin.mmpose.compat import end_distributed
+end_distributed()
 """
 
 
