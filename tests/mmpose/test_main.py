@@ -1,6 +1,7 @@
 """Stock scripts run with the components registered."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -146,11 +147,14 @@ def test_errors_for_users_are_one_line_and_others_are_as_in_stock(tmp_path, code
 # -- the real scripts, each in its own interpreter
 
 
-def test_image_demo_runs_as_a_module():
+def test_image_demo_runs_as_a_module(monkeypatch, capsys):
     """It imports mmpose before any config could register the plugin."""
-    done = python('-m', 'cpm_plugin.mmpose', 'demo/image_demo.py', '--help')
-    assert done.returncode == 0, done.stderr
-    assert 'usage: image_demo.py' in done.stdout and '--draw-heatmap' in done.stdout
+    monkeypatch.setattr(sys, 'argv', ['-m', 'demo/image_demo.py', '--help'])
+    with pytest.raises(SystemExit) as stopped:  # as python -m does it, without a new interpreter
+        runpy.run_module('cpm_plugin.mmpose', run_name='__main__', alter_sys=True)
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert 'usage: image_demo.py' in shown and '--draw-heatmap' in shown
 
 
 def test_flops_of_a_network_with_a_center_map_are_counted(monkeypatch, capsys):

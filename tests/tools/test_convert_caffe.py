@@ -21,10 +21,10 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def converted(source, start_tool):
+def converted(source, run_tool):
     """The result of the command as a user types it, in a folder that is not there yet."""
     out = source.parent / 'new' / 'cpm_flic.pth'
-    done = start_tool('convert_caffe.py', source, out, '--model', 'cpm_flic')
+    done = run_tool('convert_caffe.py', source, out, '--model', 'cpm_flic')
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert [path.name for path in out.parent.iterdir()] == ['cpm_flic.pth']
     for shown in (str(source), str(out), '28 layers of cpm_flic', '21,323,816 weights', 'head'):
