@@ -10,6 +10,7 @@ __all__ = [
     'check_dataset',
     'check_images',
     'check_report',
+    'cli',
     'compare',
     'configs',
     'convert_mmpose_cpm',

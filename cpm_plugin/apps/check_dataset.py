@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 
 from ..mmpose.checked_datasets import report_of
 from ..mmpose.figures import FiguresDataset
+from ..mmpose.labels import keypoint_names
 from ..mmpose.lsp import LspDataset, read_joints
 from .check_annotations import (
     AnnotatedImage,
@@ -92,7 +93,7 @@ def datasets_of(config: Config, splits: Sequence[str] = SPLITS) -> dict[str, Bas
                 f'the dataset of {name} is {type(dataset).__name__}, which is not derived from '
                 'BaseCocoStyleDataset; only such datasets can be checked'
             )
-        if 'keypoint_id2name' not in dataset.metainfo:
+        if not keypoint_names(dataset.metainfo):
             raise ValueError(f'the dataset of {name} has no names of keypoints; set its metainfo')
         if not Path(dataset.ann_file).is_file():
             raise ValueError(
@@ -265,13 +266,9 @@ def check_datasets(
     results = progress(check_images(paths, workers), len(paths))
     checks = {path: check for check, path in zip(results, paths)}  # to the end of the results
     return [
-        _report(name, found, checks, _names(datasets[name])) for name, found in annotations.items()
+        _report(name, found, checks, keypoint_names(datasets[name].metainfo))
+        for name, found in annotations.items()
     ]
-
-
-def _names(dataset: BaseCocoStyleDataset) -> list[str]:
-    names = dataset.metainfo['keypoint_id2name']
-    return [names[channel] for channel in range(len(names))]
 
 
 def _report(

@@ -22,8 +22,6 @@ from PIL import ExifTags, Image
 
 import mmcv
 
-# Where Pillow refuses an image as a decompression bomb: twice its limit for a warning.
-MAX_PIXELS = 2 * 89_478_485
 # An image of 16 bits is taken for black below this value of 8 bits: it has 12 bits or fewer.
 _DARK = 16
 # First bytes of files of which Pillow may not know the format, where they are cut off early.
@@ -165,9 +163,8 @@ def _reason(data: bytes, header: _Header | None, reason: str) -> tuple[str, str]
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
     except Exception as error:
-        return 'truncated' if 'trunc' in str(
-            error
-        ).lower() else 'unreadable', f'{header.format}: {error}'
+        kind = 'truncated' if 'trunc' in str(error).lower() else 'unreadable'
+        return kind, f'{header.format}: {error}'
     return 'unreadable', f'{header.format}, {header.mode}: OpenCV cannot decode it'
 
 

@@ -25,14 +25,11 @@ from .labels import (
     check_labels,
     clear_unlabeled,
     counts_text,
-    duplicates,
-    is_finite,
     keypoint_names,
-    mpii_fault,
     name_of,
-    raw_fault,
     sort_people,
 )
+from .raw_labels import duplicates, is_finite, mpii_fault, raw_fault
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 

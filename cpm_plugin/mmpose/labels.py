@@ -7,13 +7,14 @@ and ``id``. ``cpm_plugin.mmpose.checked_datasets`` calls them for every dataset.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from .raw_labels import numbers_of
 
 # Reasons to leave a person out.
 CROWD = 'marked as a crowd'
@@ -164,93 +165,6 @@ def label_fault(person: Mapping[str, Any], names: Sequence[str]) -> str:
     return ''
 
 
-def is_finite(value: Any) -> bool:
-    """Tell whether no number in a nested value is NaN or infinite.
-
-    Args:
-        value: Arrays, numbers, texts, and sequences and mappings of them.
-
-    Returns:
-        False if there is one. A whole number that no float can hold counts as infinite.
-    """
-    if isinstance(value, np.ndarray | np.generic):
-        return value.dtype.kind not in 'fc' or bool(np.isfinite(value).all())
-    if isinstance(value, int | float):
-        try:
-            return math.isfinite(value)
-        except OverflowError:
-            return False
-    if isinstance(value, str):
-        return True
-    if isinstance(value, Mapping):
-        return all(map(is_finite, value.values()))
-    if isinstance(value, Sequence):
-        try:
-            if math.isfinite(sum(value)):  # fast: of numbers, as in an outline of 100 points
-                return True
-        except (TypeError, OverflowError):
-            pass
-        return all(map(is_finite, value))
-    return True
-
-
-def raw_fault(annotation: Mapping[str, Any], count: int) -> str:
-    """Say what MMPose cannot read in an annotation of a COCO file.
-
-    Args:
-        annotation: Entry of ``annotations``, as it is in the file.
-        count: Number of keypoints of the dataset.
-
-    Returns:
-        A clause for the name of the sample, or ``''`` if nothing was found.
-
-    Examples:
-        >>> raw_fault(dict(bbox=[1, 2, 3, 4], keypoints=[5, 5, 2, 6]), 17)
-        "'keypoints' has 4 numbers, 51 are needed: x, y and visibility of 17 keypoints"
-        >>> raw_fault(dict(bbox=[1, 2, 3], keypoints=[0] * 51), 17)
-        "'bbox' is [1, 2, 3], 4 numbers are needed: x, y, width, height"
-    """
-    box = _numbers(annotation.get('bbox'))
-    if box is None or box.shape != (4,):
-        return f"'bbox' is {annotation.get('bbox')}, 4 numbers are needed: x, y, width, height"
-    rule = f'{3 * count} are needed: x, y and visibility of {count} keypoints'
-    keypoints = _numbers(annotation.get('keypoints'))
-    if keypoints is None:
-        return f"'keypoints' has things that are not numbers, {rule}"
-    if keypoints.size != 3 * count:
-        return f"'keypoints' has {keypoints.size} numbers, {rule}"
-    return ''
-
-
-def mpii_fault(entries: Iterable[Mapping[str, Any]], count: int) -> str:
-    """Find the first person of an MPII file whose joints cannot be read.
-
-    Args:
-        entries: Entries of the file.
-        count: Number of joints of the dataset.
-
-    Returns:
-        A sentence with image and number of the entry, from 0, or ``''`` if there is none.
-
-    Examples:
-        >>> mpii_fault([dict(image='a.jpg', joints=[[1, 2], [3]])], 2)
-        'a.jpg, annotation 0: joints must be 2 pairs x, y of numbers'
-    """
-    for number, entry in enumerate(entries):
-        joints = _numbers(entry.get('joints'))
-        if joints is None or joints.shape != (count, 2):
-            where = name_of(dict(img_path=entry.get('image'), id=number))
-            return f'{where}: joints must be {count} pairs x, y of numbers'
-    return ''
-
-
-def _numbers(values: Any) -> np.ndarray | None:
-    try:
-        return np.array(values, dtype=np.float64)
-    except (ValueError, TypeError):
-        return None
-
-
 def reason_left_out(person: Mapping[str, Any]) -> str:
     """Say why MMPose leaves a person out, by the rules of ``BaseCocoStyleDataset``.
 
@@ -271,7 +185,7 @@ def reason_left_out(person: Mapping[str, Any]) -> str:
     if 'bbox' in person:
         x1, y1, x2, y2 = person['bbox'][0][:4]
         if x2 - x1 <= 0 or y2 - y1 <= 0:
-            raw = _numbers((person.get('raw_ann_info') or {}).get('bbox'))
+            raw = numbers_of((person.get('raw_ann_info') or {}).get('bbox'))
             # MMPose moves the edges of a box into the image.
             return OUTSIDE if raw is not None and raw.size == 4 and (raw[2:] > 0).all() else NO_AREA
     keypoints = person.get('keypoints')
@@ -296,33 +210,6 @@ def clear_unlabeled(sample: dict[str, Any]) -> None:
         return
     free = ~labeled_of(visible)[..., None] & ~np.isfinite(keypoints)
     sample['keypoints'] = np.where(free, 0, keypoints)
-
-
-def duplicates(content: Mapping[str, Any]) -> list[str]:
-    """Find ids that several entries of a COCO file have.
-
-    Of several annotations with one id MMPose reads the last, several times over; of several images
-    as well, so that people lie on the image of others.
-
-    Args:
-        content: The file, with ``images`` and ``annotations``.
-
-    Returns:
-        A sentence for each id.
-
-    Examples:
-        >>> duplicates(dict(images=[dict(id=1), dict(id=1)], annotations=[dict(id=3)]))
-        ['2 images have the id 1; ids must be unique']
-    """
-    found = []
-    for key in ('images', 'annotations'):
-        counts = Counter(entry['id'] for entry in content.get(key, ()))
-        found += [
-            f'{count} {key} have the id {number}; ids must be unique'
-            for number, count in counts.items()
-            if count > 1
-        ]
-    return found
 
 
 def sort_people(

@@ -1,5 +1,5 @@
-# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels and small
-# computers. To begin with ImageNet weights, set encoder_weights, as the 160x160 config does.
+# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels and
+# small computers. To begin with ImageNet weights, set encoder_weights, as the 160x160 config does.
 _base_ = 'cpm-6s.py'
 
 model = dict(

@@ -1,13 +1,16 @@
-"""Stock datasets refuse broken annotations by the name of the file."""
+"""Broken annotations are found in the file, and stock datasets refuse them by its name."""
 
+import doctest
 import json
 import re
 
 import numpy as np
 import pytest
+from cpm_testing.data import coco_content
 from mmengine.logging import MessageHub
 
-from cpm_plugin.mmpose.labels import is_finite
+from cpm_plugin.mmpose import raw_labels
+from cpm_plugin.mmpose.raw_labels import is_finite
 
 from mmpose.registry import DATASETS
 
@@ -26,9 +29,7 @@ def content():
         keypoints=[10, 20, 2] * 17,
         segmentation=[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]],
     )
-    image = dict(id=4, file_name='a.png', width=96, height=96)
-    category = dict(id=1, name='person')
-    return dict(images=[image], annotations=[annotation], categories=[category])
+    return coco_content([annotation], 4, (96, 96))
 
 
 @pytest.fixture
@@ -42,6 +43,11 @@ def build(tmp_path):
         return DATASETS.build({'type': 'CocoDataset', 'ann_file': ann_file, **settings})
 
     return build
+
+
+def test_examples_are_true():
+    found = doctest.testmod(raw_labels)
+    assert found.attempted == 4 and found.failed == 0
 
 
 def test_what_is_whole_is_read_as_before(build, content):
@@ -120,7 +126,7 @@ def test_stocks_note_for_its_metric_stays(build, content):
 
 
 def test_missing_keys_and_files_are_named(build, content, tmp_path):
-    del content['images'][0]['width']
+    del content['images'][-1]['width']
     with pytest.raises(
         ValueError, match=r"a\.json: wrong labels of 1 of 1 people: .*KeyError 'width'"
     ):
