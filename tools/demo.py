@@ -17,9 +17,11 @@ follows that person.
 
 It writes into --out-dir, under the names of the inputs:
 
-    NAME.jpg, NAME.mp4    the image or video with the skeletons
+    NAME.jpg, NAME.mp4    the image or video with the skeletons, boxes and mean scores. Doubtful
+                          limbs, with a belief below 0.6, are pale
     NAME_stages.png       with --stages: the belief maps of each stage, for each person of an image
-    NAME.json             with --json: the positions, as MMPose's inferencer writes them
+    NAME.json             with --json: names of the joints, the skeleton, and the positions of
+                          people, as cpm predict writes them; of a video for each frame
 
 Files of these names are replaced, but never an input. The program prints them, with the number of
 joints drawn, and warns if there is none.

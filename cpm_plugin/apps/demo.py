@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from ..core.models.inference import optimize_for_inference
+from ..core.prediction import Poses
+from ..mmpose.metrics import joints_of
 from .configs import build_model, read_config
 from .person_search import box_around, find_person
 from .show_stages import person_figure
 
-from mmpose.structures import PoseDataSample, merge_data_samples, split_instances
+from mmpose.structures import PoseDataSample, merge_data_samples
 
 # Below this mean belief, the person of the previous frame is searched for in the whole image.
 _LOST = 0.15
@@ -98,25 +99,6 @@ def _boxes(name: str, boxes: Any) -> np.ndarray:
     return array
 
 
-def check_inside(boxes: np.ndarray, width: int, height: int) -> None:
-    """Check that no bounding box lies outside an image, where nobody can be found.
-
-    Args:
-        boxes: (N, 4), x1, y1, x2, y2 in image pixels.
-        width: Width of the image in pixels.
-        height: Height of the image in pixels.
-
-    Raises:
-        ValueError: If a box has no part inside. The message names it and the size of the image.
-    """
-    for box in boxes:
-        if not (box[2:] > 0).all() or not (box[:2] < (width, height)).all():
-            raise ValueError(
-                f'box {",".join(f"{v:g}" for v in box)} is outside the image, which is {width} '
-                f'pixels wide and {height} high; give boxes in pixels of this image'
-            )
-
-
 def crops_of(model: Any, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
     """Make the inputs of the network, as a test data loader makes them.
 
@@ -149,7 +131,7 @@ def predict(
     *,
     batch_size: int = 32,
     flip_test: bool = True,
-) -> PoseDataSample:
+) -> Poses:
     """Predict the poses of the people in bounding boxes.
 
     Args:
@@ -160,8 +142,7 @@ def predict(
         flip_test: False leaves the flip test out, if the config has it. It takes half the time.
 
     Returns:
-        Data sample with ``pred_instances`` of N people: ``keypoints`` (N, K, 2) in image pixels,
-            and ``keypoint_scores`` (N, K), the peaks of their belief maps.
+        The poses of N people.
     """
     samples: list[PoseDataSample] = []
     configured = model.test_cfg
@@ -172,10 +153,12 @@ def predict(
             samples += model.test_step(crops_of(model, image, boxes[start : start + batch_size]))
     finally:
         model.test_cfg = configured
-    return merge_data_samples(samples)
+    found = merge_data_samples(samples).pred_instances
+    joints = joints_of(model.dataset_meta)
+    return Poses(found.keypoints, found.keypoint_scores, found.bboxes, joints, image)
 
 
-def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None) -> Any:
+def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None) -> Poses:
     """Find the one person of an image by ``cpm_plugin.apps.person_search``, and predict the pose.
 
     Args:
@@ -184,78 +167,18 @@ def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None)
         before: Box (1, 4) of the person in the previous frame of a video. The search begins there.
 
     Returns:
-        The box (1, 4) in image pixels, and the prediction in it; see ``predict``.
+        The pose of one person, and the box in which it was found.
     """
 
-    def look(boxes: np.ndarray) -> Any:
-        return predict(model, image, boxes, flip_test=False).pred_instances
+    def look(boxes: np.ndarray) -> Poses:
+        return predict(model, image, boxes, flip_test=False)
 
     height, width = image.shape[:2]
     if before is not None:
         found = look(before)
-        if found.keypoint_scores.mean() >= _LOST:
-            box = box_around(found.keypoints[0], found.keypoint_scores[0])[None]
-            return box, predict(model, image, box)
-    box = find_person(look, width, height)[None]
-    return box, predict(model, image, box)
-
-
-def draw_poses(
-    image: np.ndarray, people: PoseDataSample, meta: Mapping[str, Any], threshold: float
-) -> np.ndarray:
-    """Draw the skeletons of people on an image, with wider lines for larger people.
-
-    Args:
-        image: (H, W, 3), BGR. It is not changed.
-        people: Result of ``predict``.
-        meta: Meta information of the dataset, with ``skeleton_links`` and colors.
-        threshold: Joints with a lower score are not drawn, nor are bones that end in them.
-
-    Returns:
-        (H, W, 3), BGR.
-    """
-    drawn = image.copy()
-    found = people.pred_instances
-    for points, scores, box in zip(found.keypoints, found.keypoint_scores, found.bboxes):
-        width = max(1, round(float(max(box[2:] - box[:2])) / 100))
-        ends = [tuple(round(float(v)) for v in point) for point in points]
-        for (a, b), color in zip(meta['skeleton_links'], meta['skeleton_link_colors']):
-            if min(scores[a], scores[b]) >= threshold:
-                color = [int(c) for c in color[::-1]]
-                cv2.line(drawn, ends[a], ends[b], color, width, cv2.LINE_AA)
-        for end, score, color in zip(ends, scores, meta['keypoint_colors']):
-            if score >= threshold:
-                cv2.circle(drawn, end, width + 1, [int(c) for c in color[::-1]], -1, cv2.LINE_AA)
-    return drawn
-
-
-def joints_drawn(people: PoseDataSample, image: np.ndarray, threshold: float) -> np.ndarray:
-    """Tell which joints ``draw_poses`` draws.
-
-    Args:
-        people: Result of ``predict``.
-        image: (H, W, 3).
-        threshold: Joints with a lower score are not drawn.
-
-    Returns:
-        (N, K), whether the joint has that score and lies inside the image.
-    """
-    found = people.pred_instances
-    points = np.round(found.keypoints)
-    inside = ((points >= 0) & (points < np.array(image.shape[1::-1]))).all(axis=2)
-    return inside & (found.keypoint_scores >= threshold)
-
-
-def as_json(people: PoseDataSample) -> list[dict[str, Any]]:
-    """Convert predictions to the JSON format of MMPose's inferencer.
-
-    Args:
-        people: Result of ``predict``.
-
-    Returns:
-        ``keypoints``, ``keypoint_scores``, ``bbox`` and ``bbox_score`` of each person.
-    """
-    return json.loads(json.dumps(split_instances(people.pred_instances), default=float))
+        if found.scores.mean() >= _LOST:
+            return predict(model, image, box_around(found.keypoints[0], found.scores[0])[None])
+    return predict(model, image, find_person(look, width, height)[None])
 
 
 def stages_figure(model: Any, image: np.ndarray, box: np.ndarray) -> Any:

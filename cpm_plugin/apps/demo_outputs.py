@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.progress import track
 
-from ..core.prediction import read_image
+from ..core.prediction import Poses, read_image
+from ..core.prediction.crops import check_box
 from . import demo, media
 from .outputs import write_figure, write_text
 
@@ -48,24 +49,22 @@ def show_image(model: Any, path: Path, boxes: np.ndarray | None, outputs: Output
     """
     image = read_image(path)
     if boxes is None:
-        boxes, people = demo.find_people(model, image)
+        poses = demo.find_people(model, image)
     else:
-        _check_boxes(path, boxes, image.shape[1], image.shape[0])
-        people = demo.predict(model, image, boxes)
-    drawn = demo.draw_poses(image, people, model.dataset_meta, outputs.threshold)
+        _check_boxes(path, boxes, image.shape[1::-1])
+        poses = demo.predict(model, image, boxes)
     written = [outputs.folder / media.drawing_name(path)]
-    media.write_image(written[0], drawn)
-    count = f'{len(boxes)} {"person" if len(boxes) == 1 else "people"}'
-    joints = demo.joints_drawn(people, image, outputs.threshold)
-    best = people.pred_instances.keypoint_scores.max()
-    _tell(f'{written[0]}: {count}', joints, best, outputs.threshold)
+    media.write_image(written[0], _draw(poses, outputs))
+    count = f'{len(poses)} {"person" if len(poses) == 1 else "people"}'
+    drawn = poses.drawn(outputs.threshold)
+    _tell(f'{written[0]}: {count}', drawn, poses.scores.max(), outputs.threshold)
     if outputs.stages:
-        for number, box in enumerate(boxes, start=1):
-            written.append(outputs.folder / media.stages_name(path, number, len(boxes)))
+        for number, box in enumerate(poses.boxes, start=1):
+            written.append(outputs.folder / media.stages_name(path, number, len(poses)))
             write_figure(written[-1], demo.stages_figure(model, image, box), dpi=110)
     if outputs.json:
         written.append(outputs.folder / f'{path.stem}.json')
-        write_text(written[-1], json.dumps(demo.as_json(people), indent=2) + '\n')
+        write_text(written[-1], poses.to_json() + '\n')
     for other in written[1:]:
         print(other)
 
@@ -85,8 +84,9 @@ def show_video(model: Any, path: Path, boxes: np.ndarray | None, outputs: Output
     """
     video = media.Video(path)
     if boxes is not None:
-        _check_boxes(path, boxes, video.width, video.height)
+        _check_boxes(path, boxes, (video.width, video.height))
     found: list[dict] = []
+    names: dict[str, Any] = {}
     drawn: list[np.ndarray] = []  # of each frame, which joints
     best = 0.0
 
@@ -95,20 +95,22 @@ def show_video(model: Any, path: Path, boxes: np.ndarray | None, outputs: Output
         box = None
         for number, frame in enumerate(track(video, description=path.name, total=video.total)):
             if boxes is None:
-                box, people = demo.find_people(model, frame, box)
+                poses = demo.find_people(model, frame, box)
+                box = poses.boxes
             else:
-                people = demo.predict(model, frame, boxes)
-            found.append({'frame_id': number, 'instances': demo.as_json(people)})
-            drawn.append(demo.joints_drawn(people, frame, outputs.threshold))
-            best = max(best, people.pred_instances.keypoint_scores.max())
-            yield demo.draw_poses(frame, people, model.dataset_meta, outputs.threshold)
+                poses = demo.predict(model, frame, boxes)
+            names.update(poses.names())
+            found.append({'frame_id': number, 'people': poses.people()})
+            drawn.append(poses.drawn(outputs.threshold))
+            best = max(best, poses.scores.max())
+            yield _draw(poses, outputs)
 
     out = outputs.folder / media.drawing_name(path)
     video.write(out, frames())
     _tell(f'{out}: {len(drawn)} frames', np.concatenate(drawn), best, outputs.threshold)
     if outputs.json:
         positions = outputs.folder / f'{path.stem}.json'
-        write_text(positions, json.dumps(found, indent=2) + '\n')
+        write_text(positions, json.dumps({**names, 'frames': found}) + '\n')
         print(positions)
     if video.missing:
         raise ValueError(
@@ -117,14 +119,21 @@ def show_video(model: Any, path: Path, boxes: np.ndarray | None, outputs: Output
         )
 
 
-def _check_boxes(path: Path, boxes: np.ndarray, width: int, height: int) -> None:
-    """Raise ValueError if an input has no box, or one that is outside of it."""
+def _check_boxes(path: Path, boxes: np.ndarray, size: Sequence[int]) -> None:
+    """Raise ValueError if an input of (width, height) has no box, or one that is outside of it."""
     if not len(boxes):
         raise ValueError(f'--boxes has no box for {path.name}')
     try:
-        demo.check_inside(boxes, width, height)
+        for box in boxes:
+            check_box(box, size)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
+
+
+def _draw(poses: Poses, outputs: Outputs) -> np.ndarray:
+    """Draw poses on their image, with boxes, scores and the legend: (H, W, 3), BGR."""
+    drawn = poses.draw(threshold=outputs.threshold, boxes=True, legend=True)
+    return np.ascontiguousarray(np.asarray(drawn)[..., ::-1])
 
 
 def _tell(what: str, drawn: np.ndarray, best: float, threshold: float) -> None:

@@ -73,8 +73,7 @@ def find_person(
     """Find the box of the person for which the model has the largest mean belief.
 
     Args:
-        predict: Function from boxes (N, 4) to ``keypoints`` (N, K, 2) and ``keypoint_scores``
-            (N, K).
+        predict: Function from boxes (N, 4) to ``keypoints`` (N, K, 2) and ``scores`` (N, K).
         width: Width of the image in pixels.
         height: Height of the image in pixels.
         looks: Number of times that the model looks again at the box of the joints.
@@ -84,10 +83,10 @@ def find_person(
     """
     boxes = windows(width, height)
     found = predict(boxes)
-    best = int(found.keypoint_scores.mean(axis=1).argmax())
-    keypoints, scores = found.keypoints[best], found.keypoint_scores[best]
+    best = int(found.scores.mean(axis=1).argmax())
+    keypoints, scores = found.keypoints[best], found.scores[best]
     for _ in range(looks):
         box = box_around(keypoints, scores)
         found = predict(box[None])
-        keypoints, scores = found.keypoints[0], found.keypoint_scores[0]
+        keypoints, scores = found.keypoints[0], found.scores[0]
     return box_around(keypoints, scores)

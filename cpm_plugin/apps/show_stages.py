@@ -132,6 +132,7 @@ def person_figure(model: Any, batch: dict[str, Any], meta: Mapping[str, Any]) ->
 
 # Ends and middles of limbs, where stage 1 confuses left and right most. The first six are drawn.
 _SHOWN = ('wrist', 'ankle', 'elbow', 'knee')
+_HEAT: Any = {'cmap': 'hot', 'vmin': 0, 'vmax': 1.2}  # a belief of 1 is not yet white
 
 
 def draw_stages(
@@ -141,7 +142,7 @@ def draw_stages(
     joints: JointSet,
     link_colors: np.ndarray,
 ) -> Any:
-    """Draw one row for each stage: the skeleton, then the belief maps of single joints.
+    """Draw one row for each stage: the skeleton, the beliefs of all joints, then of single joints.
 
     Args:
         crop: (H, W, 3), RGB, from 0 to 255, the network input.
@@ -153,12 +154,14 @@ def draw_stages(
     Returns:
         A matplotlib figure.
     """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
     ends = [name for part in _SHOWN for name in joints.names if name.endswith(part)]
     shown = (ends or list(joints.names))[:6]
-    rows, columns = len(beliefs), 1 + len(shown)
-    figure = Figure(figsize=(1.8 * columns, 1.95 * rows + 0.3), layout='constrained')
+    rows, columns = len(beliefs), 2 + len(shown)
+    figure = Figure(figsize=(1.8 * columns + 0.6, 1.95 * rows + 0.3), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False)
     height, width = crop.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -168,18 +171,22 @@ def draw_stages(
             line = points[[joints.index(start), joints.index(end)]]
             row[0].plot(line[:, 0], line[:, 1], color=color / 255, linewidth=2.5)
         row[0].set_ylabel(f'stage {stage}', fontsize=11)
-        for axis, name in zip(row[1:], shown):
-            channel = joints.index(name)
+        channels = [joints.index(name) for name in shown]
+        seen = [maps[: len(joints.names)].max(axis=0), *maps[channels]]
+        for axis, heat in zip(row[1:], seen):
             axis.imshow(crop.mean(axis=2), cmap='gray', vmin=-80, vmax=255, extent=extent)
-            heat = maps[channel].clip(0, 1)
-            axis.imshow(
-                heat, cmap='hot', vmin=0, vmax=1.2, alpha=heat**0.5, extent=extent,
-                interpolation='bilinear',
-            )  # fmt: skip
+            heat = heat.clip(0, 1)
+            axis.imshow(heat, **_HEAT, alpha=heat**0.5, extent=extent, interpolation='bilinear')
+        for axis, channel in zip(row[2:], channels):
             axis.plot(*points[channel], '+', color='cyan', markersize=9, markeredgewidth=1.5)
-            if stage == 1:
-                axis.set_title(name.replace('_', ' '), fontsize=9)
         for axis in row:
             axis.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
-    axes[0, 0].set_title('joints', fontsize=9)
+    titles = ['skeleton', 'all joints', *(name.replace('_', ' ') for name in shown)]
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, fontsize=9)
+    scale = figure.colorbar(
+        ScalarMappable(Normalize(_HEAT['vmin'], _HEAT['vmax']), _HEAT['cmap']),
+        ax=axes, label='belief', ticks=[0, 0.5, 1], aspect=18 * rows, pad=0.01,
+    )  # fmt: skip
+    scale.ax.set_ylim(0, 1)
     return figure

@@ -1,6 +1,5 @@
 """The demo's parts: boxes, poses in the image's pixels, drawings, videos."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -41,32 +40,11 @@ def test_joints_are_given_in_pixels_of_the_image(model):
     people = demo.predict(model, np.zeros((120, 200, 3), np.uint8), boxes, batch_size=1)
     # the middle of the crop is the middle of the box
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    for keypoints, middle in zip(people.pred_instances.keypoints, middles, strict=True):
+    for keypoints, middle in zip(people.keypoints, middles, strict=True):
         assert np.abs(keypoints - middle).max() < 4  # half a cell of the larger box is 7
-    assert people.pred_instances.keypoint_scores == pytest.approx(0.75)
-    (first, second) = demo.as_json(people)
-    assert set(first) == {'keypoints', 'keypoint_scores', 'bbox', 'bbox_score'}
-    assert np.array(first['bbox']).ravel().tolist() == [10, 20, 50, 100]
-    assert len(second['keypoints']) == 14
-    json.dumps([first, second])
-
-
-def test_joints_below_the_threshold_are_not_drawn(model):
-    image = np.full((120, 200, 3), 9, np.uint8)
-    people = demo.predict(model, image, np.array([[0, 0, 200, 120]], np.float32))
-    assert (demo.draw_poses(image, people, model.dataset_meta, 0.76) == 9).all()
-    drawn = demo.draw_poses(image, people, model.dataset_meta, 0.74)
-    changed = np.argwhere((drawn != 9).any(axis=2))
-    assert np.abs(changed.mean(axis=0) - (59.5, 99.5)).max() < 5
-    assert (image == 9).all()
-
-
-def test_joints_are_counted_that_are_drawn_inside_the_image(model):
-    image = np.zeros((120, 200, 3), np.uint8)
-    boxes = np.array([[0, 0, 200, 120], [150, 0, 350, 120]], np.float32)
-    people = demo.predict(model, image, boxes)  # in the middle of the boxes, the second outside
-    assert demo.joints_drawn(people, image, 0.74).sum(axis=1).tolist() == [14, 0]
-    assert demo.joints_drawn(people, image, 0.76).sum() == 0
+    assert people.scores == pytest.approx(0.75)
+    assert people.boxes.tolist() == boxes.tolist()
+    assert people.joints.names[0] == 'right_ankle' and len(people.joints.links) == 14
 
 
 def test_a_figure_has_a_row_a_stage(model):
@@ -74,7 +52,7 @@ def test_a_figure_has_a_row_a_stage(model):
         model, np.zeros((64, 64, 3), np.uint8), np.array([0, 0, 64, 64], np.float32)
     )
     rows = [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()]
-    assert rows == ['stage 1', 'stage 2', 'stage 3']
+    assert rows == ['stage 1', 'stage 2', 'stage 3', 'belief']
 
 
 def test_boxes_by_themselves_and_of_a_file(tmp_path):
@@ -109,16 +87,14 @@ def test_a_person_is_followed_from_frame_to_frame(model, monkeypatch):
 
     def search(look, width, height):
         assert (width, height) == (200, 120)
-        assert look(before).keypoint_scores == pytest.approx(0.75)
+        assert look(before).scores == pytest.approx(0.75)
         return np.array([1, 2, 30, 40], np.float32)
 
     monkeypatch.setattr(demo, 'find_person', search)
-    box, people = demo.find_people(model, frame)
-    assert box.tolist() == [[1, 2, 30, 40]]
-    assert people.pred_instances.bboxes.tolist() == [[1, 2, 30, 40]]
-    box, _ = demo.find_people(model, frame, before)
+    assert demo.find_people(model, frame).boxes.tolist() == [[1, 2, 30, 40]]
+    box = demo.find_people(model, frame, before).boxes
     assert np.abs((box[0, :2] + box[0, 2:]) / 2 - 40).max() < 4  # where his joints are
     monkeypatch.setattr(demo, '_LOST', 0.8)
-    box, _ = demo.find_people(model, frame, before)
+    box = demo.find_people(model, frame, before).boxes
     assert box.tolist() == [[1, 2, 30, 40]]
     assert model.test_cfg['flip_test']

@@ -9,31 +9,27 @@ import pytest
 
 from cpm_plugin.apps import demo_outputs
 from cpm_plugin.apps.demo_outputs import Outputs, show_image, show_video
+from cpm_plugin.core import JointSet
+from cpm_plugin.core.prediction import Poses
 
 BOXES = np.array([[0, 0, 30, 40], [10, 0, 30, 40]], np.float32)
 
 
+PAIR = JointSet(('left_hand', 'right_hand'), (('left_hand', 'right_hand'),))
+
+
 @pytest.fixture
 def model(monkeypatch):
-    """Of two joints with belief 0.5; the first is drawn, and drawings are white."""
+    """Of two joints with belief 0.5, the first in the image and the second outside of it."""
 
     def predict(_, image, boxes):
-        scores = np.full((len(boxes), 2), 0.5)
-        return SimpleNamespace(pred_instances=SimpleNamespace(keypoint_scores=scores))
+        points = np.tile([[10.0, 20.0], [500.0, 20.0]], (len(boxes), 1, 1))
+        return Poses(points, np.full((len(boxes), 2), 0.5), boxes, PAIR, image)
 
-    def joints_drawn(people, image, threshold):
-        drawn = people.pred_instances.keypoint_scores >= threshold
-        drawn[:, 1] = False
-        return drawn
-
-    for name, function in {
-        'predict': predict,
-        'find_people': lambda model, image, box=None: (BOXES[:1], predict(model, image, BOXES[:1])),
-        'draw_poses': lambda image, *_: np.full_like(image, 255),
-        'joints_drawn': joints_drawn,
-        'as_json': lambda people: people.pred_instances.keypoint_scores.tolist(),
-    }.items():
-        monkeypatch.setattr(demo_outputs.demo, name, function)
+    monkeypatch.setattr(demo_outputs.demo, 'predict', predict)
+    monkeypatch.setattr(
+        demo_outputs.demo, 'find_people', lambda _, image, box=None: predict(_, image, BOXES[:1])
+    )
     return SimpleNamespace(dataset_meta={})
 
 
@@ -55,8 +51,11 @@ def test_an_image(model, image, out, capsys):
     show_image(model, image, BOXES, out)
     told = capsys.readouterr()
     assert told.out == f'{drawing}: 2 people, 2 of 4 joints\n{positions}\n' and told.err == ''
-    assert (cv2.imread(str(drawing)) == 255).all()
-    assert json.loads(positions.read_text()) == [[0.5, 0.5], [0.5, 0.5]]
+    joint = cv2.imread(str(drawing))[20, 10]  # left is green; pale for 0.5 of 0.6, drawn twice
+    assert joint.tolist() == [0, 248, 0]
+    written = json.loads(positions.read_text())
+    assert written['joints'] == ['left_hand', 'right_hand']
+    assert [person['keypoint_scores'] for person in written['people']] == [[0.5, 0.5]] * 2
     show_image(model, image, None, out._replace(json=False))
     assert capsys.readouterr().out == f'{drawing}: 1 person, 1 of 2 joints\n'
 
@@ -64,8 +63,7 @@ def test_an_image(model, image, out, capsys):
 def test_why_no_joint_is_drawn(model, image, out, capsys, monkeypatch):
     show_image(model, image, BOXES, out._replace(threshold=0.6))
     assert 'drawn: the largest belief is 0.50, below --threshold 0.6\n' in capsys.readouterr().err
-    nothing = np.zeros((2, 2), bool)
-    monkeypatch.setattr(demo_outputs.demo, 'joints_drawn', lambda *_: nothing)
+    monkeypatch.setattr(Poses, 'drawn', lambda *_: np.zeros((2, 2), bool))
     show_image(model, image, BOXES, out)
     assert 'no joint is drawn: all are outside the image\n' in capsys.readouterr().err
 
@@ -89,6 +87,8 @@ def test_a_video(model, out, tmp_path, capsys):
     told = f'{out.folder / "v.mp4"}: 3 frames, 3 of 6 joints\n{positions}\n'
     assert capsys.readouterr().out.endswith(told)
     found = json.loads(positions.read_text())
-    assert found == [{'frame_id': number, 'instances': [[0.5, 0.5]]} for number in range(3)]
+    assert found['joints'] == ['left_hand', 'right_hand'] and found['skeleton'] == [[0, 1]]
+    assert [frame['frame_id'] for frame in found['frames']] == [0, 1, 2]
+    assert found['frames'][2]['people'][0]['keypoints'] == [[10, 20], [500, 20]]
     with pytest.raises(ValueError, match=r'--boxes has no box for v\.avi'):
         show_video(model, path, BOXES[:0], out)

@@ -42,7 +42,7 @@ def test_the_person_is_where_belief_is_largest():
         fits = [overlap(box, person) / max(area(box), area(person)) for box in boxes.astype(float)]
         return SimpleNamespace(
             keypoints=np.repeat(corners[None], len(boxes), axis=0),
-            keypoint_scores=np.repeat(np.array(fits)[:, None], 4, axis=1),
+            scores=np.repeat(np.array(fits)[:, None], 4, axis=1),
         )
 
     # its corners and a margin of 6, whichever window it was seen in

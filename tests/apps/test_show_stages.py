@@ -40,14 +40,15 @@ def test_image_has_a_row_a_stage_and_marks_the_decoded_joints():
     keypoints = [generator.uniform(0, 32, (14, 2)) for _ in range(2)]
     colors = np.full((len(LSP.links), 3), 255)
     figure = draw_stages(crop, maps, keypoints, LSP, colors)
-    assert len(figure.axes) == 2 * (1 + 6)
-    titles = [axis.get_title() for axis in figure.axes[:7]]
-    assert titles[:3] == ['joints', 'right wrist', 'left wrist']
-    (cross,) = figure.axes[7 + 1].lines  # stage 2, right wrist
+    assert len(figure.axes) == 2 * (2 + 6) + 1  # and the scale
+    titles = [axis.get_title() for axis in figure.axes[:8]]
+    assert titles[:4] == ['skeleton', 'all joints', 'right wrist', 'left wrist']
+    every, wrist = figure.axes[8 + 1], figure.axes[8 + 2]  # of stage 2
+    np.testing.assert_array_equal(every.images[1].get_array(), maps[1].max(axis=0))
+    (cross,) = wrist.lines
     np.testing.assert_array_equal(cross.get_xydata()[0], keypoints[1][LSP.index('right_wrist')])
-    np.testing.assert_array_equal(
-        figure.axes[7 + 1].images[1].get_array(), maps[1][LSP.index('right_wrist')]
-    )
+    np.testing.assert_array_equal(wrist.images[1].get_array(), maps[1][LSP.index('right_wrist')])
+    assert figure.axes[-1].get_ylabel() == 'belief' and figure.axes[-1].get_ylim() == (0, 1)
     bones = figure.axes[0].lines
     assert len(bones) == len(LSP.links)
     first = [LSP.index(name) for name in LSP.links[0]]

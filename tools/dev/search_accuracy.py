@@ -52,11 +52,11 @@ def main(argv: list[str] | None = None) -> int:
         image = read_image(info['img_path'])
         whole = np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)
         people = (
-            demo.find_people(model, image)[1],
+            demo.find_people(model, image),
             *(demo.predict(model, image, box) for box in (whole, info['bbox'])),
         )
         for way, person in zip(WAYS, people):
-            found[way].append(person.pred_instances.keypoints[0])
+            found[way].append(person.keypoints[0])
         truth.append(info['keypoints'][0])
         labeled.append(info['keypoints_visible'][0])
     joints = joints_of(dataset.metainfo)

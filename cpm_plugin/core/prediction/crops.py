@@ -7,6 +7,7 @@ computed here in the same fixed-point arithmetic, so that OpenCV need not be ins
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def person_crop(
         >>> corner.tolist(), step
         ([2.0, 2.0], 1.0)
     """
-    x1, y1, x2, y2 = check_box(box, image)
+    x1, y1, x2, y2 = check_box(box, image.shape[1::-1])
     # In float32, as MMPose's transforms compute it.
     center = np.array([(x1 + x2) * 0.5, (y1 + y2) * 0.5], dtype=np.float32)
     side = np.float32(max(np.float32(x2 - x1), np.float32(y2 - y1)) * np.float32(padding))
@@ -74,12 +75,12 @@ def person_crop(
     return crop, center.astype(float) - float(side) / 2, float(side) / size
 
 
-def check_box(box: npt.ArrayLike, image: Image) -> FloatArray:
+def check_box(box: npt.ArrayLike, size: Sequence[int]) -> FloatArray:
     """Check a bounding box.
 
     Args:
         box: (4,), x1, y1, x2, y2 in image pixels.
-        image: (H, W, 3).
+        size: (width, height) of the image in pixels.
 
     Returns:
         The box as an array of float64.
@@ -95,7 +96,7 @@ def check_box(box: npt.ArrayLike, image: Image) -> FloatArray:
     x1, y1, x2, y2 = corners
     if x2 <= x1 or y2 <= y1:
         raise ValueError(f'box {corners.tolist()}: x2 must be larger than x1, and y2 than y1')
-    height, width = image.shape[:2]
+    width, height = size
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise ValueError(
             f'box {corners.tolist()} is outside the image of {width} x {height} pixels; give x1, '

@@ -60,6 +60,7 @@ def pillow() -> Any:
     try:
         import PIL.Image
         import PIL.ImageDraw
+        import PIL.ImageFont
         import PIL.ImageOps
     except ImportError as error:
         raise ImportError(

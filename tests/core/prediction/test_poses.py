@@ -56,3 +56,30 @@ def test_doubtful_limbs_are_pale_and_below_the_threshold_nothing_is_drawn():
 def test_nobody():
     assert not np.asarray(poses(count=0).draw()).any()
     assert json.loads(poses(count=0).to_json())['people'] == []
+
+
+def test_joints_are_drawn_from_the_threshold_on_and_inside_the_image():
+    arm = poses(scores=(0.2, 0.19, 0.9))
+    assert arm.drawn().tolist() == [[True, False, True]]
+    arm.keypoints[0, 2] = 39.6, 10  # of 40 pixels, rounded to 40
+    assert arm.drawn(0.0).tolist() == [[True, True, False]]
+
+
+def test_a_box_has_the_mean_score_above_it():
+    plain, boxed = (np.asarray(poses().draw(boxes=boxes)) for boxes in (False, True))
+    changed = (plain != boxed).any(axis=2)
+    assert changed[15, 5:36].all() and changed[7:15, 35].all()  # x from 5 to 35, y to 15
+    assert not changed[16:].any()
+    other = np.asarray(poses(scores=(0.9, 0.9, 0.6)).draw(boxes=True))
+    assert (other != boxed)[:14, :30].any()  # 0.80, not 0.90
+
+
+def test_the_legend_is_left_out_where_it_would_hide_the_person():
+    assert (np.asarray(poses().draw()) == np.asarray(poses().draw(legend=True))).all()
+    large = Poses(
+        *(getattr(poses(), name) for name in ('keypoints', 'scores', 'boxes')),
+        ARM,
+        np.full((200, 240, 3), 255, np.uint8),
+    )
+    changed = (np.asarray(large.draw()) != np.asarray(large.draw(legend=True))).any(axis=2)
+    assert changed[-1, 0] and not changed[:120].any()
