@@ -4,9 +4,11 @@
     python tools/compare.py ours=OURS.py:OURS.pth 'stock CPM=STOCK.py:STOCK.pth' --out-dir compared
     python tools/compare.py lite=cpm_lite0_3s --cfg-options test_dataloader.dataset.indices=20
 
-A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME for a model in the package. Each model is tested
-once on the test set of its config, by MMPose's test runner in a process of its own, then timed. The
-last example takes only a part of the test set, to try the program.
+A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME for a model in the package. First all networks
+are timed, in turns, so that other work on the computer slows all of them. Then each model is tested
+once on the test set of its config, by MMPose's test runner in a process of its own. A warning says
+if the test sets are not the same. The last example takes only a part of the test set, to try the
+program.
 
 It prints a table and writes into --out-dir:
 
@@ -23,8 +25,8 @@ The columns after those of accuracy:
     spread             time of the slowest run, relative to the quickest. Above 1.5 a warning says
                        that images/s cannot be compared, as does one for a computer that is busy at
                        the start
-    peak MB            peak memory in 1e6 bytes, of the model's process in test and timing (VmHWM of
-                       Linux), or of the GPU's allocator in the timing
+    peak MB            peak memory in 1e6 bytes, of the model's process in the test and a batch
+                       (VmHWM of Linux), or of the GPU's allocator in a batch
 
 Exit codes: 0 when done; 1 if a model cannot be tested or a file not be written (the results of the
 models before it are kept); 2 for wrong arguments or configs.
@@ -37,6 +39,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from cpm_plugin.apps.arguments import OptionsAction, check_packaged, require_packages
@@ -97,6 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     from rich.progress import track
 
     from cpm_plugin.apps import compare as comparison
+    from cpm_plugin.apps import compare_report as report
     from cpm_plugin.apps.configs import read_config
     from cpm_plugin.apps.devices import check_device
     from cpm_plugin.apps.errors import FAILURES, one_line
@@ -104,12 +108,14 @@ def main(argv: list[str] | None = None) -> int:
     from cpm_plugin.apps.outputs import check_folder, write_figure, write_text
 
     try:
-        models = {label: files_of(what) for label, what in named.items()}
+        models = {label: files_of(*pair) for label, pair in named.items()}
         check_device(args.device)
         check_folder(args.out_dir)
-        if args.one is None:
-            for config, _ in models.values():  # here, where its warnings are seen
-                read_config(config, args.cfg_options, needs=('model', 'test_dataloader'))
+        configs = {  # here, where their warnings are seen
+            label: read_config(config, args.cfg_options, needs=('model', 'test_dataloader'))
+            for label, (config, _) in models.items()
+            if args.one is None
+        }
     except ValueError as error:
         parser.error(str(error))
     try:
@@ -117,25 +123,28 @@ def main(argv: list[str] | None = None) -> int:
             ((label, (config, checkpoint)),) = models.items()
             measure_one(label, config, checkpoint, args)
             return 0
-        if busy := load_warning():
-            print(f'warning: {busy}', file=sys.stderr)
+        sets = {label: comparison.test_set(config) for label, config in configs.items()}
+        for warning in (load_warning(), comparison.other_test_sets(sets)):
+            if warning:
+                print(f'warning: {warning}', file=sys.stderr)
         hardware = device_name(args.device)
         if args.device == 'cpu':
             hardware = f'{torch.get_num_threads()} threads of {hardware}'
-        rows: dict[str, dict[str, float]] = {}
         args.out_dir.mkdir(parents=True, exist_ok=True)
+        times = time_all(models, args)
+        rows: dict[str, dict[str, float]] = {}
         for label in track(models, description='tests'):
-            rows[label] = measure_apart(label, args)
+            rows[label] = {**measure_apart(label, args), **times[label]}
             # After each model, so that nothing is lost if the next one fails.
-            write_text(args.out_dir / 'compare.md', comparison.as_markdown(rows))
-            write_text(args.out_dir / 'compare.csv', comparison.as_csv(rows))
+            write_text(args.out_dir / 'compare.md', report.as_markdown(rows))
+            write_text(args.out_dir / 'compare.csv', report.as_csv(rows))
             metric = args.metric or next(iter(rows[next(iter(models))]))
-            figure = comparison.draw(rows, metric, hardware)
+            figure = report.draw(rows, metric, hardware)
             write_figure(args.out_dir / 'compare.png', figure, dpi=120)
     except FAILURES as error:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 1
-    print(comparison.as_markdown(rows))
+    print(report.as_markdown(rows))
     for label, row in rows.items():
         if uneven := spread_warning(label, row['spread']):
             print(f'warning: {uneven}', file=sys.stderr)
@@ -144,32 +153,53 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def split(model: str) -> tuple[str, str]:
-    """Split an argument after its label; raise ValueError if it is wrong or a file is missing."""
+def split(model: str) -> tuple[str, tuple[str, str]]:
+    """Split LABEL=CONFIG:CHECKPOINT, or LABEL=NAME, for which the checkpoint is ''.
+
+    Raise ValueError if it is wrong or a file is missing.
+    """
     label, equals, what = model.partition('=')
     if not (label and equals and what):
         raise ValueError(f'{model}: a model is LABEL=CONFIG:CHECKPOINT or LABEL=NAME')
-    config, colon, checkpoint = what.rpartition(':')
-    try:
-        if not colon:
-            check_packaged(what)
-    except ValueError as error:
-        raise ValueError(f'{model}: {error}. For others give CONFIG:CHECKPOINT') from error
-    for path in (config, checkpoint) if colon else ():
+    parts = what.split(':')
+    pairs = [(':'.join(parts[:n]), ':'.join(parts[n:])) for n in range(1, len(parts))]
+    for pair in pairs:  # a path can have a colon, too
+        if all(Path(path).is_file() for path in pair):
+            return label, pair
+    for path in pairs[-1] if pairs else ():
         if not Path(path).is_file():
             raise ValueError(f'{model}: {path}: no such file')
-    return label, what
+    try:
+        check_packaged(what)
+    except ValueError as error:
+        raise ValueError(f'{model}: {error}. For others give CONFIG:CHECKPOINT') from error
+    return label, (what, '')
 
 
-def files_of(what: str) -> tuple[Path, Path]:
+def files_of(config: str, checkpoint: str) -> tuple[Path, Path]:
     """Return config and checkpoint; raise ValueError if those of a NAME cannot be used."""
     from cpm_plugin.apps.zoo import pose2d
 
-    config, colon, checkpoint = what.rpartition(':')
-    if colon:
+    if checkpoint:
         return Path(config), Path(checkpoint)
-    found = pose2d(what)
+    found = pose2d(config)
     return Path(found['pose2d']), Path(found['pose2d_weights'])
+
+
+def time_all(
+    models: Mapping[str, tuple[Path, Path]], args: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Time all networks in turns; see ``time_networks``."""
+    from rich.progress import track
+
+    from cpm_plugin.apps import compare as comparison
+
+    networks = {
+        label: comparison.load_network(*files, options=args.cfg_options, device=args.device)
+        for label, files in models.items()
+    }
+    rounds = track(range(args.runs), description='times')
+    return comparison.time_networks(networks, args.batch_size, rounds, args.device)
 
 
 def measure_apart(label: str, args: argparse.Namespace) -> dict[str, float]:
@@ -201,7 +231,6 @@ def measure_one(label: str, config: Path, checkpoint: Path, args: argparse.Names
         options=args.cfg_options,
         device=args.device,
         batch_size=args.batch_size,
-        runs=args.runs,
     )
     args.one.write_text(json.dumps(row))
 

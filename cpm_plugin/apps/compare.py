@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
 from ..core.models.inference import optimize_for_inference
 from ..core.models.layers import ConvBlock
 from ..core.weights.checkpoints import read_checkpoint
-from .configs import read_config
-from .measure import Timing, operations, peak_megabytes, time_in_turns
+from .configs import build_model, read_config
+from .measure import operations, peak_megabytes, time_in_turns
 from .results import metrics_of
-from .tables import table_row
-
-COSTS = ('M parameters', 'G multiply-adds', 'images/s', 'spread', 'peak MB')
 
 
 def evaluate(
@@ -31,26 +28,21 @@ def evaluate(
     options: Mapping[str, Any],
     device: str,
     batch_size: int,
-    runs: int,
 ) -> dict[str, float]:
-    """Test a model with MMPose's runner, then time its network.
+    """Test a model with MMPose's runner, and count what its network costs.
 
     Args:
         config: Path of the config.
         checkpoint: Path of the checkpoint.
         work_dir: Folder for the logs of the test.
         options: Changes of the config, by dotted name.
-        device: Device for the timing, such as ``'cpu'`` or ``'cuda'``.
-        batch_size: Number of images in a batch, for the timing.
-        runs: Number of timed runs.
+        device: Device for the memory, such as ``'cpu'`` or ``'cuda'``.
+        batch_size: Number of images in the batch whose memory is measured.
 
     Returns:
-        The metrics of the config's evaluator, and ``COSTS``: parameters in 1e6; multiply-adds of
-            direct convolutions for one image, in 1e9; images a second through the network alone,
-            without flip test, in batches, the median of the runs, after
-            ``optimize_for_inference`` if the network has a component of ours; the spread of these
-            runs, slowest relative to quickest; peak memory in MB (1e6 bytes) of this process in
-            test and timing (CPU), or of the allocator in the timing (GPU).
+        The metrics of the config's evaluator; parameters in 1e6; multiply-adds of direct
+            convolutions for one image, in 1e9; peak memory in MB (1e6 bytes) of this process in
+            test and in the forward pass of a batch (CPU), or of the allocator in that pass (GPU).
 
     Raises:
         ValueError: If the checkpoint does not fit the config.
@@ -65,15 +57,147 @@ def evaluate(
         raise ValueError(f'{checkpoint} does not fit {config}: {error}') from error
     row = metrics_of(runner.test())
     model = runner.model.eval()
-    width, height = cfg.model.head.decoder.input_size
-    image = torch.rand(1, 3, height, width) - 0.5
     row['M parameters'] = round(sum(p.numel() for p in model.parameters()) / 1e6, 3)
-    timing = time_forward(model.to(device), image, batch_size, runs, device)
-    row['images/s'] = round(batch_size / timing.median, 2)
-    row['spread'] = round(timing.spread, 2)
+    if not device.startswith('cpu'):
+        torch.cuda.reset_peak_memory_stats(device)
+    Network(optimized(model.to(device)), input_of(cfg)).forward(batch_size, device)
     row['peak MB'] = round(peak_megabytes(device))  # before the count, which needs memory, too
-    row['G multiply-adds'] = round(multiply_adds(model.cpu(), image) / 1e9, 3)
+    row['G multiply-adds'] = round(multiply_adds(model.cpu(), input_of(cfg)) / 1e9, 3)
     return row
+
+
+def input_of(cfg: Config) -> torch.Tensor:
+    """Make an input of random values for the network of a config.
+
+    Args:
+        cfg: Config.
+
+    Returns:
+        (1, 3, H, W), from -0.5 to 0.5.
+    """
+    width, height = cfg.model.head.decoder.input_size
+    return torch.rand(1, 3, height, width) - 0.5
+
+
+def optimized(model: nn.Module) -> nn.Module:
+    """Optimize a model for inference if it has a component of ours.
+
+    Args:
+        model: A ``TopdownPoseEstimator``.
+
+    Returns:
+        The optimized model, or the model itself.
+    """
+    ours = any(isinstance(layer, ConvBlock) for layer in model.modules())
+    return optimize_for_inference(model) if ours else model
+
+
+class Network(NamedTuple):
+    """A network to be timed.
+
+    Attributes:
+        model: A ``TopdownPoseEstimator``, on the device.
+        image: (1, 3, H, W).
+    """
+
+    model: nn.Module
+    image: torch.Tensor
+
+    @torch.no_grad()
+    def forward(self, batch_size: int, device: str) -> None:
+        """Compute the output for a batch of the image.
+
+        Args:
+            batch_size: Number of images in the batch.
+            device: Device of the model.
+        """
+        self.model(self.image.to(device).repeat(batch_size, 1, 1, 1), None, mode='tensor')
+
+
+def load_network(
+    config: Path, checkpoint: Path, *, options: Mapping[str, Any], device: str
+) -> Network:
+    """Load the network of a model, as ``time_networks`` takes it.
+
+    Args:
+        config: Path of the config.
+        checkpoint: Path of the checkpoint.
+        options: Changes of the config, by dotted name.
+        device: Device, such as ``'cpu'`` or ``'cuda'``.
+
+    Returns:
+        The network, after ``optimize_for_inference`` if it has a component of ours.
+
+    Raises:
+        ValueError: If the config cannot be built, or the checkpoint does not fit.
+    """
+    cfg = read_config(config, options, needs=('model', 'test_dataloader'))
+    return Network(optimized(build_model(cfg, checkpoint, device)), input_of(cfg))
+
+
+def time_networks(
+    networks: Mapping[str, Network], batch_size: int, rounds: Iterable[Any], device: str
+) -> dict[str, dict[str, float]]:
+    """Time the forward passes of networks, in turns.
+
+    Other work on the computer then slows all of them, and does not turn their order round.
+
+    Args:
+        networks: Networks by label.
+        batch_size: Number of images in a batch.
+        rounds: One element for each counted run of every network, after one to warm up.
+        device: Device of the networks.
+
+    Returns:
+        For each label ``images/s`` through the network alone, without flip test, of the median
+            run, and ``spread``, the time of the slowest run relative to the quickest.
+    """
+    calls = {
+        label: partial(network.forward, batch_size, device) for label, network in networks.items()
+    }
+    return {
+        label: {
+            'images/s': round(batch_size / timing.median, 2),
+            'spread': round(timing.spread, 2),
+        }
+        for label, timing in time_in_turns(calls, rounds, device).items()
+    }
+
+
+def test_set(cfg: Config) -> dict[str, Any]:
+    """Return what says on which images a config tests.
+
+    Args:
+        cfg: Config.
+
+    Returns:
+        The settings of its test dataset, without the pipeline.
+    """
+    return {key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'pipeline'}
+
+
+def other_test_sets(sets: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tell which models are not tested on the images of the first one.
+
+    Args:
+        sets: Label of each model -> ``test_set``.
+
+    Returns:
+        A warning that names the settings that differ, or ``''``.
+    """
+    (first, its), *others = sets.items()
+    found = []
+    for label, other in others:
+        names = [key for key in dict.fromkeys((*its, *other)) if its.get(key) != other.get(key)]
+        if names:
+            differing = ', '.join(f'{key}={other.get(key)!r}' for key in names)
+            found.append(f'{label}, with {differing}')
+    if not found:
+        return ''
+    return (
+        f'not tested on the images of {first} as its config has them: {"; ".join(found)}. '
+        'Do not compare their accuracies'
+    )
 
 
 @torch.no_grad()
@@ -88,124 +212,3 @@ def multiply_adds(model: nn.Module, image: torch.Tensor) -> float:
         Number of multiply-adds, half of the operations.
     """
     return operations(model, lambda model: model(image, None, mode='tensor')) / 2
-
-
-@torch.no_grad()
-def time_forward(
-    model: nn.Module, image: torch.Tensor, batch_size: int, runs: int, device: str
-) -> Timing:
-    """Time the forward pass of a network.
-
-    Args:
-        model: A ``TopdownPoseEstimator``, on the device.
-        image: (1, 3, H, W).
-        batch_size: Number of images in a batch.
-        runs: Number of timed runs, after one to warm up.
-        device: ``'cpu'`` or a CUDA device, whose peak of memory begins anew.
-
-    Returns:
-        Times of the batches.
-    """
-    if any(isinstance(layer, ConvBlock) for layer in model.modules()):
-        model = optimize_for_inference(model)
-    batch = image.to(device).repeat(batch_size, 1, 1, 1)
-    if batch.is_cuda:
-        torch.cuda.reset_peak_memory_stats(device)
-    calls = {'forward': lambda: model(batch, None, mode='tensor')}
-    return time_in_turns(calls, range(runs), device)['forward']
-
-
-def columns_of(rows: Iterable[Mapping[str, float]]) -> list[str]:
-    """Return the metrics of all rows, in the order of their first appearance, then ``COSTS``."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [*(name for name in names if name not in COSTS), *COSTS]
-
-
-def as_csv(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Write the results as CSV.
-
-    Args:
-        rows: Label of each model -> values by column.
-
-    Returns:
-        Text with a header and one line for each model, its label first.
-    """
-    columns = columns_of(rows.values())
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['model', *columns])
-    for label, row in rows.items():
-        writer.writerow([label, *(row.get(column, '') for column in columns)])
-    return text.getvalue()
-
-
-def as_markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Write the results as a Markdown table, with the best value of each column in bold.
-
-    Args:
-        rows: Label of each model -> values by column.
-
-    Returns:
-        Text with one row for each model, its label first.
-    """
-    columns = columns_of(rows.values())
-    best = {column: _best(column, [row.get(column) for row in rows.values()]) for column in columns}
-    lines = [table_row(['model', *columns]), '|' + ' --- |' * (len(columns) + 1)]
-    for label, row in rows.items():
-        cells = []
-        for column in columns:
-            value = row.get(column)
-            cell = '' if value is None else f'{value:g}'
-            bold = len(rows) > 1 and value is not None and value == best[column]
-            cells.append(f'**{cell}**' if bold else cell)
-        lines.append(table_row([label, *cells]))
-    return '\n'.join(lines) + '\n'
-
-
-def _best(column: str, values: Sequence[float | None]) -> float | None:
-    """Return the best value of a column, the smallest for costs and errors; no spread is best."""
-    if column == 'spread':
-        return None
-    found = [value for value in values if value is not None]
-    less_is_better = (column in COSTS and column != 'images/s') or column in ('EPE', 'NME')
-    return (min if less_is_better else max)(found, default=None)
-
-
-def draw(rows: Mapping[str, Mapping[str, float]], metric: str, device: str) -> Any:
-    """Draw accuracy against speed, with one point for each model.
-
-    The size of a point grows with the number of parameters.
-
-    Args:
-        rows: Label of each model -> values by column.
-        metric: Column for the accuracy.
-        device: Name of the device, for the label of the axis.
-
-    Returns:
-        A matplotlib figure.
-
-    Raises:
-        ValueError: If a model does not have the metric. The message names the model.
-    """
-    from matplotlib.figure import Figure
-
-    for label, row in rows.items():
-        if metric not in row:
-            raise ValueError(f'{label} has no {metric!r}; there are: {", ".join(row)}')
-    figure = Figure(figsize=(7, 4.5), layout='constrained')
-    axes = figure.subplots()
-    for label, row in rows.items():
-        size = 40 + 60 * row['M parameters'] ** 0.5
-        axes.scatter(row['images/s'], row[metric], s=size, alpha=0.6)
-        axes.annotate(
-            label,
-            (row['images/s'], row[metric]),
-            xytext=(0, 8 + size**0.5 / 2),
-            textcoords='offset points',
-            ha='center',
-            fontsize=9,
-        )
-    axes.set(xscale='log', xlabel=f'images/s on {device}', ylabel=metric)
-    axes.margins(0.2)
-    axes.grid(alpha=0.3)
-    return figure

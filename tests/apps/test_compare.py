@@ -1,22 +1,12 @@
-"""Models side by side: what is counted, and the tables."""
+"""Models side by side: what is counted and timed."""
 
-import csv
-import io
-
-import pytest
 import torch
+from mmengine.config import Config
 
 from cpm_plugin.apps import compare as comparison
 from cpm_plugin.apps import measure
 
 from mmpose.registry import MODELS
-
-ROWS = {
-    'ours': {
-        'PCK@0.2': 60.0, 'M parameters': 2.0, 'images/s': 30.0, 'spread': 1.25, 'peak MB': 700.0,
-    },
-    'stock': {'PCK@0.2': 50.5, 'M parameters': 1.5, 'images/s': 10.0},
-}  # fmt: skip
 
 
 def test_multiply_adds_are_those_of_direct_convolutions():
@@ -41,37 +31,38 @@ def test_multiply_adds_are_those_of_direct_convolutions():
     assert model.head.stages.first.conv1.conv.method == 'auto'  # as before
 
 
-def test_times_are_of_whole_batches_after_a_warm_up(monkeypatch):
-    class Counts(torch.nn.Module):
-        shapes = ()
+def test_networks_are_timed_in_turns_in_whole_batches_after_a_warm_up(monkeypatch):
+    seen = []
 
+    class Notes(torch.nn.Module):
         def forward(self, inputs, data_samples, mode):
-            self.shapes = (*self.shapes, tuple(inputs.shape))
+            seen.append(tuple(inputs.shape))
 
-    # starts and ends of runs of 1, 2 and 6 seconds, after one that is not counted
-    clock = iter([10, 11, 20, 22, 30, 36])
+    # starts and ends: of the first network 1, 2 and 6 seconds, of the second always 4
+    clock = iter([10, 11, 20, 24, 30, 32, 40, 44, 50, 56, 60, 64])
     monkeypatch.setattr(measure.time, 'perf_counter', lambda: next(clock))
-    model = Counts()
-    timing = comparison.time_forward(model, torch.rand(1, 3, 8, 8), 4, 3, 'cpu')
-    assert (timing.median, timing.spread) == (2, 6)
-    assert model.shapes == ((4, 3, 8, 8),) * 4
+    networks = {
+        name: comparison.Network(Notes(), torch.rand(1, 3, side, side))
+        for name, side in (('a', 8), ('b', 16))
+    }
+    times = comparison.time_networks(networks, 4, range(3), 'cpu')
+    assert times == {
+        'a': {'images/s': 2, 'spread': 6},
+        'b': {'images/s': 1, 'spread': 1},
+    }
+    assert seen == [(4, 3, 8, 8), (4, 3, 16, 16)] * 4
 
 
-def test_tables():
-    assert comparison.as_markdown(ROWS).splitlines() == [
-        '| model | PCK@0.2 | M parameters | G multiply-adds | images/s | spread | peak MB |',
-        '| --- | --- | --- | --- | --- | --- | --- |',
-        '| ours | **60** | 2 |  | **30** | 1.25 | **700** |',
-        '| stock | 50.5 | **1.5** |  | 10 |  |  |',
-    ]
-    table = list(csv.DictReader(io.StringIO(comparison.as_csv(ROWS))))
-    assert [row['model'] for row in table] == ['ours', 'stock']
-    assert (table[0]['PCK@0.2'], table[1]['peak MB']) == ('60.0', '')
+def test_other_test_sets_are_named():
+    def config(pipeline, **dataset):
+        dataset.update(type='LspDataset', pipeline=[pipeline])
+        return comparison.test_set(Config({'test_dataloader': {'dataset': dataset}}))
 
-
-def test_the_drawing_has_a_point_a_model():
-    (axes,) = comparison.draw(ROWS, 'PCK@0.2', 'a CPU').axes
-    points = [tuple(collection.get_offsets()[0]) for collection in axes.collections]
-    assert points == [(30.0, 60.0), (10.0, 50.5)]
-    with pytest.raises(ValueError, match="ours has no 'AP'; there are: PCK@0"):
-        comparison.draw(ROWS, 'AP', 'a CPU')
+    same = {
+        'small': config('a', ann_file='a.json'),
+        'large': config('b', ann_file='a.json'),  # only another input size
+    }
+    assert comparison.other_test_sets(same) == ''
+    told = comparison.other_test_sets({**same, 'part': config('a', ann_file='b.json', indices=9)})
+    assert 'of small as' in told and "part, with ann_file='b.json', indices=9." in told
+    assert 'large' not in told

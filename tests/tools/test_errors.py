@@ -118,7 +118,6 @@ def test_a_comparison_that_cannot_be_written_to_the_end(
         'PCK': 50.0,
         'M parameters': 1.0,
         'G multiply-adds': 1.0,
-        'images/s': 1.0,
         'peak MB': 1.0,
     }
     monkeypatch.setattr(load_tool('compare.py'), 'measure_apart', lambda *_: row)

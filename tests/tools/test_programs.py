@@ -224,11 +224,33 @@ def test_what_was_measured_before_a_metric_that_there_is_not_is_kept(folder, pub
 
 
 def test_what_was_measured_before_a_failure_is_kept(folder, compare):
+    lost = folder / 'lost.py'
+    lost.write_text(
+        "_base_ = 'config.py'\ntest_dataloader = dict(dataset=dict(data_root='nowhere'))\n"
+    )
     wrong = compare(
         '--out-dir', folder / 'half', '--cfg-options', 'experiment_name=half', '--',
+        f'one={folder}/config.py:{folder}/config.pth', f'two={lost}:{folder}/config.pth',
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert "two, with data_root='nowhere'. Do not compare" in wrong.stderr
+    assert 'two could not be tested' in wrong.stderr and 'nowhere' in wrong.stderr
+    assert [row[0] for row in compared_rows(folder / 'half')] == ['model', 'one']
+
+
+def test_weights_that_do_not_fit_are_refused_before_any_test(folder, compare):
+    wrong = compare(
+        '--out-dir', folder / 'misfit', '--cfg-options', 'experiment_name=misfit', '--',
         f'one={folder}/config.py:{folder}/config.pth',
         f'two={folder}/authors.py:{folder}/config.pth',
     )  # fmt: skip
-    assert wrong.returncode == 1
-    assert 'two could not be tested: the checkpoint does not fit' in wrong.stderr
-    assert [row[0] for row in compared_rows(folder / 'half')] == ['model', 'one']
+    assert wrong.returncode == 1 and 'the checkpoint does not fit' in wrong.stderr
+    assert compare.commands == []
+
+
+def test_a_path_may_have_a_colon(folder, load_tool):
+    (folder / 'a:b.pth').write_bytes(b'')
+    config = f'{folder}/config.py'
+    assert load_tool('compare.py').split(f'x={config}:{folder}/a:b.pth') == (
+        'x', (config, f'{folder}/a:b.pth'),
+    )  # fmt: skip

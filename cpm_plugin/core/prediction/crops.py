@@ -98,9 +98,10 @@ def check_box(box: npt.ArrayLike, size: Sequence[int]) -> FloatArray:
         raise ValueError(f'box {corners.tolist()}: x2 must be larger than x1, and y2 than y1')
     width, height = size
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        given = ','.join(f'{corner:g}' for corner in corners)
         raise ValueError(
-            f'box {corners.tolist()} is outside the image of {width} x {height} pixels; give x1, '
-            'y1, x2, y2 in pixels of the image'
+            f'box {given} is outside the image, which is {width} pixels wide and {height} high; '
+            'give x1, y1, x2, y2 in pixels of this image'
         )
     return corners
 

@@ -57,7 +57,7 @@ def test_a_whole_ratio_averages_squares_of_pixels():
 @pytest.mark.parametrize(
     ('box', 'message'),
     [
-        ((5000, 5000, 5100, 5200), r'outside the image of 190 x 270 pixels'),
+        ((5000, 5000, 5100, 5200), r'outside the image, which is 190 pixels wide and 270 high'),
         ((-9, 5, 0, 9), 'outside the image'),
         ((5, 5, 5, 9), 'x2 must be larger than x1'),
         ((5, 9, 8, 5), 'y2 than y1'),
