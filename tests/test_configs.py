@@ -9,7 +9,7 @@ pytest.importorskip('mmpose')
 from cpm_testing.configs import CROPS, LEAVES, NAME, datasets, load, loaders, meta_of, step
 
 from cpm_plugin.core.maps.geometry import pooled_size
-from cpm_plugin.core.maps.joints import JOINT_SETS
+from cpm_plugin.core.maps.joint_sets import JOINT_SETS
 
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.registry import METRICS, TRANSFORMS

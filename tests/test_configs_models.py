@@ -9,7 +9,7 @@ pytest.importorskip('mmpose')
 from cpm_testing.configs import LEAVES, datasets, load, load_lspet, meta_of, random_batch
 
 from cpm_plugin import create_model
-from cpm_plugin.core.maps.joints import JOINT_SETS
+from cpm_plugin.core.maps.joint_sets import JOINT_SETS
 
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 

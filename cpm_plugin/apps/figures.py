@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.maps.joints import LSP
+from ..core.maps.joint_sets import LSP
 
 # Lengths in torsos, the distance from the neck to the middle of the hips.
 HEAD, SHOULDER, HIP = 0.6, 0.36, 0.24  # length of the head; half widths

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 from rich.progress import track
 
-from ..core.maps.joints import LSP
+from ..core.maps.joint_sets import LSP
 from .figures import draw
 
 SPLITS = ('train', 'val')

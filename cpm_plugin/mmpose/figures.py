@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.maps.joints import LSP
+from ..core.maps.joint_sets import LSP
 from .checked_datasets import report_of
 from .datasets import dataset_info
 

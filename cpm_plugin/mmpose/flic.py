@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1
-from ..core.maps.joints import FLIC
+from ..core.maps.joint_sets import FLIC
 from .datasets import CATEGORIES, as_coco, dataset_info
 from .matlab import load_variable
 

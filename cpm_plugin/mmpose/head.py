@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..core.conv.layer import set_conv_method
 from ..core.evaluation.pck import map_pck
-from ..core.maps.joints import JointSet, joint_set, joint_set_of
+from ..core.maps.joint_sets import joint_set, joint_set_of
+from ..core.maps.joints import JointSet
 from ..core.models.settings import StageSettings, settings_from
 from ..core.models.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
@@ -38,8 +39,8 @@ class CPMStageHead(BaseHead):
         num_keypoints: Number of keypoints.
         center_map: The features include the pooled center map, for stages 2 and later.
         joints: Name of the joint set of the belief channels, in
-            ``cpm_plugin.core.maps.joints.JOINT_SETS``. None: the keypoints of the dataset. It is
-            needed where the two differ, as the authors' 14 joints and MPII's 16.
+            ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``. None: the keypoints of the dataset. It
+            is needed where the two differ, as the authors' 14 joints and MPII's 16.
         output_joints: Name of the joint set of the predictions, that of the dataset. It needs
             ``joints``. A joint that the head does not have, such as MPII's pelvis and thorax, is
             put in the middle of the two joints that it lies between.

@@ -11,7 +11,7 @@ from mmengine.dataset import ConcatDataset
 from PIL import Image
 
 from ..core.evaluation.person_scale import PIXELS_OF_SCALE_1, limb_ratios, mpii_like_scales
-from ..core.maps.joints import LSP
+from ..core.maps.joint_sets import LSP
 from .checked_datasets import report_of
 from .datasets import CATEGORIES, as_coco, dataset_info
 from .labels import NO_KEYPOINT

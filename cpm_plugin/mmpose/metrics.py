@@ -11,7 +11,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from ..core.evaluation.pck import format_table, torso_pck
-from ..core.maps.joints import JointSet, joint_set
+from ..core.maps.joint_sets import joint_set
+from ..core.maps.joints import JointSet
 from .labels import LabelError, keypoint_fault, keypoint_names, labeled_of, name_of
 
 from mmpose.registry import METRICS
@@ -72,8 +73,8 @@ class TorsoPCKAccuracy(BaseMetric):
     Args:
         thr: Largest distance of a correct joint, as a fraction of the torso.
         joints: Joints of the predictions and annotations: a name in
-            ``cpm_plugin.core.maps.joints.JOINT_SETS``, or a list of names. Needed where a transform
-            such as ``KeypointConverter`` changes them. By default those of the dataset.
+            ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``, or a list of names. Needed where a
+            transform such as ``KeypointConverter`` changes them. By default those of the dataset.
         collect_device: See ``mmengine.evaluator.BaseMetric``.
         prefix: See ``mmengine.evaluator.BaseMetric``.
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..core.maps.joints import joint_set
+from ..core.maps.joint_sets import joint_set
 
 from mmcv.transforms import BaseTransform
 from mmpose.datasets.dataset_wrappers import CombinedDataset
@@ -70,7 +70,7 @@ class SelectJoints(Transform):
     Added keys: ``joint_selection``, for ``AddNeighbors``.
 
     Args:
-        source: Joint set of the dataset, a name in ``cpm_plugin.core.maps.joints.JOINT_SETS``.
+        source: Joint set of the dataset, a name in ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``.
         target: Joint set of the model.
         first_pixel: Number of the first pixel in the dataset's keypoints. It is 1 for stock
             ``MpiiDataset``, which counts centers from 0 and keypoints, as MPII does, from 1.

@@ -15,7 +15,7 @@ from mmengine.dataset import BaseDataset
 
 from cpm_plugin.apps.check_dataset import check_datasets, datasets_of, read_annotations
 from cpm_plugin.apps.check_report import as_text, exit_code
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 from cpm_plugin.mmpose.datasets import dataset_info
 
 from mmpose.registry import DATASETS

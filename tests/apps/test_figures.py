@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpm_plugin.apps.figures import BENDS, PADDING, Scene, bar, draw, limbs
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 
 
 def test_figures_face_us_and_are_turned_every_way():

@@ -7,7 +7,7 @@ from cpm_testing.registries import registered
 from mmengine.config import Config
 
 from cpm_plugin.apps.mean_pose import annotations_of, mean_pose_pck
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 from cpm_plugin.mmpose import LspDataset
 
 from mmpose.registry import DATASETS

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cpm_plugin.apps.show_stages import StagePredictions, draw_stages
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 
 
 def predictions():

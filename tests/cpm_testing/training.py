@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 import cpm_plugin.mmpose  # noqa: F401
 from cpm_plugin.apps.figures import draw
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 
 
 def make_figures(folder, count, size=48):

@@ -10,7 +10,7 @@ from cpm_testing.logs import keep_log
 from cpm_testing.registries import registered
 from mmengine.config import Config
 
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 from cpm_plugin.mmpose import checked_datasets
 from cpm_plugin.mmpose.labels import LabelError
 

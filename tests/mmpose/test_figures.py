@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 
 from mmpose.registry import DATASETS
 

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from scipy.io import savemat
 
-from cpm_plugin.core.maps.joints import FLIC
+from cpm_plugin.core.maps.joint_sets import FLIC
 from cpm_plugin.mmpose.flic import FlicDataset, center_and_scale, observer_centric, read_examples
 
 from mmpose.registry import DATASETS

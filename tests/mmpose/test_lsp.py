@@ -11,7 +11,7 @@ from cpm_testing.data import write_lsp
 from scipy.io import savemat
 
 from cpm_plugin.core.evaluation.person_scale import limb_ratios, mpii_like_scales
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 from cpm_plugin.mmpose import LspDataset
 from cpm_plugin.mmpose.lsp import box_of_joints, image_middle, read_joints
 

@@ -8,7 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 from scipy.io import loadmat
 
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 from cpm_plugin.mmpose import LspDataset, TorsoPCKAccuracy
 from cpm_plugin.mmpose.metrics import joints_of
 

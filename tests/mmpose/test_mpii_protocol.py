@@ -22,7 +22,7 @@ from random_caffe import random_layers, write_caffemodel
 from scipy.io import savemat
 from torch import nn
 
-from cpm_plugin.core.maps.joints import CPM, MPII
+from cpm_plugin.core.maps.joint_sets import CPM, MPII
 from cpm_plugin.mmpose import CPMStageHead
 
 from mmpose.registry import MODELS

@@ -398,10 +398,12 @@ def test_a_weight_beside_the_visibility_stays_beside_it():
     np.testing.assert_array_equal(visible, mpii_sample()['keypoints_visible'])
 
 
-@pytest.mark.parametrize('names', [('coco', 'cpm'), ('mpii', 'ours')], ids=str)
+@pytest.mark.parametrize('names', [('body', 'cpm'), ('mpii', 'ours')], ids=str)
 def test_unknown_joint_sets_name_the_known_ones(names):
     (unknown,) = set(names) - {'cpm', 'mpii'}
-    with pytest.raises(ValueError, match=f"no joint set '{unknown}'; there are: cpm, flic, lsp"):
+    with pytest.raises(
+        ValueError, match=f"no joint set '{unknown}'; there are: coco, cpm, flic, lsp"
+    ):
         SelectJoints(*names)
 
 

@@ -14,7 +14,7 @@ import pytest
 cv2 = pytest.importorskip('cv2')
 pytest.importorskip('rich')
 
-from cpm_plugin.core.maps.joints import LSP  # noqa: E402
+from cpm_plugin.core.maps.joint_sets import LSP  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[2] / 'tools' / 'make_figures.py'
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.io import savemat
 
 import cpm_plugin.mmpose  # noqa: F401  (registers the datasets)
-from cpm_plugin.core.maps.joints import FLIC, LSP
+from cpm_plugin.core.maps.joint_sets import FLIC, LSP
 
 from mmengine.registry import init_default_scope  # isort: skip
 from mmpose.registry import DATASETS

@@ -2,7 +2,8 @@
 
 from .belief_maps import background_map, center_map, decode_peaks, ideal_belief_maps
 from .geometry import cell_to_pixel, pixel_to_cell, pooled_size
-from .joints import LSP, JointSet, joint_set
+from .joint_sets import LSP, joint_set
+from .joints import JointSet
 
 __all__ = [
     'LSP',

@@ -1,4 +1,7 @@
-"""Joint sets: the names of a model's keypoints, in the order of its belief channels."""
+"""``JointSet``: the names of a model's keypoints, in the order of its belief channels, and limbs.
+
+``joint_sets`` has those of the datasets and networks.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,12 @@ class JointSet:
         names: Unique names in lower case. Names of a left and a right keypoint of the same kind
             differ only in the prefix ``left_`` or ``right_``.
         links: Pairs of names that are connected when a pose is drawn.
+        limbs: Pairs of names that an affinity field joins, in the order of the fields. A field
+            points from the first joint to the second.
 
     Raises:
-        ValueError: If a name is given twice, or a link has a name that is not in ``names``.
+        ValueError: If a name or a limb is given twice, a limb joins a joint to itself, or a link or
+            limb has a name that is not in ``names``.
 
     Examples:
         >>> from cpm_plugin.core.maps import JointSet
@@ -28,13 +34,20 @@ class JointSet:
 
     names: tuple[str, ...]
     links: tuple[tuple[str, str], ...] = ()
+    limbs: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
             raise ValueError(f'joint names must be unique: {", ".join(self.names)}')
-        for link in self.links:
+        for link in (*self.links, *self.limbs):
             for name in link:
                 self.index(name)
+        ends = [frozenset(limb) for limb in self.limbs]
+        for limb, both in zip(self.limbs, ends):
+            if len(both) < 2 or ends.count(both) > 1:
+                raise ValueError(
+                    f'limb {limb}: it must join two different joints, and be given only once'
+                )
 
     def index(self, name: str) -> int:
         """Return the channel of a joint.
@@ -70,6 +83,53 @@ class JointSet:
     def flip_indices(self) -> tuple[int, ...]:
         """Channel that each channel becomes in a mirrored image, a tuple of length K."""
         return tuple(self.index(self.partner(name) or name) for name in self.names)
+
+    @property
+    def limb_indices(self) -> tuple[tuple[int, int], ...]:
+        """Channels of the first and of the second joint of each limb, a tuple of L pairs."""
+        return tuple((self.index(first), self.index(second)) for first, second in self.limbs)
+
+    @property
+    def tree_limbs(self) -> tuple[int, ...]:
+        """Positions of the limbs that make a spanning forest, in the order of ``limbs``.
+
+        A limb is taken if it joins two so far unconnected parts of the body. Limbs that are also
+        links are asked first. The others serve to check a pose, such as OpenPose's between shoulder
+        and ear, which it does not draw.
+        """
+        drawn = {frozenset(link) for link in self.links}
+        order = sorted(range(len(self.limbs)), key=lambda i: frozenset(self.limbs[i]) not in drawn)
+        part = {name: name for name in self.names}
+        taken = []
+        for position in order:
+            first, second = (part[name] for name in self.limbs[position])
+            if first != second:
+                taken.append(position)
+                part = {name: first if one == second else one for name, one in part.items()}
+        return tuple(sorted(taken))
+
+    @property
+    def flip_limbs(self) -> tuple[tuple[int, bool], ...]:
+        """Limb that each limb becomes in a mirrored image, and whether its direction turns round.
+
+        In a mirrored image the x of every vector is negated. A limb that turns round, such as that
+        from the left to the right hip, has then both x and y negated once more. It is a tuple of L
+        pairs; a ValueError names a limb whose mirror image is no limb.
+        """
+        turned: dict[tuple[str, str], tuple[int, bool]] = {}
+        for position, (first, second) in enumerate(self.limbs):
+            turned[first, second] = (position, False)
+            turned[second, first] = (position, True)
+        found = []
+        for limb in self.limbs:
+            first, second = (self.partner(name) or name for name in limb)
+            if (first, second) not in turned:
+                raise ValueError(
+                    f'limb {limb} has no mirror image: add the limb {(first, second)}, or do not '
+                    'flip images'
+                )
+            found.append(turned[first, second])
+        return tuple(found)
 
     def sources(self, target: JointSet) -> tuple[tuple[int, ...], ...]:
         """Find the channels of this set that give the joints of another set.
@@ -122,115 +182,11 @@ class JointSet:
         return {part: tuple(channels) for part, channels in groups.items()}
 
 
-# MPII annotates these two joints. The authors' networks of 14 joints do not predict them, and
-# MPII's evaluation does not count them.
-BETWEEN = {'pelvis': ('right_hip', 'left_hip'), 'thorax': ('right_shoulder', 'left_shoulder')}
-
-# Order: README.txt of LSP Extended (Johnson & Everingham, CVPR 2011); LSP has the same.
-LSP = JointSet(
-    names=(
-        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
-        'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
-        'left_wrist', 'neck', 'head_top',
-    ),
-    links=(
-        ('right_ankle', 'right_knee'), ('right_knee', 'right_hip'), ('right_hip', 'left_hip'),
-        ('left_hip', 'left_knee'), ('left_knee', 'left_ankle'),
-        ('right_wrist', 'right_elbow'), ('right_elbow', 'right_shoulder'),
-        ('right_shoulder', 'neck'), ('neck', 'left_shoulder'),
-        ('left_shoulder', 'left_elbow'), ('left_elbow', 'left_wrist'),
-        ('right_shoulder', 'right_hip'), ('left_shoulder', 'left_hip'), ('neck', 'head_top'),
-    ),
-)  # fmt: skip
-
-_LIMBS = (
-    ('head_top', 'neck'),
-    ('right_shoulder', 'right_elbow'), ('right_elbow', 'right_wrist'),
-    ('left_shoulder', 'left_elbow'), ('left_elbow', 'left_wrist'),
-    ('right_hip', 'right_knee'), ('right_knee', 'right_ankle'),
-    ('left_hip', 'left_knee'), ('left_knee', 'left_ankle'),
-)  # fmt: skip
-
-# Order of the authors' MPII and LSP networks: part_str in the authors' testing/config.m.
-CPM = JointSet(
-    names=(
-        'head_top', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder',
-        'left_elbow', 'left_wrist', 'right_hip', 'right_knee', 'right_ankle', 'left_hip',
-        'left_knee', 'left_ankle',
-    ),
-    links=_LIMBS,
-)  # fmt: skip
-
-# Order of MPII's annotations: a comment in the authors' training/genJSON.m.
-MPII = JointSet(
-    names=(
-        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
-        'pelvis', 'thorax', 'neck', 'head_top', 'right_wrist', 'right_elbow',
-        'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist',
-    ),
-    links=_LIMBS,
-)  # fmt: skip
-
-# Order of the authors' FLIC network: part_str in the authors' testing/config.m.
-FLIC = JointSet(
-    names=(
-        'left_shoulder', 'left_elbow', 'left_wrist', 'right_shoulder', 'right_elbow',
-        'right_wrist', 'left_hip', 'right_hip', 'head',
-    ),
-    links=(
-        ('left_shoulder', 'left_elbow'), ('left_elbow', 'left_wrist'),
-        ('right_shoulder', 'right_elbow'), ('right_elbow', 'right_wrist'),
-    ),
-)  # fmt: skip
-
-# The authors' person network has a single channel, which shows where people are.
-PERSON = JointSet(names=('person',))
-
-JOINT_SETS = {'cpm': CPM, 'flic': FLIC, 'lsp': LSP, 'mpii': MPII, 'person': PERSON}
-
-
-def joint_set(name: str) -> JointSet:
-    """Return one of the known joint sets.
-
-    Args:
-        name: Key of ``JOINT_SETS``: ``'cpm'``, ``'flic'``, ``'lsp'``, ``'mpii'`` or ``'person'``.
-
-    Returns:
-        The joint set.
-
-    Raises:
-        ValueError: If the name is unknown; the message lists the known names.
-
-    Examples:
-        >>> from cpm_plugin.core.maps import joint_set
-        >>> joint_set('cpm').names[:3]
-        ('head_top', 'neck', 'right_shoulder')
-    """
-    if name not in JOINT_SETS:
-        raise ValueError(f'no joint set {name!r}; there are: {", ".join(JOINT_SETS)}')
-    return JOINT_SETS[name]
-
-
-def joint_set_of(joints: JointSet | str | None, num_keypoints: int) -> JointSet | None:
-    """Return a joint set that is given by itself or by its name.
-
-    Args:
-        joints: A joint set, its name in ``JOINT_SETS``, or None.
-        num_keypoints: Number of joints that the set must have.
-
-    Returns:
-        The joint set, or None if ``joints`` is None.
-
-    Raises:
-        ValueError: If the name is unknown, or the number of joints is not ``num_keypoints``.
-    """
-    if joints is None:
-        return None
-    if isinstance(joints, str):
-        joints = joint_set(joints)
-    if len(joints.names) != num_keypoints:
-        raise ValueError(
-            f'{len(joints.names)} joints ({", ".join(joints.names)}), but num_keypoints='
-            f'{num_keypoints}; make the two agree'
-        )
-    return joints
+# MPII annotates pelvis and thorax. The authors' networks of 14 joints do not predict them, and
+# MPII's evaluation does not count them. OpenPose makes the neck and the middle of the hips (here
+# ``pelvis``) from COCO's annotations, which have neither.
+BETWEEN = {
+    'pelvis': ('right_hip', 'left_hip'),
+    'thorax': ('right_shoulder', 'left_shoulder'),
+    'neck': ('right_shoulder', 'left_shoulder'),
+}

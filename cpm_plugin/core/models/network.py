@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..conv.layer import set_conv_method
-from ..maps.joints import JointSet, joint_set_of
+from ..maps.joint_sets import joint_set_of
+from ..maps.joints import JointSet
 from .efficientnet import LiteTrunk
 from .layers import NormLayer
 from .settings import StageSettings, TrunkSettings, split_settings

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from cpm_plugin.core import LSP, JointSet
-from cpm_plugin.core.maps.joints import JOINT_SETS
+from cpm_plugin.core.maps.joint_sets import JOINT_SETS
 
 
 def test_lsp_order_is_that_of_its_readme():
@@ -86,7 +86,6 @@ def test_orders_of_the_authors_networks():
     flic = names('Lsho Lelb Lwri Rsho Relb Rwri Lhip Rhip head')
     assert JOINT_SETS['flic'].names == (*flic[:-1], 'head')  # the face, not the top of the head
     assert JOINT_SETS['person'].names == ('person',)
-    assert set(JOINT_SETS) == {'cpm', 'flic', 'lsp', 'mpii', 'person'}
 
 
 @pytest.mark.parametrize(
@@ -178,3 +177,57 @@ def test_names_given_twice_and_links_to_nowhere_are_refused():
         JointSet(('neck', 'hip', 'neck'))
     with pytest.raises(ValueError, match="no joint 'knee'; there are: neck, hip"):
         JointSet(('neck', 'hip'), links=(('hip', 'knee'),))
+
+
+# -- limbs
+
+BODY = JointSet(
+    names=('neck', 'left_hip', 'right_hip', 'left_ear', 'right_ear'),
+    links=(('neck', 'left_ear'), ('neck', 'right_ear')),
+    limbs=(
+        ('left_hip', 'right_hip'),
+        ('left_hip', 'left_ear'), ('right_ear', 'right_hip'),
+        ('neck', 'left_ear'), ('neck', 'right_ear'),
+    ),
+)  # fmt: skip
+
+
+def test_limb_indices():
+    assert BODY.limb_indices == ((1, 2), (1, 3), (4, 2), (0, 3), (0, 4))
+    assert JointSet(('neck',)).limb_indices == ()
+
+
+def test_tree_asks_limbs_that_are_drawn_first():
+    """Ears to neck, then hip to hip and left hip to left ear: all five joints are connected."""
+    assert BODY.tree_limbs == (0, 1, 3, 4)
+
+
+def test_tree_of_parts_that_nothing_connects():
+    pairs = JointSet(('a', 'b', 'c', 'd'), limbs=(('a', 'b'), ('c', 'd')))
+    assert pairs.tree_limbs == (0, 1)
+    ring = JointSet(('a', 'b', 'c'), limbs=(('a', 'b'), ('b', 'c'), ('c', 'a')))
+    assert ring.tree_limbs == (0, 1)
+
+
+def test_flipped_limbs():
+    """Hip to hip turns round; hip to ear becomes the other, which points the other way."""
+    assert BODY.flip_limbs == ((0, True), (2, True), (1, True), (4, False), (3, False))
+
+
+def test_limb_without_mirror_image_is_named():
+    lame = JointSet(('neck', 'left_hip', 'right_hip'), limbs=(('neck', 'left_hip'),))
+    with pytest.raises(ValueError, match=r"\('neck', 'left_hip'\).*add the limb \('neck', 'right_"):
+        _ = lame.flip_limbs
+
+
+@pytest.mark.parametrize(
+    'limbs, message',
+    [
+        ((('neck', 'knee'),), "no joint 'knee'"),
+        ((('neck', 'neck'),), 'two different joints'),
+        ((('neck', 'hip'), ('hip', 'neck')), 'only once'),
+    ],
+)
+def test_wrong_limbs_are_refused(limbs, message):
+    with pytest.raises(ValueError, match=message):
+        JointSet(('neck', 'hip'), limbs=limbs)

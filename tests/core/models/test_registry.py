@@ -8,7 +8,7 @@ import cpm_plugin
 from cpm_plugin import create_model, list_models
 from cpm_plugin.core import ConvolutionalPoseMachine
 from cpm_plugin.core.conv.layer import LargeKernelConv2d
-from cpm_plugin.core.maps.joints import FLIC, LSP, MPII
+from cpm_plugin.core.maps.joint_sets import FLIC, LSP, MPII
 from cpm_plugin.core.models.layers import ConvBlock
 
 SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
@@ -152,7 +152,7 @@ def test_models_carry_their_joints():
     assert model.joints.flip_indices == (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10)
     assert FLIC.flip_indices == (3, 4, 5, 0, 1, 2, 7, 6, 8)
     assert create_model('cpm_6s', num_keypoints=16, joints='mpii', **SMALL).joints is MPII
-    with pytest.raises(ValueError, match="no joint set 'coco'; there are: cpm, flic, lsp, mpii"):
-        create_model('cpm_6s', joints='coco')
+    with pytest.raises(ValueError, match="no joint set 'body'; there are: coco, cpm, flic, lsp"):
+        create_model('cpm_6s', joints='body')
     with pytest.raises(ValueError, match=r'9 joints \(left_shoulder, .*but num_keypoints=14'):
         create_model('cpm_6s', joints='flic')
