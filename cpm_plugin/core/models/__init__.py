@@ -1,5 +1,9 @@
-"""The network: trunks, stages, their loss, faster inference, and the named models."""
+"""The networks: trunks, stages, their losses, faster inference, and the named models."""
 
+from .affinity_loss import AffinityLoss, PartLosses, affinity_losses
+from .affinity_network import AffinityPoseMachine, build_affinity_network
+from .affinity_settings import AffinityStageSettings
+from .affinity_stages import AffinityStages, PartMaps, last_maps
 from .inference import optimize_for_inference
 from .loss import IntermediateSupervisionLoss, stage_losses
 from .network import ConvolutionalPoseMachine, build_network
@@ -9,14 +13,23 @@ from .stages import BeliefStages
 from .trunks import FeatureTrunks
 
 __all__ = [
+    'AffinityLoss',
+    'AffinityPoseMachine',
+    'AffinityStageSettings',
+    'AffinityStages',
     'BeliefStages',
     'ConvolutionalPoseMachine',
     'FeatureTrunks',
     'IntermediateSupervisionLoss',
+    'PartLosses',
+    'PartMaps',
     'StageSettings',
     'TrunkSettings',
+    'affinity_losses',
+    'build_affinity_network',
     'build_network',
     'create_model',
+    'last_maps',
     'list_models',
     'optimize_for_inference',
     'stage_losses',

@@ -1,4 +1,4 @@
-"""``optimize_for_inference``, which makes a trained network faster and keeps its belief maps."""
+"""``optimize_for_inference``, which makes a trained network faster and keeps its maps."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BAND = 16
 
 
 def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
-    """Make a faster model with the same belief maps, to rounding, that cannot be trained.
+    """Make a faster model with the same maps, to rounding, that cannot be trained.
 
-    The model is a ``ConvolutionalPoseMachine`` or holds parts of one, such as an MMPose estimator
-    with ``CPMBackbone`` and ``CPMStageHead``. These are the changes:
+    The model is a ``ConvolutionalPoseMachine`` or an ``AffinityPoseMachine``, or holds parts of
+    one, such as an MMPose estimator with ``CPMBackbone`` and ``CPMStageHead``. The changes are:
 
     - Batch normalization is folded into the convolution before it.
     - In the trunks, pools come before ReLU, which does not change the result.
@@ -44,8 +44,8 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
         The faster model, in evaluation mode.
 
     Raises:
-        ValueError: If the model has no parts of a ``ConvolutionalPoseMachine``, or something wraps
-            one of its convolutions.
+        ValueError: If the model has no parts of such a network, or something wraps one of its
+            convolutions.
 
     Examples:
         >>> import torch

@@ -5,7 +5,8 @@ The authors' five networks are those of the deploy files in their release
 weights, which are for non-commercial research. Our models are trained on LSP Extended, for academic
 use. The index of the zoo has the license of each file of weights.
 
-All models take BGR images with values (v - 128) / 256.
+All models take BGR images with values (v - 128) / 256. Those of OpenPose, in ``affinity_models``,
+are for several people: they give ``PartMaps`` and not belief maps alone.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from torch import nn
 
 from ..weights.checkpoints import load_checkpoint
 from ..weights.zoo import read_index, weights_file
+from .affinity_models import AFFINITY_MODELS
+from .affinity_network import AffinityPoseMachine
 from .network import PAPER, ConvolutionalPoseMachine, build_network
 
-MODELS: dict[str, Callable[..., ConvolutionalPoseMachine]] = {}
+MODELS: dict[str, Callable[..., ConvolutionalPoseMachine | AffinityPoseMachine]] = {
+    **AFFINITY_MODELS
+}
 
 # Settings that are common to the authors' two VGG networks, from their deploy files.
 _VGG: Mapping[str, Any] = {
@@ -247,7 +252,7 @@ def create_model(
     pretrained: bool | str | Path | None = False,
     checkpoint: str | Path | None = None,
     **settings: Any,
-) -> ConvolutionalPoseMachine:
+) -> ConvolutionalPoseMachine | AffinityPoseMachine:
     """Build a named model, with trained weights if wanted.
 
     Args:
@@ -261,7 +266,8 @@ def create_model(
             unless they are given.
 
     Returns:
-        The network, in training mode. Without weights, it is initialized at random.
+        The network, in training mode; for several people an ``AffinityPoseMachine``. Without
+            weights, it is initialized at random.
 
     Raises:
         ValueError: If a name or setting is unknown, or the weights are missing or do not fit.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from typing import Any, TypeVar
+
+from .setting_checks import check_counts, check_kernels, check_types
 
 ENCODERS = ('efficientnet_lite0',)
 
-_Settings = TypeVar('_Settings', 'TrunkSettings', 'StageSettings')
+_Settings = TypeVar('_Settings', bound=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class TrunkSettings:
             map.
         vgg_tail: Use the trunk of the authors' VGG networks instead of the two of the paper. These
             are the channels of its convolutions after the third pool.
+        vgg_prelu: Number of the last convolutions of a VGG trunk with PReLU instead of ReLU.
+            OpenPose's BODY_25 has 3.
         encoder: Use this ImageNet network, with a feature pyramid, instead of the two trunks of the
             paper. One of ``ENCODERS``. Its ImageNet weights are loaded separately.
         frozen_groups: Number of groups of the encoder's blocks that are not trained, 0 to 7. Unless
@@ -51,13 +54,14 @@ class TrunkSettings:
     shared_trunk: bool = True
     center_map_sigma: float | None = None
     vgg_tail: tuple[int, ...] | None = None
+    vgg_prelu: int = 0
     encoder: str | None = None
     frozen_groups: int = 0
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_counts(self, 'in_channels', 'channels')
-        _check_kernels(self, 'kernel_size')
+        check_types(self)
+        check_counts(self, 'in_channels', 'channels')
+        check_kernels(self, 'kernel_size')
         if self.pool_padding not in (0, 1):
             raise ValueError(
                 f"pool_padding={self.pool_padding!r} must be 0 (Caffe's) or 1 (MMPose's)"
@@ -75,12 +79,19 @@ class TrunkSettings:
             if self.encoder not in ENCODERS:
                 raise ValueError(f'no encoder {self.encoder!r}; there are: {", ".join(ENCODERS)}')
             self._refuse_others(
-                'encoder', 'in_channels', 'kernel_size', 'pool_padding', 'shared_trunk', 'vgg_tail'
-            )
+                'encoder', 'in_channels', 'kernel_size', 'pool_padding', 'shared_trunk', 'vgg_tail',
+                'vgg_prelu',
+            )  # fmt: skip
             return
         if self.frozen_groups:
             raise ValueError(
                 f'frozen_groups={self.frozen_groups} is for an encoder, and none is given'
+            )
+        most = 0 if self.vgg_tail is None else 8 + len(self.vgg_tail)  # VGG-19 has 8 before it
+        if not 0 <= self.vgg_prelu <= most:
+            raise ValueError(
+                f'vgg_prelu={self.vgg_prelu}: must be 0 to {most}, the number of convolutions of '
+                f'the VGG trunk, with vgg_tail={self.vgg_tail}'
             )
         if self.vgg_tail is not None:
             self._refuse_others('vgg_tail', 'kernel_size', 'pool_padding', 'shared_trunk')
@@ -145,14 +156,14 @@ class StageSettings:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         counts = ('num_keypoints', 'num_stages', 'channels', 'first_stage_channels', 'refine_depth')
-        _check_counts(self, *counts)
+        check_counts(self, *counts)
         if self.reduced_channels is not None:
-            _check_counts(self, 'reduced_channels')
-        _check_kernels(self, 'reduce_kernel_size', 'refine_kernel_size')
+            check_counts(self, 'reduced_channels')
+        check_kernels(self, 'reduce_kernel_size', 'refine_kernel_size')
         if self.first_stage_kernel_size is not None:
-            _check_kernels(self, 'first_stage_kernel_size')
+            check_kernels(self, 'first_stage_kernel_size')
         if not 0 <= self.dropout <= 1:
             raise ValueError(f'dropout={self.dropout} is a probability: it must be 0 to 1')
 
@@ -162,56 +173,11 @@ class StageSettings:
         return self.num_keypoints + self.background
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-# What the annotation of a setting allows, in words, and how to tell.
-_KINDS = {
-    'int': ('a whole number', _is_whole),
-    'float': ('a number', lambda value: isinstance(value, Real) and not isinstance(value, bool)),
-    'bool': ('True or False', lambda value: isinstance(value, bool)),
-    'str': ('a text', lambda value: isinstance(value, str)),
-    'tuple[int, ...]': (
-        'a list of whole numbers',
-        lambda value: isinstance(value, list | tuple) and all(map(_is_whole, value)),
-    ),
-    'None': ('None', lambda value: value is None),
-}
-
-
-def _check_types(settings: TrunkSettings | StageSettings) -> None:
-    """Raise ValueError unless every setting is of a kind that its annotation allows."""
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        kinds = [_KINDS[kind] for kind in str(field.type).split(' | ')]
-        if not any(fits(value) for _, fits in kinds):
-            words = ' or '.join(word for word, _ in kinds)
-            raise ValueError(f'{field.name}={value!r} must be {words}')
-
-
-def _check_counts(settings: object, *names: str) -> None:
-    """Raise ValueError unless the named settings are integers of at least 1."""
-    for name in names:
-        value = getattr(settings, name)
-        if value < 1:
-            raise ValueError(f'{name}={value!r} must be a whole number of at least 1')
-
-
-def _check_kernels(settings: object, *names: str) -> None:
-    """Raise ValueError unless the named settings are odd integers of at least 1."""
-    _check_counts(settings, *names)
-    for name in names:
-        value = getattr(settings, name)
-        if value % 2 == 0:
-            raise ValueError(f'{name}={value} must be odd, so that the size is kept')
-
-
 def names_of(kind: type[_Settings]) -> tuple[str, ...]:
     """Return the names of the settings of a class, in their order.
 
     Args:
-        kind: ``TrunkSettings`` or ``StageSettings``.
+        kind: ``TrunkSettings`` or a class of settings of stages.
 
     Returns:
         The names.
@@ -267,7 +233,7 @@ def refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], owner: str)
 
 
 def split_settings(
-    given: Mapping[str, Any], *, others: tuple[str, ...] = ()
+    given: Mapping[str, Any], *, others: tuple[str, ...] = (), kind: type[Any] = StageSettings
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide the settings of a network into those of its trunks and those of its stages.
 
@@ -277,6 +243,7 @@ def split_settings(
     Args:
         given: Names and values.
         others: Further names that the caller accepts, for the error message.
+        kind: Class of the settings of the stages.
 
     Returns:
         Settings of the trunks, and settings of the stages.
@@ -289,7 +256,7 @@ def split_settings(
         >>> split_settings({'num_stages': 3, 'channels': 32, 'trunk_kernel_size': 5})
         ({'channels': 32, 'kernel_size': 5}, {'num_stages': 3, 'channels': 32})
     """
-    trunks, stages = names_of(TrunkSettings), names_of(StageSettings)
+    trunks, stages = names_of(TrunkSettings), names_of(kind)
     alone = {'trunk_channels': 'channels', 'trunk_kernel_size': 'kernel_size'}
     both = (*stages, *(name for name in trunks if name not in (*stages, *alone.values())))
     refuse_unknown(given, (*both, *alone, *others), 'network')

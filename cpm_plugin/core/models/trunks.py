@@ -193,8 +193,8 @@ class VggTrunk(Trunks):
     each (Caffe's, with sizes rounded up). The fourth group is ``settings.vgg_tail``.
 
     Args:
-        settings: See ``TrunkSettings``. Of the sizes, only ``in_channels`` and ``vgg_tail`` have
-            an effect.
+        settings: See ``TrunkSettings``. Of the sizes, only ``in_channels``, ``vgg_tail`` and
+            ``vgg_prelu`` have an effect.
         norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
 
     Raises:
@@ -211,9 +211,11 @@ class VggTrunk(Trunks):
         channels = settings.in_channels
         self.layers = nn.Sequential()
         groups = [(width,) * count for count, width in _VGG_GROUPS]
+        with_relu = sum(map(len, groups)) + len(tail) - settings.vgg_prelu
         for group, widths in enumerate([*groups, tail], start=1):
             for number, width in enumerate(widths, start=1):
-                block = ConvBlock(channels, width, 3, norm_layer)
+                block = ConvBlock(channels, width, 3, norm_layer, prelu=with_relu < 1)
+                with_relu -= 1
                 self.layers.add_module(f'conv{group}_{number}', block)
                 channels = width
             if group <= len(groups):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..models.affinity_network import REFUSAL, AffinityPoseMachine
 from ..models.inference import optimize_for_inference
 from ..models.network import ConvolutionalPoseMachine
 from ..weights.files import whole_file
@@ -55,8 +56,10 @@ def describe_network(network: ConvolutionalPoseMachine) -> dict[str, Any]:
             and where the center of a cell lies. It can be written as JSON.
 
     Raises:
-        ValueError: If the network has no ``joints`` or no ``input_size``.
+        ValueError: If the network has no ``joints`` or no ``input_size``, or is for several people.
     """
+    if isinstance(network, AffinityPoseMachine):
+        raise ValueError(f'this network cannot be exported: {REFUSAL}')
     if network.joints is None or network.input_size is None:
         raise ValueError('the network has no joints or no input_size; build it with both')
     names = network.joints.names

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..maps.belief_maps import decode_peaks
 from ..maps.joints import JointSet
+from ..models.affinity_models import AFFINITY_MODELS
+from ..models.affinity_network import REFUSAL, AffinityPoseMachine
 from ..models.inference import optimize_for_inference
 from ..models.network import ConvolutionalPoseMachine
 from ..models.registry import create_model
@@ -130,10 +132,12 @@ def _boxes_of(image: Image, boxes: Any) -> Any:
 @lru_cache(maxsize=4)
 def _trained(name: str, device: str) -> ConvolutionalPoseMachine:
     """Build a trained model for inference; raise ValueError if there is no such model or device."""
-    network = optimize_for_inference(create_model(name, pretrained=True), inplace=True)
+    if name in AFFINITY_MODELS:
+        raise ValueError(f'model={name!r} cannot be used here: {REFUSAL}')
+    network: Any = optimize_for_inference(create_model(name, pretrained=True), inplace=True)
     try:
         torch.zeros(1, device=device).item()
-        return network.to(device)
+        return network.to(device)  # type: ignore[no-any-return]
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={device!r} cannot be used ({reason}); give 'cpu'") from error
@@ -141,6 +145,8 @@ def _trained(name: str, device: str) -> ConvolutionalPoseMachine:
 
 def _usable(network: ConvolutionalPoseMachine, model: Any) -> tuple[JointSet, int]:
     """Return joints and input size of a network; raise ValueError if it cannot be used."""
+    if isinstance(network, AffinityPoseMachine):
+        raise ValueError(f'this network cannot be used here: {REFUSAL}')
     if not isinstance(network, ConvolutionalPoseMachine):
         raise ValueError(f'model={model!r} must be a name or a ConvolutionalPoseMachine')
     if network.joints is None or network.input_size is None:

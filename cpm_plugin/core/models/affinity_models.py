@@ -1,0 +1,66 @@
+"""Named models with part affinity fields: the networks of OpenPose.
+
+They are those of the deploy files in OpenPose's repository
+(github.com/CMU-Perceptual-Computing-Lab/openpose). ``tools/convert_caffe.py`` converts the weights,
+which are for non-commercial research.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .affinity_network import AffinityPoseMachine, build_affinity_network
+
+
+def _build(changes: Mapping[str, Any], **own: Any) -> AffinityPoseMachine:
+    """Build a named model with the caller's changes of its settings.
+
+    If a number of channels is changed, their meaning is unknown unless ``joints`` are given.
+    """
+    counts = {name: own.pop(name) for name in ('num_keypoints', 'num_limbs')}
+    settings = {'input_size': 368, **own, **changes}
+    if 'joints' not in changes:
+        settings = {**counts, **settings}
+        if any(settings[name] != count for name, count in counts.items()):
+            settings['joints'] = None
+    return build_affinity_network(**settings)
+
+
+def openpose_coco(**changes: Any) -> AffinityPoseMachine:
+    """Build OpenPose's COCO network for several people: 18 keypoints, 19 limbs, 6 stages.
+
+    Source: ``models/pose/coco/pose_deploy_linevec.prototxt`` of OpenPose (CVPR 2017).
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
+    return _build(changes, joints='openpose_coco', num_keypoints=18, num_limbs=19)
+
+
+def openpose_body25(**changes: Any) -> AffinityPoseMachine:
+    """Build OpenPose's BODY_25 network for several people: 25 keypoints, 26 limbs, fields first.
+
+    Source: ``models/pose/body_25/pose_deploy.prototxt`` of OpenPose (2019).
+
+    Weights: ``tools/convert_caffe.py`` converts the authors', for non-commercial research.
+    """
+    return _build(
+        changes,
+        joints='openpose_body25',
+        num_keypoints=25,
+        num_limbs=26,
+        num_stages=6,
+        field_stages=4,
+        first_stage_channels=96,
+        first_stage_hidden_channels=256,
+        hidden_channels=512,
+        refine_kernel_size=3,
+        first_stage_depth=5,
+        dense=True,
+        prelu=True,
+        features_first=True,
+        vgg_prelu=3,
+    )
+
+
+AFFINITY_MODELS = {'openpose_body25': openpose_body25, 'openpose_coco': openpose_coco}
