@@ -6,17 +6,20 @@
 Both engines get the same .caffemodel, random weights by default, a random image and, where
 the network has one, a random center map.
 
-It prints a table: for each size and stage the standard deviation of OpenCV's belief maps, and the
-largest difference between the two, relative to the largest value of the stage. It writes nothing
-without --golden.
+It prints a table: for each size and stage the standard deviation of OpenCV's belief maps or fields,
+and the largest difference between the two, relative to the largest value of these maps. It writes
+nothing without --golden.
 
 The deploy files are in the model/ folder of the authors' release
-(github.com/shihenw/convolutional-pose-machines-release):
+(github.com/shihenw/convolutional-pose-machines-release), and in models/pose/ of OpenPose
+(github.com/CMU-Perceptual-Computing-Lab/openpose):
 
     cpm_mpii, cpm_lsp    pose_deploy_centerMap
     cpm_flic             pose_deploy
     cpm_mpii_vgg         pose_deploy_resize
     cpm_person           pose_deploy_copy_4sg_resize
+    openpose_coco        coco/pose_deploy_linevec
+    openpose_body25      body_25/pose_deploy
 
 It needs OpenCV 4 (tested with 4.11). OpenCV 5 does not have this importer.
 
@@ -39,12 +42,16 @@ import torch
 from numpy.typing import NDArray
 from random_caffe import random_inputs, random_layers, write_caffemodel
 
-from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS, layer_names, load_caffemodel
-from cpm_plugin.core.models.network import ConvolutionalPoseMachine
+from cpm_plugin.core.conversion.caffe_networks import (
+    CAFFE_MODELS,
+    load_caffemodel,
+    output_layers,
+)
+from cpm_plugin.core.models.affinity_network import AffinityPoseMachine
 from cpm_plugin.core.models.registry import create_model
 
 LIMIT = 1e-4
-Maps = list[NDArray[np.float32]]  # of each stage (1, C, h, w)
+Maps = list[NDArray[np.float32]]  # (1, C, h, w), in the order of output_layers
 
 
 def size(text: str) -> tuple[int, int]:
@@ -56,7 +63,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]) -> Maps:
-    """Compute the belief maps of every stage by OpenCV.
+    """Compute the maps of every stage by OpenCV.
 
     Args:
         deploy: The authors' deploy file.
@@ -65,7 +72,7 @@ def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]
         data: (1, 3 or 4, H, W), image and center map.
 
     Returns:
-        Belief maps (1, C, h, w) of each stage.
+        Maps (1, C, h, w) in the order of ``output_layers``.
 
     Raises:
         ValueError: If the file is no deploy file, or does not fit the weights.
@@ -79,7 +86,6 @@ def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]
     )
     if count != 4:
         raise ValueError(f'{deploy} is no deploy file of the authors: it has not four input_dim')
-    beliefs = [layer for layer, module in layer_names(name).items() if module.endswith('beliefs')]
     try:
         net = cv2.dnn.readNetFromCaffe(
             np.frombuffer(text.encode(), np.uint8), np.fromfile(weights, np.uint8)
@@ -88,7 +94,7 @@ def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]
         net.enableWinograd(False)
         net.enableFusion(False)
         net.setInput(data)
-        return list(net.forward(beliefs))
+        return list(net.forward(list(output_layers(name))))
     except cv2.error as error:
         reason = textwrap.shorten(error.err, 100, placeholder=' ...')
         raise ValueError(
@@ -98,9 +104,12 @@ def run_opencv(deploy: Path, weights: Path, name: str, data: NDArray[np.float32]
 
 
 @torch.no_grad()
-def run_ours(model: ConvolutionalPoseMachine, *inputs: NDArray[np.float32]) -> Maps:
-    """Compute the belief maps of every stage by our network."""
-    return [beliefs.numpy() for beliefs in model(*map(torch.from_numpy, inputs))]
+def run_ours(model: torch.nn.Module, name: str, *inputs: NDArray[np.float32]) -> Maps:
+    """Compute the maps of every stage by our network, in the order of ``output_layers``."""
+    stages = model(*map(torch.from_numpy, inputs))
+    if isinstance(model, AffinityPoseMachine):
+        stages = [getattr(stages[stage], kind) for stage, kind in output_layers(name).values()]
+    return [maps.numpy() for maps in stages]
 
 
 def difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
@@ -180,17 +189,19 @@ def compare(args: argparse.Namespace, sizes: list[tuple[int, int]]) -> int:
         found: list[float] = []
         for height, width in sizes:
             inputs = random_inputs(height, width, args.seed)
-            inputs = inputs if model.stages.center_map else inputs[:1]
-            ours = run_ours(model, *inputs)
+            several = isinstance(model, AffinityPoseMachine)
+            inputs = inputs if not several and model.stages.center_map else inputs[:1]
+            ours = run_ours(model, args.model, *inputs)
             theirs = run_opencv(args.deploy, weights, args.model, np.concatenate(inputs, axis=1))
             if not found:
                 weights_of = args.weights or f'random, {args.seed}'
                 print(f'{args.model}, {args.deploy}, weights: {weights_of}')
-                print('| size | stage | deviation of the maps | difference / largest value |')
-                print('| --- | --- | --- | --- |')
-            for stage, maps in enumerate(zip(ours, theirs), start=1):
+                print('| size | stage | maps | deviation | difference / largest value |')
+                print('| --- | --- | --- | --- | --- |')
+            for (stage, kind), *maps in zip(output_layers(args.model).values(), ours, theirs):
                 found.append(difference(*maps))
-                print(f'| {height}x{width} | {stage} | {maps[1].std():.3f} | {found[-1]:.1e} |')
+                start = f'| {height}x{width} | {stage + 1} | {kind}'
+                print(f'{start} | {maps[1].std():.3f} | {found[-1]:.1e} |')
             if args.golden and (height, width) == sizes[0]:
                 known = json.loads(args.golden.read_text()) if args.golden.exists() else {}
                 known[args.model] = {

@@ -41,7 +41,8 @@ def random_layers(name: str, seed: int) -> Layers:
     """Make random weights of a network, the same for the same seed.
 
     Weights are uniform with the variance of He's rule. The outputs of all stages are then of the
-    order of 1, and it makes sense to compare them. Biases are uniform in [-0.1, 0.1].
+    order of 1, and it makes sense to compare them. Biases are uniform in [-0.1, 0.1], the slopes of
+    PReLU in [-0.5, 0.5].
 
     Args:
         name: One of ``CAFFE_MODELS``.
@@ -60,6 +61,9 @@ def random_layers(name: str, seed: int) -> Layers:
     layers: Layers = {}
     for layer, module in names.items():
         shape = tuple(shapes[f'{module}.weight'].shape)
+        if len(shape) == 1:  # PReLU
+            layers[layer] = [_uniform(rng, shape, 0.5)]
+            continue
         bound = math.sqrt(6 / math.prod(shape[1:]))
         layers[layer] = [_uniform(rng, shape, bound), _uniform(rng, shape[:1], 0.1)]
     return layers
@@ -98,7 +102,7 @@ def random_inputs(
 def write_caffemodel(
     path: str | Path, layers: Mapping[str, Sequence[NDArray[Any]]], *, legacy: bool = False
 ) -> None:
-    """Write convolutions as a file that Caffe, OpenCV and ``read_caffemodel`` read.
+    """Write convolutions and PReLUs as a file that Caffe, OpenCV and ``read_caffemodel`` read.
 
     Args:
         path: File to write; an existing file is replaced.
@@ -108,7 +112,8 @@ def write_caffemodel(
     number, fields = (2, _LEGACY) if legacy else (100, _TODAY)
     with open(path, 'wb') as file:
         for name, blobs in layers.items():
-            parts = [_field(fields.name, name.encode()), _field(fields.type, fields.convolution)]
+            kind = fields.convolution if len(blobs) != 1 or blobs[0].ndim != 1 else b'PReLU'
+            parts = [_field(fields.name, name.encode()), _field(fields.type, kind)]
             parts += [_field(fields.blobs, _blob_bytes(blob, legacy)) for blob in blobs]
             file.write(_field(number, b''.join(parts)))
 

@@ -23,9 +23,9 @@ from .affinity_models import AFFINITY_MODELS
 from .affinity_network import AffinityPoseMachine
 from .network import PAPER, ConvolutionalPoseMachine, build_network
 
-MODELS: dict[str, Callable[..., ConvolutionalPoseMachine | AffinityPoseMachine]] = {
-    **AFFINITY_MODELS
-}
+Network = ConvolutionalPoseMachine | AffinityPoseMachine
+
+MODELS: dict[str, Callable[..., Network]] = {**AFFINITY_MODELS}
 
 # Settings that are common to the authors' two VGG networks, from their deploy files.
 _VGG: Mapping[str, Any] = {
@@ -252,7 +252,7 @@ def create_model(
     pretrained: bool | str | Path | None = False,
     checkpoint: str | Path | None = None,
     **settings: Any,
-) -> ConvolutionalPoseMachine | AffinityPoseMachine:
+) -> Network:
     """Build a named model, with trained weights if wanted.
 
     Args:

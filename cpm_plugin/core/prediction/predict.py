@@ -137,7 +137,8 @@ def _trained(name: str, device: str) -> ConvolutionalPoseMachine:
     network: Any = optimize_for_inference(create_model(name, pretrained=True), inplace=True)
     try:
         torch.zeros(1, device=device).item()
-        return network.to(device)  # type: ignore[no-any-return]
+        placed: ConvolutionalPoseMachine = network.to(device)
+        return placed
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={device!r} cannot be used ({reason}); give 'cpu'") from error
