@@ -14,10 +14,17 @@ testing/get_model.sh of the authors' release downloads these files into its fold
     cpm_mpii_vgg   _trained_MPI/pose_iter_320000                   MPII, VGG trunk
     cpm_person     _trained_person_MPI/pose_iter_70000             where people are, VGG trunk
 
+models/getModels.sh of OpenPose downloads these into its folder models/pose/
+(github.com/CMU-Perceptual-Computing-Lab/openpose), for several people:
+
+    --model          file                                          what it is
+    openpose_coco    coco/pose_iter_440000                         COCO, 18 keypoints
+    openpose_body25  body_25/pose_iter_584000                      25 keypoints, with feet
+
 It writes the new file OUT.pth and prints what is in it. To use the file:
 
 - without MMPose: cpm_plugin.create_model('cpm_mpii', checkpoint='cpm_mpii.pth');
-- in MMPose: as the checkpoint of a config of the same network.
+- in MMPose: as the checkpoint of a config of the same network. OpenPose's have no config.
 
 cpm_mpii and cpm_lsp are the same network. Give the one that the weights are of.
 
@@ -33,7 +40,10 @@ from pathlib import Path
 
 from cpm_plugin.apps.arguments import check_there
 
-MODELS = ('cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg', 'cpm_person')  # CAFFE_MODELS
+MODELS = (  # CAFFE_MODELS
+    'cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg', 'cpm_person', 'openpose_coco',
+    'openpose_body25',
+)  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
     count = sum(value.numel() for value in state.values())
-    print(f'{args.source} (sha256 {sha256}): {len(state) // 2} layers of {args.model}')
+    layers = len({key.rpartition('.')[0] for key in state})
+    print(f'{args.source} (sha256 {sha256}): {layers} layers of {args.model}')
     print(f'joints: {", ".join(joints)}')
     print(f'{args.out}: {count:,} weights')
     print(f'to use: cpm_plugin.create_model({args.model!r}, checkpoint={str(args.out)!r})')

@@ -57,8 +57,7 @@ def _register(
 def _build(changes: Mapping[str, Any], **own: Any) -> ConvolutionalPoseMachine:
     """Build a named model with the caller's changes of its settings.
 
-    If the number of keypoints is changed, the meaning of the channels is unknown unless ``joints``
-    are given.
+    Without ``joints``, the meaning of a changed number of keypoints is unknown.
     """
     settings = {**PAPER, **own, **changes}
     usual = own.get('num_keypoints', PAPER['num_keypoints'])
@@ -266,8 +265,7 @@ def create_model(
             unless they are given.
 
     Returns:
-        The network, in training mode; for several people an ``AffinityPoseMachine``. Without
-            weights, it is initialized at random.
+        The network, in training mode. Without weights, it is initialized at random.
 
     Raises:
         ValueError: If a name or setting is unknown, or the weights are missing or do not fit.

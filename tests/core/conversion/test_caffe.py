@@ -16,6 +16,7 @@ from cpm_plugin.core.conversion.caffe_networks import (
     from_caffe,
     layer_names,
     load_caffemodel,
+    output_layers,
 )
 
 FLOATS = struct.pack('<6f', 1, 2, 3, 4, 5, -6.5)
@@ -258,6 +259,7 @@ FLIC_NAMES = [
     'conv1_stage4',
     'Mconv1_stage4', 'Mconv2_stage4', 'Mconv3_stage4', 'Mconv4_stage4', 'Mconv5_stage4',
 ]  # fmt: skip
+SEVEN = range(1, 8)
 VGG_START = [
     'conv1_1', 'conv1_2', 'conv2_1', 'conv2_2', 'conv3_1', 'conv3_2', 'conv3_3', 'conv3_4',
     'conv4_1', 'conv4_2',
@@ -297,13 +299,61 @@ def test_names_of_the_vgg_networks():
     assert mpii['Mconv7_stage6'] == 'stages.later.4.beliefs'
 
 
+def test_names_of_openpose_coco():
+    """Stage 1 goes on with VGG's numbers; L1 is the branch of the fields."""
+    names = layer_names('openpose_coco')
+    trunk = [*VGG_START, 'conv4_3_CPM', 'conv4_4_CPM']
+    first = [f'conv5_{i}_CPM_{b}' for b in ('L1', 'L2') for i in range(1, 6)]
+    later = [f'Mconv{i}_stage{s}_{b}' for b in ('L1', 'L2') for s in range(2, 7) for i in SEVEN]
+    assert list(names)[:12] == trunk and set(names) == {*trunk, *first, *later}
+    assert len(names) == 92
+    assert names['conv4_4_CPM'] == 'trunks.layers.conv4_4.conv'
+    assert names['conv5_5_CPM_L2'] == 'stages.beliefs.0.output'
+    assert names['Mconv1_stage2_L1'] == 'stages.fields.1.layers.0.conv'
+    assert names['Mconv6_stage6_L2'] == 'stages.beliefs.5.hidden.conv'
+    assert list(output_layers('openpose_coco').items())[::11] == [
+        ('conv5_5_CPM_L1', (0, 'fields')), ('Mconv7_stage6_L2', (5, 'beliefs')),
+    ]  # fmt: skip
+
+
+def test_names_of_openpose_body25():
+    """L2 is the branch of the fields, with four stages, and L1 that of the belief maps."""
+    names = layer_names('openpose_body25')
+    convs = [*VGG_START, 'conv4_3_CPM', 'conv4_4_CPM']
+    slopes = ['prelu4_2', 'prelu4_3_CPM', 'prelu4_4_CPM']
+    for branch, stages in (('L2', 4), ('L1', 2)):
+        for s in range(stages):
+            own = [f'conv{i}_stage{s}_{branch}_{j}' for i in range(1, 6) for j in range(3)]
+            own.append(f'conv6_stage{s}_{branch}')
+            convs += [f'M{name}' for name in [*own, f'conv7_stage{s}_{branch}']]
+            slopes += [f'Mp{name.replace("conv", "relu")}' for name in own]
+    assert set(names) == {*convs, *slopes} and len(names) == len(convs) + len(slopes) == 213
+    assert names['prelu4_2'] == 'trunks.layers.conv4_2.prelu'
+    assert names['Mconv2_stage0_L2_1'] == 'stages.fields.0.layers.1.convs.1.conv'
+    assert names['Mprelu2_stage0_L2_1'] == 'stages.fields.0.layers.1.convs.1.prelu'
+    assert names['Mconv6_stage1_L1'] == 'stages.beliefs.1.hidden.conv'
+    assert names['Mconv7_stage3_L2'] == 'stages.fields.3.output'
+    assert list(output_layers('openpose_body25').values()) == [
+        *((stage, 'fields') for stage in range(4)), (4, 'beliefs'), (5, 'beliefs'),
+    ]  # fmt: skip
+
+
+def test_output_layers_of_a_network_of_one_person():
+    assert output_layers('cpm_flic') == {
+        'conv7_stage1': (0, 'beliefs'), 'Mconv5_stage2': (1, 'beliefs'),
+        'Mconv5_stage3': (2, 'beliefs'), 'Mconv5_stage4': (3, 'beliefs'),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize('name', CAFFE_MODELS)
 def test_every_weight_has_a_name(name):
     with torch.device('meta'):
         state = create_model(name).state_dict()
     modules = list(layer_names(name).values())
     assert len(set(modules)) == len(modules)
-    assert {f'{m}.{kind}' for m in modules for kind in ('weight', 'bias')} == set(state)
+    slopes = {m for m in modules if m.endswith('.prelu')}  # without a bias
+    biases = {f'{m}.bias' for m in set(modules) - slopes}
+    assert {f'{m}.weight' for m in modules} | biases == set(state)
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,6 @@
 """Our networks compute what the authors' deploy files compute.
 
-caffe_networks.json holds belief maps of the five deploy files, run by OpenCV's importer of
+caffe_networks.json holds belief maps and fields of the deploy files, run by OpenCV's importer of
 Caffe nets on the weights of ``random_layers`` and the inputs of ``random_inputs``: all channels
 and stages at nine cells, corners and edges among them. Each network's entry was written by
 
@@ -10,6 +10,7 @@ The sizes are such that pools of the floor rule give other maps than Caffe's.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,15 @@ from random_caffe import random_inputs, random_layers, write_caffemodel
 from torch import nn
 
 from cpm_plugin import create_model
-from cpm_plugin.core.conversion.caffe_networks import CAFFE_MODELS, load_caffemodel
+from cpm_plugin.core.conversion.caffe_networks import (
+    CAFFE_MODELS,
+    load_caffemodel,
+    output_layers,
+)
+from cpm_plugin.core.models.affinity_network import AffinityPoseMachine
 from cpm_plugin.core.models.trunks import VggTrunk
 
+WITH_CENTER = ('cpm_mpii', 'cpm_lsp', 'cpm_flic', 'cpm_mpii_vgg')
 GOLDEN = json.loads(Path(__file__).with_name('caffe_networks.json').read_text())
 
 
@@ -56,7 +63,15 @@ def build(name, state):
 
 def inputs_of(name):
     inputs = map(torch.from_numpy, random_inputs(*GOLDEN[name]['size'], GOLDEN[name]['seed']))
-    return list(inputs)[: 1 if name == 'cpm_person' else 2]
+    return list(inputs)[: 2 if name in WITH_CENTER else 1]
+
+
+def maps_of(name, model, inputs):
+    """Maps in the order of ``output_layers``, in which they are in the file."""
+    stages = model(*inputs)
+    if isinstance(model, AffinityPoseMachine):
+        return [getattr(stages[stage], kind) for stage, kind in output_layers(name).values()]
+    return stages
 
 
 @torch.no_grad()
@@ -65,7 +80,7 @@ def difference(name, model, inputs):
 
     Of maps that are smaller than the golden ones the cells that they have are compared.
     """
-    beliefs = model(*inputs)
+    beliefs = maps_of(name, model, inputs)
     assert len(beliefs) == len(GOLDEN[name]['largest'])
     height, width = beliefs[0].shape[2:]
     found = []
@@ -85,7 +100,7 @@ def test_belief_maps_of_every_stage(name, states):
     assert difference(name, model, inputs) < 1e-4
     last = GOLDEN[name]['cells'][-1]
     with torch.no_grad():
-        assert model(*inputs)[-1].shape[2:] == (last['y'] + 1, last['x'] + 1)
+        assert maps_of(name, model, inputs)[-1].shape[2:] == (last['y'] + 1, last['x'] + 1)
 
 
 # Mistakes: each changes the model and returns other inputs, or None for the same.
@@ -158,6 +173,53 @@ def no_bias(model, inputs):
     model.stages.later[-1].beliefs.bias = None
 
 
+def other_order_of_fields(model, inputs):
+    settings = model.stages.settings
+    model.stages.settings = replace(settings, features_first=not settings.features_first)
+
+
+def exchanged_branches(model, inputs):
+    """Hidden layers of fields and beliefs."""
+    fields, beliefs = model.stages.fields[-1], model.stages.beliefs[-1]
+    fields.hidden, beliefs.hidden = beliefs.hidden, fields.hidden
+
+
+def fields_of_the_first_stage(model, inputs):
+    """Later stages get the first fields instead of the last."""
+    fields = model.stages.fields
+    first = []
+    fields[0].register_forward_hook(lambda _, __, output: first.append(output))
+    for branch in list(fields)[1:]:
+        branch.register_forward_hook(lambda _, __, output: first[-1])
+
+
+def no_activation(model, inputs):
+    kind = 'prelu' if model.stages.settings.prelu else 'relu'
+    setattr(model.stages.beliefs[-1].hidden, kind, nn.Identity())
+
+
+def one_slope(model, inputs):
+    prelu = model.stages.fields[0].layers[0].convs[0].prelu
+    prelu.weight = nn.Parameter(prelu.weight.mean(0, keepdim=True))
+
+
+def relu_in_the_trunk(model, inputs):
+    model.trunks.layers.conv4_2.prelu = nn.ReLU()
+
+
+def dense_block_backwards(model, inputs):
+    for branch in [*model.stages.fields, *model.stages.beliefs]:
+        for block in branch.layers:
+            width = block.convs[0].conv.out_channels
+            block.register_forward_hook(
+                lambda _, __, output, width=width: torch.cat(output.split(width, 1)[::-1], dim=1)
+            )
+
+
+WITH_FIELDS = (
+    other_order_of_fields, exchanged_branches, fields_of_the_first_stage, floor_pools, rgb,
+    no_activation,
+)  # fmt: skip
 EVERYWHERE = (
     other_order_of_concatenation, floor_pools, rgb, no_relu_in_a_stage,
     no_relu_before_the_concatenation, rectified_beliefs, exchanged_stages, transposed_kernels,
@@ -168,6 +230,8 @@ MISTAKES = {
     'cpm_flic': (*EVERYWHERE, *WITH_CENTER_MAP, padded_pools, one_trunk),
     'cpm_mpii_vgg': (*EVERYWHERE, *WITH_CENTER_MAP),
     'cpm_person': EVERYWHERE,
+    'openpose_coco': WITH_FIELDS,
+    'openpose_body25': (*WITH_FIELDS, one_slope, relu_in_the_trunk, dense_block_backwards),
 }
 
 

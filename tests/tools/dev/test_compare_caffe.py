@@ -98,7 +98,7 @@ def run(main, tmp_path, monkeypatch, capfd):
 def rows(shown):
     """(size, stage, deviation, difference) of each row of the table."""
     lines = [line.strip('| ').split(' | ') for line in shown.splitlines() if 'x' in line[:12]]
-    return [(size, int(s), float(d), float(f)) for size, s, d, f in (x for x in lines if x[1:])]
+    return [(size, int(s), float(d), float(f)) for size, s, _, d, f in (x for x in lines if x[1:])]
 
 
 @needs_importer
