@@ -109,7 +109,7 @@ def models(argv: list[str]) -> int:
         summary = (MODELS[name].__doc__ or '').splitlines()[0]
         summary = summary.removeprefix('Build ').replace('``', '')
         weights = f' [weights: {index[name].license}]' if name in index else ''
-        print(f'{name:14}{summary}{weights}')
+        print(f'{name:16}{summary}{weights}')
     return 0
 
 

@@ -10,7 +10,7 @@ from cpm_testing.checkpoints import fill_disk
 from random_caffe import random_inputs, random_layers, write_caffemodel
 
 from cpm_plugin import create_model
-from cpm_plugin.core.conversion.caffe_networks import from_caffe
+from cpm_plugin.core.conversion.caffe_networks import from_caffe, layer_names
 
 
 @pytest.fixture(scope='module')
@@ -83,6 +83,21 @@ def test_mmpose_takes_it_and_gives_the_same_maps(converted):
     for one, other in zip(ours, theirs):
         assert one.std() > 0.1
         torch.testing.assert_close(one, other)
+
+
+def test_network_for_several_people(run_tool, tmp_path):
+    """BODY_25, whose layers are convolutions and PReLUs."""
+    layers = random_layers('openpose_body25', 5)
+    source, out = tmp_path / 'pose_iter_584000.caffemodel', tmp_path / 'body25.pth'
+    write_caffemodel(source, layers)
+    done = run_tool('convert_caffe.py', source, out, '--model', 'openpose_body25')
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    for shown in ('213 layers of openpose_body25', '26,166,084 weights', 'pelvis', 'left_heel'):
+        assert shown in done.stdout
+    state = create_model('openpose_body25', checkpoint=out).state_dict()
+    for layer, module in layer_names('openpose_body25').items():
+        for kind, blob in zip(('weight', 'bias'), layers[layer]):
+            assert np.array_equal(state[f'{module}.{kind}'].numpy(), blob), layer
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from cpm_plugin.core import (
     AffinityStageSettings,
     JointSet,
     LargeKernelConv2d,
+    PartMaps,
     build_affinity_network,
     optimize_for_inference,
     predict,
@@ -158,3 +159,19 @@ def test_predict_and_export_say_what_to_use(tmp_path):
         with pytest.raises(ValueError, match=r'cannot be .*several people.*group_people'):
             use()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('record', ['fx', 'export'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_recorded_networks_give_the_same_maps(kind, record):
+    network = network_of(kind).eval()
+    image = torch.rand(1, 3, 32, 40) - 0.5
+    if record == 'fx':
+        recorded = torch.fx.symbolic_trace(network)
+    else:
+        recorded = torch.export.export(network, (image,)).module()
+    with torch.no_grad():
+        expected, found = network(image), recorded(image)
+    assert [type(stage) for stage in found] == [PartMaps] * 3
+    for one, other in zip(flat(found), flat(expected), strict=True):
+        torch.testing.assert_close(one, other)
