@@ -4,6 +4,7 @@
     python tools/demo.py a.jpg b.jpg FOLDER             # the same
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
     python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
+    python tools/demo.py IMAGE --det rtmdet-m           # everybody whom MMPose's detector finds
     python tools/demo.py VIDEO --out-dir poses
     python tools/demo.py IMAGE --config CONFIG --checkpoint CHECKPOINT
 
@@ -11,9 +12,10 @@ It works offline with the trained model in the package. Other models: --model, o
 cpm_plugin.list_models(pretrained=True), or --config and --checkpoint.
 
 The models are top-down, so they need to know where the people are. --boxes gives their bounding
-boxes in pixels, from a detector or by hand. Without it, the program searches for one person: it
-looks at windows of several sizes and takes the one with the largest mean belief. In a video it
-follows that person.
+boxes in pixels. --det finds them by a detector of MMDetection: rtmdet-m is the one of MMPose's
+inferencer, whose weights are downloaded once. For others give a config and --det-weights. Without
+both, the program searches for one person: it looks at windows of several sizes and takes the one
+with the largest mean belief. In a video it follows that person.
 
 It writes into --out-dir, under the names of the inputs:
 
@@ -70,6 +72,12 @@ def main(argv: list[str] | None = None) -> int:
         "0, begin with a space: ' -5,0,60,90'",
     )
     parser.add_argument(
+        '--det', metavar='DETECTOR', help='rtmdet-m, or a config of MMDetection: find the people'
+    )
+    parser.add_argument(
+        '--det-weights', metavar='FILE', help='weights of --det (default for rtmdet-m: download)'
+    )
+    parser.add_argument(
         '--out-dir',
         type=Path,
         default=Path('demo_output/poses'),
@@ -103,6 +111,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if (args.config is None) != (args.checkpoint is None):
         parser.error('--config and --checkpoint go together; give both or none')
+    if args.det and args.boxes:
+        parser.error('--det finds the boxes, and --boxes gives them; leave one of them out')
+    if args.det_weights and not args.det:
+        parser.error('--det-weights is for --det, and none is given')
     if not 0 <= args.threshold <= 1:  # NaN neither
         parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:
@@ -121,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from cpm_plugin.apps import demo, media
     from cpm_plugin.apps.demo_outputs import Outputs, show_image, show_video
+    from cpm_plugin.apps.detector import load_detector
     from cpm_plugin.apps.devices import check_device
     from cpm_plugin.apps.errors import FAILURES, one_line
     from cpm_plugin.apps.outputs import check_folder
@@ -133,6 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         taken = [Path(given) for given in args.boxes]
         media.check_outputs(files, args.out_dir, taken, stages=args.stages)
         check_folder(args.out_dir)
+        detect = load_detector(args.det, args.det_weights, args.device) if args.det else None
         model = build(args)
         args.out_dir.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -147,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
         people = boxes.get(path.name, boxes.get('', [] if boxes else None))
         try:
             show = show_video if path.suffix.lower() in media.VIDEOS else show_image
-            show(model, path, people, outputs)
+            show(model, path, people, outputs, detect)
         except FAILURES as error:
             named = '' if isinstance(error, ValueError) else f'{path}: '
             print(f'error: {named}{one_line(error)}', file=sys.stderr)

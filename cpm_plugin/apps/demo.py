@@ -137,13 +137,17 @@ def predict(
     Args:
         model: Model of ``load_model``.
         image: (H, W, 3), BGR.
-        boxes: (N, 4), x1, y1, x2, y2 in image pixels, with N >= 1.
+        boxes: (N, 4), x1, y1, x2, y2 in image pixels.
         batch_size: Largest number of people in a batch.
         flip_test: False leaves the flip test out, if the config has it. It takes half the time.
 
     Returns:
         The poses of N people.
     """
+    joints = joints_of(model.dataset_meta)
+    if not len(boxes):
+        nobody = np.zeros((0, len(joints.names)))
+        return Poses(np.zeros((*nobody.shape, 2)), nobody, np.zeros((0, 4)), joints, image)
     samples: list[PoseDataSample] = []
     configured = model.test_cfg
     try:
@@ -154,7 +158,6 @@ def predict(
     finally:
         model.test_cfg = configured
     found = merge_data_samples(samples).pred_instances
-    joints = joints_of(model.dataset_meta)
     return Poses(found.keypoints, found.keypoint_scores, found.bboxes, joints, image)
 
 

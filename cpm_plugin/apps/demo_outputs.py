@@ -14,6 +14,7 @@ from rich.progress import track
 from ..core.prediction import Poses, read_image
 from ..core.prediction.crops import check_box
 from . import demo, media
+from .detector import Detector
 from .outputs import write_figure, write_text
 
 
@@ -33,22 +34,33 @@ class Outputs(NamedTuple):
     json: bool
 
 
-def show_image(model: Any, path: Path, boxes: np.ndarray | None, outputs: Outputs) -> None:
+def show_image(
+    model: Any,
+    path: Path,
+    boxes: np.ndarray | None,
+    outputs: Outputs,
+    detect: Detector | None = None,
+) -> None:
     """Write the outputs for an image, and print their paths.
 
     Args:
         model: Model of ``demo.load_model``.
         path: Path of the image.
-        boxes: Bounding boxes of people in pixels, (number, 4) as x1, y1, x2, y2. None: one person
-            is searched for.
+        boxes: Bounding boxes of people in pixels, (number, 4) as x1, y1, x2, y2. None: they are
+            those of the detector; without one, one person is searched for.
         outputs: What to write.
+        detect: Detector of ``load_detector``.
 
     Raises:
-        ValueError: If the image cannot be read, has no box or one outside of it, or an output
-            cannot be written.
+        ValueError: If the image cannot be read, has no box or one outside of it, nobody is detected
+            in it, or an output cannot be written.
     """
     image = read_image(path)
-    if boxes is None:
+    if boxes is None and detect is not None:
+        poses = demo.predict(model, image, detect(image))
+        if not len(poses):
+            raise ValueError(f'{path}: the detector finds nobody; give --boxes')
+    elif boxes is None:
         poses = demo.find_people(model, image)
     else:
         _check_boxes(path, boxes, image.shape[1::-1])
@@ -69,14 +81,22 @@ def show_image(model: Any, path: Path, boxes: np.ndarray | None, outputs: Output
         print(other)
 
 
-def show_video(model: Any, path: Path, boxes: np.ndarray | None, outputs: Outputs) -> None:
+def show_video(
+    model: Any,
+    path: Path,
+    boxes: np.ndarray | None,
+    outputs: Outputs,
+    detect: Detector | None = None,
+) -> None:
     """Write the outputs for a video, and print their paths.
 
     Args:
         model: Model of ``demo.load_model``.
         path: Path of the video.
-        boxes: See ``show_image``. None: one person is searched for, and followed.
+        boxes: See ``show_image``. Without boxes and detector, one person is searched for, and
+            followed.
         outputs: What to write.
+        detect: Detector of ``load_detector``.
 
     Raises:
         ValueError: If the video cannot be read to the end, has no box or one outside of it, or an
@@ -94,15 +114,17 @@ def show_video(model: Any, path: Path, boxes: np.ndarray | None, outputs: Output
         nonlocal best
         box = None
         for number, frame in enumerate(track(video, description=path.name, total=video.total)):
-            if boxes is None:
+            if boxes is not None:
+                poses = demo.predict(model, frame, boxes)
+            elif detect is not None:
+                poses = demo.predict(model, frame, detect(frame))
+            else:
                 poses = demo.find_people(model, frame, box)
                 box = poses.boxes
-            else:
-                poses = demo.predict(model, frame, boxes)
             names.update(poses.names())
             found.append({'frame_id': number, 'people': poses.people()})
             drawn.append(poses.drawn(outputs.threshold))
-            best = max(best, poses.scores.max())
+            best = max(best, poses.scores.max(initial=0.0))
             yield _draw(poses, outputs)
 
     out = outputs.folder / media.drawing_name(path)

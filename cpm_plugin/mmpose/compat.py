@@ -110,9 +110,10 @@ def fix_torchvision() -> bool:
 def fix_mmcv_ops() -> bool:
     """Put a substitute in place of ``mmcv._ext`` where MMCV has no compiled operators (mmcv-lite).
 
-    The substitute has every name. A call raises an error with the name of the operator and the
-    remedy. Its spec has no loader. MMEngine's ``mmcv_full_available()`` therefore stays False, and
-    nothing takes mmcv-lite for the full MMCV.
+    The substitute has every name. ``nms`` works, in plain PyTorch, since detectors need it. A call
+    of another operator raises an error with its name and the remedy. The spec has no loader.
+    MMEngine's ``mmcv_full_available()`` therefore stays False, and nothing takes mmcv-lite for the
+    full MMCV.
 
     Returns:
         Whether the substitute was needed.
@@ -124,6 +125,7 @@ def fix_mmcv_ops() -> bool:
         return False
     stand_in = _StandIn('mmcv._ext', 'Stand-in of cpm_plugin.mmpose.compat: no compiled operators.')
     stand_in.__spec__ = ModuleSpec('mmcv._ext', loader=None)
+    stand_in.nms = nms  # type: ignore[attr-defined]
     sys.modules['mmcv._ext'] = stand_in
     return True
 
@@ -133,6 +135,34 @@ class _StandIn(ModuleType):
         if name.startswith('__'):
             raise AttributeError(name)
         return _missing(f'mmcv._ext.{name}', 'install full mmcv, built with its operators')
+
+
+def nms(
+    bboxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, offset: int
+) -> torch.Tensor:
+    """Choose boxes by non-maximum suppression, as the operator ``nms`` of MMCV.
+
+    Args:
+        bboxes: (N, 4), x1, y1, x2, y2.
+        scores: (N,).
+        iou_threshold: A box that overlaps a better one by more is left out, as intersection over
+            union.
+        offset: 1 if x2 and y2 belong to the box, else 0.
+
+    Returns:
+        Indices of the boxes that stay, the best first.
+    """
+    sides = (bboxes[:, 2:] - bboxes[:, :2] + offset).clamp(min=0)
+    areas = sides.prod(dim=1)
+    left, kept = scores.argsort(descending=True, stable=True), []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        low = torch.maximum(bboxes[left, :2], bboxes[best, :2])
+        high = torch.minimum(bboxes[left, 2:], bboxes[best, 2:])
+        shared = (high - low + offset).clamp(min=0).prod(dim=1)
+        left = left[shared <= iou_threshold * (areas[left] + areas[best] - shared)]
+    return torch.stack(kept) if kept else scores.new_zeros(0, dtype=torch.long)
 
 
 def _missing(operator: str, remedy: str) -> Any:

@@ -47,6 +47,12 @@ def test_joints_are_given_in_pixels_of_the_image(model):
     assert people.joints.names[0] == 'right_ankle' and len(people.joints.links) == 14
 
 
+def test_nobody(model):
+    nobody = demo.predict(model, np.zeros((120, 200, 3), np.uint8), np.zeros((0, 4)))
+    assert len(nobody) == 0 and nobody.keypoints.shape == (0, 14, 2)
+    assert nobody.draw(boxes=True).size == (200, 120) and nobody.people() == []
+
+
 def test_a_figure_has_a_row_a_stage(model):
     figure = demo.stages_figure(
         model, np.zeros((64, 64, 3), np.uint8), np.array([0, 0, 64, 64], np.float32)

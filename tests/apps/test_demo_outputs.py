@@ -76,12 +76,17 @@ def test_boxes_that_are_of_no_use_are_refused_before_anything_is_written(model, 
     assert list(out.folder.iterdir()) == []
 
 
-def test_a_video(model, out, tmp_path, capsys):
-    path = tmp_path / 'v.avi'
+def video_of(frames, folder):
+    path = folder / 'v.avi'
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 12, (48, 48))
-    for _ in range(3):
+    for _ in range(frames):
         writer.write(np.zeros((48, 48, 3), np.uint8))
     writer.release()
+    return path
+
+
+def test_a_video(model, out, tmp_path, capsys):
+    path = video_of(3, tmp_path)
     show_video(model, path, None, out)
     positions = out.folder / 'v.json'
     told = f'{out.folder / "v.mp4"}: 3 frames, 3 of 6 joints\n{positions}\n'
@@ -92,3 +97,17 @@ def test_a_video(model, out, tmp_path, capsys):
     assert found['frames'][2]['people'][0]['keypoints'] == [[10, 20], [500, 20]]
     with pytest.raises(ValueError, match=r'--boxes has no box for v\.avi'):
         show_video(model, path, BOXES[:0], out)
+
+
+def test_people_of_a_detector(model, image, out, tmp_path, capsys):
+    show_image(model, image, None, out, detect=lambda image: BOXES)
+    assert capsys.readouterr().out.startswith(f'{out.folder / "a.png"}: 2 people, 2 of 4 joints')
+    before = (out.folder / 'a.png').read_bytes()
+    with pytest.raises(ValueError, match=r'a\.png: the detector finds nobody; give --boxes'):
+        show_image(model, image, None, out, detect=lambda image: BOXES[:0])
+    assert (out.folder / 'a.png').read_bytes() == before
+    path = video_of(3, tmp_path)
+    people = iter([BOXES, BOXES[:0], BOXES[:1]])
+    show_video(model, path, None, out, detect=lambda frame: next(people))
+    frames = json.loads((out.folder / 'v.json').read_text())['frames']
+    assert [len(frame['people']) for frame in frames] == [2, 0, 1]

@@ -196,13 +196,13 @@ def test_compiled_operators_are_not_replaced(facts):
 @pytest.mark.parametrize(
     ('call', 'operator'),
     [
-        (lambda: mmcv.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5), 'nms'),
+        (lambda: mmcv.ops.soft_nms(torch.rand(2, 4), torch.rand(2)), 'softnms'),
         (
             lambda: mmcv.ops.roi_align(torch.rand(1, 1, 4, 4), torch.zeros(1, 5), 2),
             'roi_align_forward',
         ),
     ],
-    ids=['nms', 'roi_align'],
+    ids=['soft_nms', 'roi_align'],
 )
 def test_calling_a_missing_operator_names_it_and_the_remedy(call, operator):
     with pytest.raises(NotImplementedError, match=rf'mmcv\._ext\.{operator} .*full mmcv'):
@@ -368,3 +368,25 @@ def test_loading_into_the_core_takes_nothing_from_the_allow_list(tmp_path):
     before = set(torch.serialization.get_safe_globals())
     load_checkpoint(model, tmp_path / 'core.pth')
     assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_nms_of_the_stand_in_is_that_of_brute_force():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(40, 2, 2, generator=generator).mul(40).sort(dim=1).values
+    boxes = torch.cat([corners[:, 0], corners[:, 1]], dim=1).round()
+    scores = torch.rand(40, generator=generator)
+
+    def overlap(a, b, offset):
+        width = max(0, float(min(a[2], b[2]) - max(a[0], b[0])) + offset)
+        height = max(0, float(min(a[3], b[3]) - max(a[1], b[1])) + offset)
+        area = [float((c[2] - c[0] + offset) * (c[3] - c[1] + offset)) for c in (a, b)]
+        return width * height / max(sum(area) - width * height, 1e-9)
+
+    for offset in (0, 1):
+        kept = []
+        for index in scores.argsort(descending=True).tolist():
+            if all(overlap(boxes[index], boxes[other], offset) <= 0.3 for other in kept):
+                kept.append(index)
+        assert compat.nms(boxes, scores, 0.3, offset).tolist() == kept
+        assert 5 < len(kept) < 35
+    assert compat.nms(boxes[:0], scores[:0], 0.3, 0).shape == (0,)
