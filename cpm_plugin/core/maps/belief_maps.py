@@ -68,6 +68,36 @@ def ideal_belief_maps(
          [0.27 0.52 0.27 0.04]
          [0.04 0.07 0.04 0.  ]]
     """
+    points, seen = labeled_points(keypoints, labeled)
+    if sigma <= 0 or stride <= 0:
+        raise ValueError(f'sigma {sigma} and stride {stride} must be positive')
+    width, height = size
+    x = cell_to_pixel(np.arange(width), stride)
+    y = cell_to_pixel(np.arange(height), stride)
+    # Separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
+    along_x = np.exp(-((x - points[..., :1]) ** 2) / (2 * sigma**2))
+    along_y = np.exp(-((y - points[..., 1:]) ** 2) / (2 * sigma**2))
+    maps = along_y[..., :, None] * along_x[..., None, :] * seen[..., None, None]
+    maps[maps < truncation] = 0
+    return maps.sum(axis=0).clip(max=1).astype(np.float32)
+
+
+def labeled_points(
+    keypoints: npt.ArrayLike, labeled: npt.ArrayLike
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Check the keypoints of several people, and tell which are labeled.
+
+    Args:
+        keypoints: (P, K, 2), x and y in any unit.
+        labeled: (P, K). Keypoints with a value below 0.5 are not labeled; their position may be
+            NaN.
+
+    Returns:
+        The keypoints in float64, with zeros where they are not labeled, and (P, K) of bool.
+
+    Raises:
+        ValueError: If the shapes do not fit, or a labeled keypoint is not finite.
+    """
     points = np.asarray(keypoints, dtype=np.float64)
     seen = np.asarray(labeled) >= 0.5
     if points.ndim != 3 or points.shape[2] != 2 or seen.shape != points.shape[:2]:
@@ -75,11 +105,6 @@ def ideal_belief_maps(
             f'keypoints {points.shape} and labeled {seen.shape} must be '
             '(people, joints, 2) and (people, joints)'
         )
-    if sigma <= 0 or stride <= 0:
-        raise ValueError(f'sigma {sigma} and stride {stride} must be positive')
-    width, height = size
-    x = cell_to_pixel(np.arange(width), stride)
-    y = cell_to_pixel(np.arange(height), stride)
     # Keypoints that are not labeled are NaN in some datasets.
     points = np.where(seen[..., None], points, 0.0)
     if not np.isfinite(points).all():
@@ -89,12 +114,7 @@ def ideal_belief_maps(
             f'{points[person, joint].tolist()}, which is not finite; correct its position, or mark '
             'it as not labeled'
         )
-    # Separable: exp(-(dx^2 + dy^2) / 2 s^2) = exp(-dx^2 / 2 s^2) exp(-dy^2 / 2 s^2)
-    along_x = np.exp(-((x - points[..., :1]) ** 2) / (2 * sigma**2))
-    along_y = np.exp(-((y - points[..., 1:]) ** 2) / (2 * sigma**2))
-    maps = along_y[..., :, None] * along_x[..., None, :] * seen[..., None, None]
-    maps[maps < truncation] = 0
-    return maps.sum(axis=0).clip(max=1).astype(np.float32)
+    return points, seen
 
 
 def background_map(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -182,9 +202,7 @@ def decode_peaks(
         >>> decode_peaks(maps, subpixel=False)[0]
         array([[11.5, 19.5]])
     """
-    if isinstance(beliefs, torch.Tensor):  # of which numpy does not know bfloat16
-        beliefs = beliefs.detach().cpu().double().numpy()
-    maps = np.asarray(beliefs, dtype=np.float64)
+    maps = as_array(beliefs)
     if maps.ndim < 2 or 0 in maps.shape[-2:]:
         raise ValueError(f'belief maps of shape {maps.shape}: expected (..., height, width)')
     height, width = maps.shape[-2:]
@@ -193,13 +211,40 @@ def decode_peaks(
     rows, columns = np.divmod(peak, width)
     index = np.arange(len(flat))
     scores = flat[index, peak]
-    x, y = columns.astype(np.float64), rows.astype(np.float64)
+    cells = np.stack([columns, rows], axis=1).astype(np.float64)
     if subpixel:
-        grid = flat.reshape(-1, height, width)
-        x += _vertex(grid[index, rows], columns)
-        y += _vertex(grid[index, :, columns], rows)
-    cells = np.stack([x, y], axis=1).reshape(*maps.shape[:-2], 2)
+        cells = refine_peaks(flat.reshape(-1, height, width), index, rows, columns)
+    cells = cells.reshape(*maps.shape[:-2], 2)
     return cell_to_pixel(cells, stride), scores.reshape(maps.shape[:-2])
+
+
+def as_array(maps: npt.ArrayLike | torch.Tensor) -> FloatArray:
+    """Return maps as an array in float64; a tensor may have any type and device."""
+    if isinstance(maps, torch.Tensor):  # of which numpy does not know bfloat16
+        maps = maps.detach().cpu().double().numpy()
+    return np.asarray(maps, dtype=np.float64)
+
+
+def refine_peaks(
+    maps: FloatArray,
+    channels: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+) -> FloatArray:
+    """Move peaks between cells; ``decode_peaks`` says how.
+
+    Args:
+        maps: (C, H, W), belief maps.
+        channels: (M,), the map of each peak. A map may have several peaks.
+        rows: (M,), row of each peak.
+        columns: (M,), column of each peak.
+
+    Returns:
+        (M, 2), x and y in cells, at most half a cell from the peaks.
+    """
+    x = columns + _vertex(maps[channels, rows], columns)
+    y = rows + _vertex(maps[channels, :, columns], rows)
+    return np.stack([x, y], axis=1)
 
 
 def _vertex(lines: FloatArray, peak: npt.NDArray[np.int64]) -> FloatArray:
