@@ -15,6 +15,8 @@ from .maps import (
     background_map,
     center_map,
     decode_peaks,
+    group_people,
+    ideal_affinity_fields,
     ideal_belief_maps,
 )
 from .models import (
@@ -67,6 +69,8 @@ __all__ = [
     'center_map',
     'create_model',
     'decode_peaks',
+    'group_people',
+    'ideal_affinity_fields',
     'ideal_belief_maps',
     'last_maps',
     'list_models',
