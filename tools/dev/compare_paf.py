@@ -24,6 +24,9 @@ Groups: ideal maps of 1 to 20 people, for others' code enlarged by 4, as their p
 person is right if its joints are those of a person who was drawn, each within 6 pixels. All must be
 right in ours if people stand apart; at random places, people may hide each other.
 
+With --time, nothing is compared: it prints the time that our grouping takes for 18 belief maps and
+38 fields of 46 x 46 cells, of 1, 10 and 20 people at random places. Set OMP_NUM_THREADS=1 for it.
+
 Exit codes: 0 if nothing else differs, and where people stand apart, all are right in ours; 1
 otherwise; 2 for wrong arguments or files.
 """
@@ -33,6 +36,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -242,6 +246,23 @@ def compare_groups(others: dict[str, Group], most: int, repeats: int) -> bool:
     return good
 
 
+def time_groups() -> None:
+    """Print the time of our grouping; images of 368 pixels, 200 times each."""
+    print('| people | shortest, ms | median, ms |')
+    print('| --- | --- | --- |')
+    for number in (1, 10, 20):
+        people, labeled = made_people('random', number, np.random.default_rng(number))
+        size = (MAP // 2, MAP // 2)
+        maps = ideal_belief_maps(people / 2, labeled, size)
+        fields = ideal_affinity_fields(people / 2, labeled, LIMBS, size)
+        times = []
+        for _ in range(200):
+            start = time.perf_counter()
+            group_people(maps, fields, LIMBS)
+            times.append(1000 * (time.perf_counter() - start))
+        print(f'| {number} | {min(times):.1f} | {np.median(times):.1f} |')
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = argparse.ArgumentParser(
@@ -262,7 +283,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     text = 'images for each number of people (default: %(default)s)'
     parser.add_argument('--repeats', metavar='N', type=int, default=1, help=text)
+    parser.add_argument('--time', action='store_true', help='time our grouping instead')
     args = parser.parse_args(argv)
+    if args.time:
+        time_groups()
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         try:
             return compare(args, Path(folder))

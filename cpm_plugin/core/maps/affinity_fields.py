@@ -52,7 +52,9 @@ def ideal_affinity_fields(
       field.
     - ``caffe_train`` never counts the first person at a cell, so that the last person's vector
       stands there alone. ``openpose_caffe_train`` takes the mean.
-    - ``caffe_train`` divides by zero where both joints are at one place.
+
+    Joints at one place draw nothing in theirs, too: their direction is NaN, and so is the distance.
+    ``tools/dev/compare_paf.py`` runs both functions beside this one.
 
     Args:
         keypoints: (P, K, 2), x and y in input pixels of K keypoints of P >= 0 people. They may

@@ -130,6 +130,29 @@ def test_mirrored_maps_give_the_mirrored_people():
     assert_people(found, points * (-1, 1) + (102 * 8 - 1, 0), np.ones((8, 8)))
 
 
+def test_fields_half_a_cell_away_as_the_authors_draw_them():
+    points, seen = crowd(12), np.ones((12, 8))
+    maps, _, limbs = draw(points, seen, LIMBS, size=(102, 82))
+    fields = ideal_affinity_fields(points, seen, LIMBS, (102, 82), first_cell=0)
+    assert_people(group_people(maps, fields, limbs), points, seen)
+
+
+def test_maps_that_were_enlarged():
+    # Two people whose joints are 1.9 cells apart, which is one peak; a quarter of that is two.
+    points = np.array([[(60, 60), (60, 120), (60, 180)]]) + np.array([[(0, 0)], [(15, 0)]])
+    maps, fields, limbs = draw(points, np.ones((2, 3)), CHAIN)
+    assert len(group_people(maps, fields, limbs).keypoints) == 1
+    maps, fields = (
+        torch.nn.functional.interpolate(
+            torch.from_numpy(array)[None], scale_factor=4, mode='bicubic', align_corners=False
+        )[0]
+        for array in (maps, fields)
+    )
+    found = group_people(maps, fields, limbs, stride=2).keypoints
+    assert len(found) == 2
+    np.testing.assert_allclose(found[np.argsort(found[:, 0, 0])], points, atol=4)
+
+
 def test_tensors_and_another_stride():
     points, seen = crowd(1), np.ones((1, 8))
     maps = ideal_belief_maps(points, seen, (204, 164), stride=4)
