@@ -31,7 +31,11 @@ NOT_RUN = {
 }
 OTHERWISE = (*NOT_RUN, 'docs/getting-started.md', 'docs/tutorials/own-data.md')
 # What is printed stands in a comment.
-PRINTED = ('docs/how-it-works/coordinates.md', 'docs/how-it-works/data-flow.md')
+PRINTED = (
+    'docs/how-it-works/coordinates.md',
+    'docs/how-it-works/data-flow.md',
+    'docs/how-it-works/several-people.md',
+)
 
 
 def blocks_of(page):
