@@ -2,10 +2,11 @@
 
     python tools/make_figures.py data/figures
     python tools/make_figures.py data/figures --train 2000 --val 200 --size 128
+    python tools/make_figures.py data/own --train 30 --joints head_top,left_wrist,right_wrist
 
 Every image shows one whole figure, seen from the front, in widely varying poses. Clutter lies
 around it and occluders over it. The annotations are exact and have the format of COCO keypoints.
-The joints are the 14 of Leeds Sports Pose.
+The joints are the 14 of Leeds Sports Pose, or those of --joints.
 
 A look at the neighborhood of each point is not enough here, and a CPM is needed:
 
@@ -52,14 +53,24 @@ def main(argv: list[str] | None = None) -> int:
     for name, default, smallest, text in OPTIONS:
         text += f'; at least {smallest} (default: %(default)s)'
         parser.add_argument(f'--{name}', type=int, default=default, help=text)
+    parser.add_argument(
+        '--joints', metavar='NAME,NAME,...', help='annotate these joints only (default: all 14)'
+    )
     arguments = vars(parser.parse_args(argv))
     for name, _, smallest, _ in OPTIONS:
         if arguments[name] < smallest:
             parser.error(f'--{name} {arguments[name]}: must be at least {smallest}')
     require_packages(parser.prog, ['cv2', 'rich'])
-    from cpm_plugin.apps.figures_dataset import VERSION, is_made, make
+    from cpm_plugin.apps.figures_dataset import VERSION, is_made, joints_of, make
     from cpm_plugin.apps.outputs import check_folder
 
+    joints = arguments.pop('joints')
+    if joints is not None:  # else there is none: folders made before there was the option stay
+        arguments['joints'] = [name.strip() for name in joints.split(',')]
+        try:
+            joints_of(arguments['joints'])
+        except ValueError as error:
+            parser.error(f'--joints {joints}: {error}')
     out: Path = arguments.pop('out').absolute()
     info = {'description': Path(__file__).name, 'version': VERSION, 'arguments': arguments}
     if is_made(out, info):

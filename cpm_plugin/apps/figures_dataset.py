@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,54 @@ import cv2
 from rich.progress import track
 
 from ..core.maps.joint_sets import LSP
+from ..core.maps.joints import JointSet
 from .figures import draw
 
 SPLITS = ('train', 'val')
 JPEG_QUALITY = 95
+# Of each joint the next one toward the head: joints that are left out are bridged along it.
+_PARENTS = {
+    'neck': 'head_top', 'shoulder': 'neck', 'elbow': 'shoulder', 'wrist': 'elbow',
+    'hip': 'neck', 'knee': 'hip', 'ankle': 'knee',
+}  # fmt: skip
 VERSION = 1  # of the images; a change that makes other images for the same arguments raises it
+
+
+def joints_of(names: Sequence[str] | None) -> JointSet:
+    """Return the joints of the annotations.
+
+    Args:
+        names: Some of LSP's joints, in the order of the annotations. None: all.
+
+    Returns:
+        The joints. Each of some is linked to the next one of them toward the head.
+
+    Raises:
+        ValueError: If a name is unknown or given twice, or there are none.
+
+    Examples:
+        >>> joints_of(['head_top', 'left_wrist']).links
+        (('head_top', 'left_wrist'),)
+    """
+    if names is None:
+        return LSP
+    if not names:
+        raise ValueError(f'no joints; there are: {", ".join(LSP.names)}')
+    for name in names:
+        LSP.index(name)
+    found = ((_next_of(name, names), name) for name in names)
+    return JointSet(tuple(names), tuple((link for link in found if link[0])))
+
+
+def _next_of(name: str, names: Sequence[str]) -> str:
+    """Return the next joint toward the head that is among the names, or ``''``."""
+    while name != 'head_top':
+        side, _, part = name.rpartition('_')
+        parent = _PARENTS[part]
+        name = parent if parent in ('neck', 'head_top') else f'{side}_{parent}'
+        if name in names:
+            return name
+    return ''
 
 
 def _write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) -> dict:
@@ -50,11 +94,17 @@ def _write_split(root: Path, name: str, info: dict) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    joints = joints_of(arguments.get('joints'))
+    channels = [LSP.index(name) for name in joints.names]
+    for annotation in annotations:
+        values = annotation['keypoints']  # x, y, v of each joint
+        annotation['keypoints'] = [v for c in channels for v in values[3 * c : 3 * c + 3]]
+        annotation['num_keypoints'] = len(channels)
     images = [
         {'id': i, 'file_name': f'{i:06d}.jpg', 'width': size, 'height': size} for i in numbers
     ]
-    person = {'id': 1, 'name': 'person', 'keypoints': list(LSP.names)}
-    person['skeleton'] = [[LSP.index(a) + 1, LSP.index(b) + 1] for a, b in LSP.links]
+    person = {'id': 1, 'name': 'person', 'keypoints': list(joints.names)}
+    person['skeleton'] = [[joints.index(a) + 1, joints.index(b) + 1] for a, b in joints.links]
     coco = {'info': info, 'images': images, 'annotations': annotations, 'categories': [person]}
     (root / 'annotations' / f'{name}.json').write_text(json.dumps(coco))
 
@@ -82,7 +132,8 @@ def make(out: Path, info: dict) -> None:
     Args:
         out: Folder to make; it must not exist.
         info: Written into the annotations. ``info['arguments']`` has the numbers of images
-            (``train`` and ``val``), their ``size`` in pixels, and the ``seed``.
+            (``train`` and ``val``), their ``size`` in pixels, and the ``seed``. If it has ``joints``,
+            only those are annotated.
 
     Raises:
         OSError: If it cannot be written.

@@ -32,11 +32,13 @@ from .loss import IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
+from .own_coco import OwnCocoDataset  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .skip_broken import SkipBroken  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
+from .warm_up_hook import WarmUpHook  # noqa: E402
 from .workers_hook import WorkersHook  # noqa: E402
 
 # All that is changed outside this package, beside compat.apply(), whose module lists both.
@@ -66,6 +68,7 @@ __all__ = [
     'IntermediateSupervisionLoss',
     'LspConcatDataset',
     'LspDataset',
+    'OwnCocoDataset',
     'PersonCrop',
     'RandomScaleRotate',
     'ReproducibleHook',
@@ -74,5 +77,6 @@ __all__ = [
     'SelectJoints',
     'SkipBroken',
     'TorsoPCKAccuracy',
+    'WarmUpHook',
     'WorkersHook',
 ]

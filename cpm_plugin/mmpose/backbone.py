@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from ..core.models.layers import NormLayer
 from ..core.models.network import build_trunks
 from ..core.models.settings import TrunkSettings, settings_from
 from ..core.weights.checkpoints import describe_mismatch, read_checkpoint
-from .strict import refuse_mismatch
+from .strict import check_loading
 
 from mmcv.cnn import build_norm_layer
 from mmpose.models.backbones.base_backbone import BaseBackbone
@@ -48,7 +49,8 @@ class CPMBackbone(BaseBackbone):
         encoder_weights: File of ImageNet weights for the encoder, as
             ``tools/convert_efficientnet_lite.py`` writes it. Only ``init_weights`` reads it, at the
             beginning of a training.
-        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns.
+        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: take
+            what fits, and log what does not.
         init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
         settings: Fields of ``cpm_plugin.core.models.settings.TrunkSettings``, such as ``channels``,
             ``kernel_size`` or ``center_map_sigma``. With ``center_map_sigma``, the center map is
@@ -90,8 +92,7 @@ class CPMBackbone(BaseBackbone):
             )
         self.encoder_weights = encoder_weights
         set_conv_method(self, conv_method)
-        if strict_load:
-            refuse_mismatch(self)
+        check_loading(self, strict=strict_load)
 
     def init_weights(self) -> None:
         """Initialize as ``init_cfg`` says, and load the weights of the encoder.
@@ -106,6 +107,12 @@ class CPMBackbone(BaseBackbone):
         if self.encoder_weights is None:
             return
         encoder = self.trunks.get_submodule('encoder')
+        if not Path(self.encoder_weights).is_file():
+            raise ValueError(
+                f'encoder_weights {self.encoder_weights}: no such file. Make it with '
+                'tools/convert_efficientnet_lite.py; or set model.backbone.encoder_weights=None '
+                'if load_from has weights for the whole model'
+            )
         state, _ = read_checkpoint(self.encoder_weights)
         problem = describe_mismatch(encoder.state_dict(), state)
         if problem:

@@ -69,6 +69,7 @@ class SafeCheckpointHook(CheckpointHook):
     """
 
     file_backend: Any  # MMEngine's before_train sets it
+    key_indicators: list[str]
     keep_ckpt_ids: deque[int]
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -105,7 +106,17 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.rmtree(path)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Save the best checkpoint as MMEngine does, then remove the previous best one."""
+        """Save the best checkpoint as MMEngine does, then remove the previous best one.
+
+        Raises:
+            ValueError: If the metric does not give what ``save_best`` names.
+        """
+        unknown = [key for key in self.key_indicators if key not in (*metrics, 'auto')]
+        if self.save_best and unknown:
+            raise ValueError(
+                f'save_best={self.save_best!r}, but the validation gives {", ".join(metrics)}; set '
+                f'default_hooks=dict(checkpoint=dict(save_best={next(iter(metrics), None)!r}))'
+            )
         kept, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
         later = self.file_backend
         try:

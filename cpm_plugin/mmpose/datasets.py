@@ -27,7 +27,7 @@ def dataset_info(joints: JointSet, **info: Any) -> dict[str, Any]:
     """
 
     def side(*names: str) -> str:
-        sides = {name.split('_')[0] for name in names} & {'left', 'right'}
+        sides = {joints.side(name) for name in names} - {''}
         return sides.pop() if len(sides) == 1 else 'middle'
 
     lower = ('hip', 'knee', 'ankle')

@@ -18,7 +18,7 @@ from ..core.models.settings import StageSettings, settings_from
 from ..core.models.stages import BeliefStages, split_features
 from .backbone import norm_layer_of
 from .scale_peaks import search_scales
-from .strict import refuse_mismatch
+from .strict import check_loading
 
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.utils.tta import flip_heatmaps
@@ -52,7 +52,8 @@ class CPMStageHead(BaseHead):
         decoder: Config of a codec.
         conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
             ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
-        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns.
+        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: take
+            what fits, and log what does not.
         init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
         settings: Fields of ``cpm_plugin.core.models.settings.StageSettings``, such as
             ``num_stages``, ``channels`` or ``background``. With ``background=True`` the targets
@@ -120,8 +121,7 @@ class CPMStageHead(BaseHead):
         self.loss_module = MODELS.build(loss or dict(type='IntermediateSupervisionLoss'))
         self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
         set_conv_method(self, conv_method)
-        if strict_load:
-            refuse_mismatch(self)
+        check_loading(self, strict=strict_load)
 
     def forward(self, feats: Sequence[Tensor] | Tensor) -> list[Tensor]:
         """Compute the belief maps of all stages.
@@ -162,11 +162,7 @@ class CPMStageHead(BaseHead):
             flip_indices: Sequence[int] = self.joints.flip_indices
         else:
             flip_indices = data_samples[0].metainfo['flip_indices']
-        if len(flip_indices) != num_keypoints:
-            raise ValueError(
-                f'the dataset has {len(flip_indices)} joints, the head num_keypoints='
-                f'{num_keypoints}; make the two agree, or give the head joints and output_joints'
-            )
+        self._check_number(len(flip_indices))
         straight, mirrored = map(self.forward, feats)
         return [
             0.5
@@ -251,8 +247,10 @@ class CPMStageHead(BaseHead):
             ``loss_stage1``, ``acc_stage1`` and so on.
 
         Raises:
-            ValueError: If the samples do not have the targets that the head needs.
+            ValueError: If the samples do not have the targets that the head needs, or have another
+                number of joints.
         """
+        self._check_number(batch_data_samples[0].gt_instance_labels.keypoint_weights.shape[1])
         beliefs = self.forward(feats)
         fields = {
             name: torch.stack([_field(sample, name) for sample in batch_data_samples])
@@ -272,6 +270,16 @@ class CPMStageHead(BaseHead):
             log[f'loss_stage{stage}'] = loss
             log[f'acc_stage{stage}'] = map_pck(belief[:, : ideal.shape[1]], ideal, counted)
         return log
+
+    def _check_number(self, joints: int) -> None:
+        """Raise ValueError if a dataset has another number of joints than the head."""
+        own = self.stages.num_keypoints
+        if joints != own:
+            raise ValueError(
+                f'the dataset has {joints} joints, the head num_keypoints={own}; make the two '
+                f'agree: model=dict(head=dict(num_keypoints={joints})), or give the head joints '
+                'and output_joints'
+            )
 
     def _channel_weights(self, joint_weights: Tensor, samples: Sequence[Any]) -> Tensor:
         """Return the weights of joints (N, K), with those of the background as a last column."""

@@ -4,6 +4,9 @@ A pickle runs code. MMEngine leaves it to PyTorch's default whether that is allo
 it where a checkpoint comes from a URL. ``cpm_plugin.mmpose`` calls ``install``. All schemes of
 MMEngine then load with ``weights_only=True``: files, http, https, modelzoo, torchvision,
 openmmlab, mmcls, s3, petrel and pavi.
+
+One scheme is added: ``load_from = 'cpm_plugin://cpm_lite0_3s'`` takes the trained weights of that
+name, wherever the package and the working folder are.
 """
 
 from __future__ import annotations
@@ -18,11 +21,15 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from ..core.weights.archive import load_file
 from ..core.weights.checkpoints import PYTORCH_STARTS
 from ..core.weights.download import download
+from ..core.weights.zoo import weights_file
+
+SCHEME = 'cpm_plugin://'
 
 
 def install() -> None:
     """Let MMEngine load checkpoints by the functions of this module."""
     mmengine_checkpoint.CheckpointLoader.register_scheme('', load_from_local, force=True)
+    mmengine_checkpoint.CheckpointLoader.register_scheme(SCHEME, load_trained, force=True)
     mmengine_checkpoint.load_url = load_url
     mmengine_checkpoint.torch = _SafeTorch()
 
@@ -88,6 +95,23 @@ def load_from_local(filename: str, map_location: Any) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f'{filename} can not be found.')
     return _read(str(path), map_location, str(filename))
+
+
+def load_trained(filename: str, map_location: Any = None) -> Any:
+    """Load the trained weights of a named model.
+
+    Args:
+        filename: ``cpm_plugin://`` and a name of ``cpm_plugin.list_models(pretrained=True)``.
+        map_location: See ``torch.load``.
+
+    Returns:
+        Content of the checkpoint.
+
+    Raises:
+        ValueError: If there are no weights of that name. The message lists the names.
+    """
+    path = str(weights_file(filename.removeprefix(SCHEME)))
+    return _read(path, map_location, f'{filename}, at {path},')
 
 
 def _read(path: str, map_location: Any, shown: str) -> Any:

@@ -1,12 +1,16 @@
 """Refusal of checkpoints that do not fit a component, with the names of the weights.
 
 MMEngine loads with ``strict=False``. For a checkpoint of another model it only logs a warning, and
-the test that follows prints the results of random weights with exit code 0.
+the test that follows prints the results of random weights with exit code 0. To fine-tune another
+model is a wish of its own: then what fits is taken, and the log names what begins anew.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+
+from mmengine.logging import print_log
 
 from torch import nn
 
@@ -14,24 +18,53 @@ from ..core.weights.archive import describe_unusable
 from ..core.weights.checkpoints import describe_mismatch
 
 
-def refuse_mismatch(module: nn.Module) -> None:
-    """Make ``module`` raise ValueError when it loads a state dict that does not fit completely.
+def check_loading(module: nn.Module, *, strict: bool) -> None:
+    """Make ``module`` check every state dict that it loads.
 
     This is so for every caller, because a module does not know whether ``strict=False`` was given.
 
     Args:
         module: Module whose loading is checked.
+        strict: Raise ValueError for a state dict that does not fit completely. False: take what
+            fits, keep the module's own weights for the rest, and log their names.
     """
-    module._register_load_state_dict_pre_hook(_check, with_module=True)
+    check = _refuse if strict else _take_what_fits
+    module._register_load_state_dict_pre_hook(check, with_module=True)
 
 
-def _check(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Raise ValueError if the weights of a module in a state dict do not fit it."""
-    given = {
+def _given(state_dict: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the weights of a module in a state dict, without its prefix."""
+    return {
         key.removeprefix(prefix): value
         for key, value in state_dict.items()
         if key.startswith(prefix)
     }
+
+
+def _take_what_fits(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Put the module's own weights where those of a state dict do not fit, and log their names."""
+    own, given = module.state_dict(), _given(state_dict, prefix)
+    anew = [key for key in own if key not in given or given[key].shape != own[key].shape]
+    left = [key for key in given if key not in own]
+    state_dict.update({prefix + key: own[key] for key in anew})
+    for key in left:
+        del state_dict[prefix + key]
+    named = [key for key in anew if not key.endswith('num_batches_tracked')]
+    parts = [f'{len(named)} weights begin anew: {", ".join(named)}'] if named else []
+    parts += [f'{len(left)} weights are not used: {", ".join(left)}'] if left else []
+    if parts:
+        taken = len(own) - len(anew)
+        print_log(
+            f'{type(module).__name__}: the checkpoint fits in part; {taken} of {len(own)} weights '
+            f'are taken from it. {". ".join(parts)}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _refuse(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Raise ValueError if the weights of a module in a state dict do not fit it."""
+    given = _given(state_dict, prefix)
     # Old checkpoints do not have the counter num_batches_tracked.
     expected = {
         key: value

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+# How a name says its side: a word in front or at the end, or "left" before a capital.
+_SIDES = (
+    re.compile(r'(?P<front>)(?P<side>left|right|l|r)(?P<back>[_\-. ].+)', re.IGNORECASE),
+    re.compile(r'(?P<front>.+[_\-. ])(?P<side>left|right|l|r)(?P<back>)', re.IGNORECASE),
+    re.compile(r'(?P<front>)(?P<side>[Ll]eft|[Rr]ight|L|R)(?P<back>[A-Z].*)'),
+)
+_OTHER = {'left': 'right', 'right': 'left', 'l': 'r', 'r': 'l'}
 
 
 @dataclass(frozen=True)
@@ -15,8 +24,9 @@ class JointSet:
     Left and right are those of the person, not of the image.
 
     Attributes:
-        names: Unique names in lower case. Names of a left and a right keypoint of the same kind
-            differ only in the prefix ``left_`` or ``right_``.
+        names: Unique names. Those of this project are in lower case, with the prefix ``left_`` or
+            ``right_``. Of others, ``l_`` and ``r_``, ``_left`` and ``_right``, ``leftHand`` and
+            ``RHand`` are understood, too.
         links: Pairs of names that are connected when a pose is drawn.
         limbs: Pairs of names that an affinity field joins, in the order of the fields. A field
             points from the first joint to the second.
@@ -73,10 +83,18 @@ class JointSet:
 
         Returns:
             Name of the partner, or ``''`` for a joint that has none, such as the neck.
+
+        Examples:
+            >>> from cpm_plugin.core.maps import JointSet
+            >>> JointSet(('nose', 'LWrist', 'RWrist')).partner('RWrist')
+            'LWrist'
         """
-        for side, other in (('left_', 'right_'), ('right_', 'left_')):
-            if name.startswith(side) and other + name[len(side) :] in self.names:
-                return other + name[len(side) :]
+        for found in filter(None, (form.fullmatch(name) for form in _SIDES)):
+            other = _OTHER[found['side'].lower()]
+            if found['side'][0].isupper():
+                other = other.upper() if found['side'].isupper() else other.capitalize()
+            if (partner := found['front'] + other + found['back']) in self.names:
+                return partner
         return ''
 
     @property
@@ -130,6 +148,25 @@ class JointSet:
                 )
             found.append(turned[first, second])
         return tuple(found)
+
+    @staticmethod
+    def side(name: str) -> str:
+        """Return the side that a name says.
+
+        Args:
+            name: Name of a joint.
+
+        Returns:
+            ``'left'``, ``'right'``, or ``''`` for a name that says none.
+
+        Examples:
+            >>> from cpm_plugin.core.maps import JointSet
+            >>> JointSet.side('wrist_r'), JointSet.side('left_ear'), JointSet.side('lip')
+            ('right', 'left', '')
+        """
+        for found in filter(None, (form.fullmatch(name) for form in _SIDES)):
+            return 'left' if found['side'].lower() in ('left', 'l') else 'right'
+        return ''
 
     def sources(self, target: JointSet) -> tuple[tuple[int, ...], ...]:
         """Find the channels of this set that give the joints of another set.
