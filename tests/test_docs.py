@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip('mmpose')
 
 import cpm_plugin.mmpose  # noqa: F401, I001  (stock modules can be imported after this only)
-from cpm_testing.training import make_figures
+from cpm_testing.data import make_five
 from matplotlib import cbook
 from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
@@ -110,13 +110,15 @@ def test_what_cannot_run_here_is_python(page):
 
 
 def test_own_data_are_the_same_people_in_both_formats(here):
-    make_figures(here / 'data' / 'figures', 4)
+    make_five(here, 4)
     run('docs/tutorials/own-data.md')
     coco, csv = (
-        DATASETS.build(Config.fromfile(f'mine/cpm-slim-3s_{name}.py').val_dataloader.dataset)
-        for name in ('five', 'csv')
+        DATASETS.build(Config.fromfile(f'mine/{name}.py').val_dataloader.dataset)
+        for name in ('five', 'csv_five')
     )
-    assert len(coco) == len(csv) == 5
+    assert len(coco) == len(csv) == 3
+    for key in ('keypoint_id2name', 'flip_indices', 'skeleton_links'):
+        assert coco.metainfo[key] == csv.metainfo[key]
     for one, other in zip(coco, csv):
         np.testing.assert_array_equal(one['inputs'], other['inputs'])
         positions = (sample['data_samples'].gt_instances.keypoints for sample in (one, other))

@@ -7,6 +7,7 @@ SAFE = {
     'checkpoint': 'SafeCheckpointHook',
     'finite': 'FiniteHook',
     'reproducible': 'ReproducibleHook',
+    'warm_up': 'WarmUpHook',
     'workers': 'WorkersHook',
 }
 

@@ -4,7 +4,7 @@
 
 The mean pose is computed in the person's bounding box, over the labeled keypoints of the training
 set of the config. It is put into each box of the test set, and evaluated with the torso as the
-unit.
+unit. Joints without shoulders and hips are therefore refused.
 
 It prints a table and writes nothing.
 

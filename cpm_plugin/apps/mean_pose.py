@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from ..core.evaluation.mean_pose import mean_pose, place_pose
 from ..core.evaluation.pck import TorsoPCK, torso_pck
 from ..mmpose.labels import labeled_of
-from ..mmpose.metrics import joints_of
+from ..mmpose.metrics import check_torso, joints_of
 
 from mmpose.registry import DATASETS
 
@@ -41,11 +41,13 @@ def mean_pose_pck(config: Config) -> TorsoPCK:
         PCK at 0.2 of the torso.
 
     Raises:
-        ValueError: If a dataset is empty, or the test set has detected boxes without keypoints.
+        ValueError: If a dataset is empty, has no shoulders or hips, or the test set has detected
+            boxes without keypoints.
     """
     init_default_scope(config.get('default_scope') or 'mmpose')
-    train = DATASETS.build(config.train_dataloader.dataset)
     test = DATASETS.build(config.test_dataloader.dataset)
+    check_torso(joints_of(test.metainfo))
+    train = DATASETS.build(config.train_dataloader.dataset)
     if not (len(train) and len(test)):
         raise ValueError(
             f'{len(train)} people to train on and {len(test)} to test; none is too few'

@@ -114,7 +114,7 @@ class SafeCheckpointHook(CheckpointHook):
         unknown = [key for key in self.key_indicators if key not in (*metrics, 'auto')]
         if self.save_best and unknown:
             raise ValueError(
-                f'save_best={self.save_best!r}, but the validation gives {", ".join(metrics)}; set '
+                f'save_best={unknown[0]!r}, but the validation gives {", ".join(metrics)}; set '
                 f'default_hooks=dict(checkpoint=dict(save_best={next(iter(metrics), None)!r}))'
             )
         kept, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)

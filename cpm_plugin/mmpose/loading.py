@@ -29,7 +29,7 @@ SCHEME = 'cpm_plugin://'
 def install() -> None:
     """Let MMEngine load checkpoints by the functions of this module."""
     mmengine_checkpoint.CheckpointLoader.register_scheme('', load_from_local, force=True)
-    mmengine_checkpoint.CheckpointLoader.register_scheme(SCHEME, load_trained, force=True)
+    mmengine_checkpoint.CheckpointLoader.register_scheme(SCHEME, load_from_package, force=True)
     mmengine_checkpoint.load_url = load_url
     mmengine_checkpoint.torch = _SafeTorch()
 
@@ -76,7 +76,7 @@ def load_url(
     return _read(str(cached), map_location, f'{url}, kept at {cached},')
 
 
-# MMEngine's log takes the name of the backend from the name of this function.
+# MMEngine's log takes the name of the backend from the names of these functions.
 def load_from_local(filename: str, map_location: Any) -> Any:
     """Load a checkpoint from a file.
 
@@ -97,7 +97,7 @@ def load_from_local(filename: str, map_location: Any) -> Any:
     return _read(str(path), map_location, str(filename))
 
 
-def load_trained(filename: str, map_location: Any = None) -> Any:
+def load_from_package(filename: str, map_location: Any = None) -> Any:
     """Load the trained weights of a named model.
 
     Args:

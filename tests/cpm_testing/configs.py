@@ -10,6 +10,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
+from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.mmpose.datasets import dataset_info
+
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS
@@ -46,6 +49,8 @@ def loaders(cfg):
 
 
 def meta_of(dataset):
+    if dataset['type'] == 'OwnCocoDataset':  # that of any file with as many joints as the head
+        return parse_pose_metainfo(dataset_info(LSP, dataset_name='own'))
     return parse_pose_metainfo(DATASETS.get(dataset['type']).METAINFO)
 
 

@@ -6,6 +6,18 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
+from cpm_plugin.apps.figures_dataset import make
+
+FIVE = ('head_top', 'left_wrist', 'right_wrist', 'left_ankle', 'right_ankle')
+
+
+def make_five(root, count):
+    """``data/five`` of docs/tutorials/own-data.md, small: ``count`` images, and 3 to validate on."""
+    make(
+        root / 'data' / 'five',
+        dict(arguments=dict(train=count, val=3, size=48, seed=0, joints=list(FIVE))),
+    )
+
 
 def coco_content(people, count, size):
     """What is in a file of COCO's format: images 1.png, 2.png, ... of (width, height)."""

@@ -96,6 +96,12 @@ def test_the_old_checkpoint_goes_when_the_new_one_and_its_note_are_there(tmp_pat
     assert runner.message_hub.get_info('keep_ckpt_ids') == [3]
 
 
+def test_a_score_that_the_metric_does_not_give_is_named_with_those_it_gives(tmp_path):
+    hook, runner = hook_and_runner(tmp_path, save_best='torso/PCK', rule='greater')
+    with pytest.raises(ValueError, match=r"save_best='torso/PCK', .* gives PCK, AUC; set .*='PCK'"):
+        hook._save_best_checkpoint(runner, dict(PCK=0.5, AUC=0.25))
+
+
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     hook, runner = hook_and_runner(tmp_path, fails=['epoch_2.pth'], max_keep_ckpts=1)
     hook._save_checkpoint_with_step(runner, 1, {})

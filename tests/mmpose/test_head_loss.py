@@ -142,6 +142,11 @@ def test_missing_target_names_what_there_is_and_what_makes_it(monkeypatch):
         head.loss(None, samples([[1, 1, 1]], heatmaps=torch.zeros(1, 3, 6, 8)))
 
 
+def test_another_number_of_joints_is_told_with_the_setting():
+    with pytest.raises(ValueError, match=r'has 4 joints, .*=3; .*head=dict\(num_keypoints=4\)'):
+        slim_head().loss(None, samples([[1, 1, 1, 1]], heatmaps=torch.zeros(1, 4, 6, 8)))
+
+
 def test_number_of_target_fields_must_be_that_of_the_stages():
     with pytest.raises(ValueError, match='2 target_fields for num_stages=3'):
         slim_head(num_stages=3, target_fields=['heatmaps_all', 'heatmaps'])

@@ -10,6 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from cpm_plugin.core.weights import read_checkpoint, weights_file
 from cpm_plugin.mmpose import loading
 
 
@@ -42,12 +43,14 @@ def names(web, monkeypatch, file):
     for function in ('get_torchvision_models', 'get_external_models', 'get_mmcls_models'):
         monkeypatch.setattr(mmengine_checkpoint, function, lambda: {'x': address, 'y': 'here.pth'})
     monkeypatch.setattr(mmengine_checkpoint, '_get_mmengine_home', lambda: str(web.folder))
+    monkeypatch.setattr(loading, 'weights_file', lambda name: web.folder / file)
     (web.folder / 'here.pth').write_bytes((web.folder / file).read_bytes())
     backend = SimpleNamespace(get=lambda name: (web.folder / file).read_bytes())
     monkeypatch.setattr(mmengine_checkpoint, 'get_file_backend', lambda *_, **__: backend)
     return [
         str(web.folder / file), address, 'modelzoo://x', 'torchvision://x', 'openmmlab://x',
         'open-mmlab://y', 'mmcls://x', 's3://x', 'petrel://x', 'cluster:s3://x',
+        'cpm_plugin://x',
     ]  # fmt: skip
 
 
@@ -103,3 +106,13 @@ def test_a_download_is_kept_and_a_broken_one_named(web, tmp_path):
 def test_a_file_that_is_missing_keeps_mmengines_error(tmp_path):
     with pytest.raises(FileNotFoundError, match='can not be found'):
         loading.load_from_local(str(tmp_path / 'no.pth'), 'cpu')
+
+
+def test_trained_weights_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = CheckpointLoader.load_checkpoint('cpm_plugin://cpm_slim_3s', map_location='cpu')
+    expected, _ = read_checkpoint(weights_file('cpm_slim_3s'))
+    assert found['state_dict'].keys() == expected.keys()
+    assert all(torch.equal(found['state_dict'][key], expected[key]) for key in expected)
+    with pytest.raises(ValueError, match=r"no trained weights of 'x'.*cpm_lite0_3s, cpm_slim_3s"):
+        CheckpointLoader.load_checkpoint('cpm_plugin://x')

@@ -5,19 +5,20 @@ import pickle
 
 import pytest
 import torch
+from cpm_testing.logs import keep_log
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import load_state_dict
 
-from cpm_plugin.mmpose import CPMBackbone
+from cpm_plugin.mmpose import CPMBackbone, strict
 
 from mmpose.registry import MODELS
 
 
-def model(num_stages=2, channels=4, **strict):
+def model(num_stages=2, channels=4, **options):
     return MODELS.build(
         dict(
             type='TopdownPoseEstimator',
-            backbone=dict(type='CPMBackbone', channels=channels, kernel_size=3, **strict),
+            backbone=dict(type='CPMBackbone', channels=channels, kernel_size=3, **options),
             head=dict(
                 type='CPMStageHead',
                 in_channels=channels,
@@ -27,7 +28,7 @@ def model(num_stages=2, channels=4, **strict):
                 reduced_channels=4,
                 first_stage_channels=4,
                 refine_kernel_size=3,
-                **strict,
+                **options,
             ),
         )
     )
@@ -99,6 +100,27 @@ def test_strict_load_false_takes_what_fits(tmp_path):
     load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
     for key, value in fresh.state_dict().items():
         assert torch.equal(value, trained.state_dict()[key]), key
+
+
+def test_what_does_not_fit_begins_anew_and_is_named(tmp_path, monkeypatch):
+    log = keep_log(monkeypatch, strict)
+    trained, fresh = model(num_stages=2), model(num_stages=2, strict_load=False)
+    state = trained.state_dict()
+    wide, missing = 'head.stages.first.beliefs.bias', 'head.stages.first.conv1.conv.bias'
+    state[wide] = torch.zeros(9)
+    del state[missing]
+    state['head.other'] = torch.zeros(1)
+    before = {key: value.clone() for key, value in fresh.state_dict().items()}
+    load_checkpoint(fresh, save(tmp_path / 'a.pth', state))
+    for key, value in fresh.state_dict().items():
+        expected = before if key in (wide, missing) else state
+        assert torch.equal(value, expected[key]), key
+    (line,) = log
+    assert 'CPMStageHead: the checkpoint fits in part' in line
+    assert '2 weights begin anew: stages.first.conv1.conv.bias, stages.first.beliefs.bias. ' in line
+    assert line.endswith('1 weights are not used: other')
+    load_checkpoint(fresh, save(tmp_path / 'b.pth', trained.state_dict()))
+    assert len(log) == 1  # what fits is not worth a word
 
 
 def test_only_the_strict_half_refuses(tmp_path):

@@ -68,6 +68,28 @@ def test_splits_and_seeds_give_different_images_and_equal_arguments_equal_ones(m
     assert len(set(images)) == 18
 
 
+def test_some_joints_are_those_of_all_in_the_order_given_and_linked_toward_the_head(
+    made, tmp_path, run
+):
+    names = ['left_wrist', 'head_top', 'left_shoulder', 'right_ankle']
+    out = tmp_path / 'some'
+    arguments = ['--train', 6, '--val', 3, '--size', 64, '--joints', ','.join(names)]
+    assert run(out, *arguments).returncode == 0
+    assert 'nothing to do' in run(out, *arguments).stdout
+    some, full = (
+        json.loads((folder / 'annotations' / 'val.json').read_text()) for folder in (out, made)
+    )
+    assert some['categories'][0]['keypoints'] == names
+    # wrist to shoulder, shoulder to the top of the head, ankle past hip and neck to it
+    assert some['categories'][0]['skeleton'] == [[3, 1], [2, 3], [2, 4]]
+    for one, other in zip(some['annotations'], full['annotations']):
+        points = np.reshape(other['keypoints'], (14, 3))[[LSP.index(name) for name in names]]
+        assert np.reshape(one['keypoints'], (4, 3)).tolist() == points.tolist()
+        assert one['num_keypoints'] == 4 and one['bbox'] == other['bbox']
+    images = [content(folder / 'val') for folder in (out, made)]
+    assert images[0] == images[1]
+
+
 def test_made_once_and_never_written_over(made, run):
     before = content(made)
     done = run(made, '--train', 6, '--val', 3, '--size', 64)
@@ -77,7 +99,13 @@ def test_made_once_and_never_written_over(made, run):
     assert content(made) == before
 
 
-@pytest.mark.parametrize('arguments', [['--train', '0'], ['--size', '47'], ['--val', 'x']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['--train', '0'], ['--size', '47'], ['--val', 'x'], ['--joints', 'nose'],
+        ['--joints', 'neck,neck'], ['--joints', ''],
+    ],
+)  # fmt: skip
 def test_bad_arguments_are_refused_and_leave_nothing(arguments, tmp_path, run):
     done = run(tmp_path / 'out', *arguments)
     assert done.returncode == 2 and arguments[0] in done.stderr

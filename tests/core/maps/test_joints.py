@@ -53,6 +53,26 @@ def test_joint_whose_other_side_is_not_in_the_set_stays():
     assert joints.flip_indices == (0, 2, 1, 3)
 
 
+@pytest.mark.parametrize(
+    ('left', 'right'),
+    [
+        ('l_eye', 'r_eye'), ('eye_left', 'eye_right'), ('eye-L', 'eye-R'), ('leftEye', 'rightEye'),
+        ('LEye', 'REye'), ('Left eye', 'Right eye'), ('LEFT_EYE', 'RIGHT_EYE'), ('eye.l', 'eye.r'),
+    ],
+)  # fmt: skip
+def test_sides_of_other_names(left, right):
+    joints = JointSet((right, 'nose', left))
+    assert joints.flip_indices == (2, 1, 0)
+    assert [joints.side(name) for name in (left, right)] == ['left', 'right']
+
+
+@pytest.mark.parametrize('name', ['lip', 'rim', 'Lip', 'leftover', 'right', 'nail', 'r', 'copyright'])
+def test_names_that_only_look_like_a_side(name):
+    others = ('rip', 'lim', 'Rip', 'rightover', 'left', 'l', 'copyleft')
+    assert JointSet.side(name) == ''
+    assert JointSet((name, *others)).partner(name) == ''
+
+
 def test_index_names_what_there_is():
     assert LSP.index('head_top') == 13
     with pytest.raises(ValueError, match=r"no joint 'nose'.*right_ankle, .*head_top"):

@@ -1,0 +1,129 @@
+"""Keypoints of one's own: what docs/tutorials/own-data.md says to do, on 30 small images."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('mmpose')
+
+from cpm_testing.data import make_five
+from mmengine.config import Config
+
+REPO = Path(__file__).resolve().parents[1]
+CONFIGS = dict(
+    re.findall(
+        r'`mine/(five\w*)\.py`.*?```python\n(.*?)```',
+        (REPO / 'docs/tutorials/own-data.md').read_text(),
+        re.DOTALL,
+    )
+)
+
+
+@pytest.fixture(scope='module')
+def here(tmp_path_factory):
+    """A folder to work in as in the clone, with data and the configs of the tutorial."""
+    folder = tmp_path_factory.mktemp('own')
+    make_five(folder, 30)
+    (folder / 'configs').symlink_to(REPO / 'configs')
+    (folder / 'mine').mkdir()
+    for name, text in CONFIGS.items():
+        (folder / 'mine' / f'{name}.py').write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope='module')
+def trained(here, run_tool):
+    """Two epochs, of 30 images in batches of 16, with the workers of the config."""
+    done = run_tool('train.py', 'mine/five.py', '--cfg-options', 'train_cfg.max_epochs=2')
+    assert done.returncode == 0, done.stderr[-3000:]
+    (best,) = Path('work_dirs/five').glob('best_PCK_epoch_*.pth')
+    return best
+
+
+def test_the_configs_of_the_tutorial_are_short():
+    assert {'five', 'five_tuned'} <= set(CONFIGS)
+    assert max(len(text.splitlines()) for text in CONFIGS.values()) <= 15
+
+
+def scalars(folder):
+    newest = max(Path(folder).glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for line in newest.read_text().splitlines()]
+
+
+def test_it_trains_at_the_full_learning_rate_and_validates(trained):
+    log = scalars('work_dirs/five')
+    assert [line['step'] for line in log if 'PCK' in line] == [1, 2]
+    assert all(0 <= line['PCK'] <= 1 for line in log if 'PCK' in line)
+    rates = [line['lr'] for line in log if 'lr' in line]
+    assert 0 < rates[0] < rates[-1] < 5e-3  # both epochs warm up
+    (text,) = (path.read_text() for path in Path('work_dirs/five').glob('*/*.log'))
+    assert 'left_wrist - right_wrist, left_ankle - right_ankle' in text
+    assert 'the warm-up (LinearLR, lr) ends after 4 iterations, and the training after 4' in text
+
+
+def test_the_schedule_follows_the_epochs(here):
+    """At the end of any length the rate is 0, without a warm-up that goes on."""
+    from mmengine.runner import Runner
+
+    config = Config.fromfile('mine/five.py')
+    config.train_dataloader.update(num_workers=0, persistent_workers=False)
+    config.train_cfg.max_epochs = 5
+    config.update(work_dir='work_dirs/schedule', log_level='ERROR', experiment_name='schedule')
+    runner = Runner.from_cfg(config)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    warm_up, decay = runner.build_param_scheduler(runner.param_schedulers)
+    assert (warm_up.begin, warm_up.end, warm_up.by_epoch) == (0, 2 * 2, False)
+    assert (decay.begin, decay.end, decay.T_max) == (0, 5 * 2, 5 * 2)
+
+
+def test_it_is_tested_and_shown_stage_by_stage(trained, run_tool):
+    done = run_tool('test.py', 'mine/five.py', trained, '--work-dir', 'work_dirs/test')
+    assert done.returncode == 0, done.stderr[-3000:]
+    (result,) = Path('work_dirs/test').glob('*/*.json')
+    best = max(line['PCK'] for line in scalars('work_dirs/five') if 'PCK' in line)
+    assert json.loads(result.read_text())['PCK'] == pytest.approx(best)
+
+    own = ['--config', 'mine/five.py', '--checkpoint', trained]
+    image = 'data/five/val/000003.jpg'
+    done = run_tool('demo.py', image, '--boxes', '0,0,48,48', '--stages', '--json', *own)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'of 5 joints' in done.stdout
+    assert Path('demo_output/poses/000003_stages.png').is_file()
+
+    done = run_tool('show_stages.py', 'mine/five.py', trained, '--person', 1)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'no PCK of the stages: PCK relative to the torso needs left_shoulder' in done.stdout
+    assert 'person 1' in done.stdout and Path('stages.png').is_file()
+
+
+def test_the_programs_before_and_beside_a_training(here, run_tool):
+    done = run_tool('check_dataset.py', 'mine/five.py')
+    assert done.returncode == 0 and 'nothing wrong' in done.stdout, done.stdout + done.stderr
+    done = run_tool('mean_pose.py', 'mine/five.py')
+    assert done.returncode == 2
+    assert 'needs left_shoulder, right_shoulder, left_hip, right_hip' in done.stderr
+
+
+def test_a_wrong_number_of_keypoints_ends_with_the_right_one(here, run_tool):
+    done = run_tool(
+        'train.py', 'mine/five.py', '--work-dir', 'work_dirs/wrong', '--cfg-options',
+        'model.head.num_keypoints=4',
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert 'has 5 joints, the head num_keypoints=4' in done.stderr
+    assert 'head=dict(num_keypoints=5)' in done.stderr
+
+
+@pytest.mark.slow
+def test_it_is_fine_tuned_from_the_weights_of_the_package(here, run_tool):
+    done = run_tool('train.py', 'mine/five_tuned.py', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert done.returncode == 0, done.stderr[-3000:]
+    (text,) = (path.read_text() for path in Path('work_dirs/five_tuned').glob('*/*.log'))
+    assert 'CPMStageHead: the checkpoint fits in part; 76 of 84 weights' in text
+    assert 'CPMBackbone' not in text.partition('fits in part')[2].partition('Load checkpoint')[0]
+    assert list(Path('work_dirs/five_tuned').glob('best_PCK_epoch_1.pth'))
