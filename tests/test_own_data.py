@@ -8,8 +8,12 @@ import pytest
 
 pytest.importorskip('mmpose')
 
-from cpm_testing.data import make_five
+from cpm_testing.data import FIVE, make_five
 from mmengine.config import Config
+
+from cpm_plugin.apps.zoo import pose2d
+
+from mmpose.apis import inference_topdown, init_model
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = dict(
@@ -99,6 +103,21 @@ def test_it_is_tested_and_shown_stage_by_stage(trained, run_tool):
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'no PCK of the stages: PCK relative to the torso needs left_shoulder' in done.stdout
     assert 'person 1' in done.stdout and Path('stages.png').is_file()
+
+
+def test_a_published_model_knows_its_keypoints(trained, run_tool):
+    (result,) = Path('work_dirs/test').glob('*/*.json')
+    done = run_tool(
+        'publish_model.py', 'mine/five.py', trained, '--name', 'five', '--results', result,
+        '--dataset', 'five', '--training-data', 'five', '--training', 'short', '--license', 'none',
+        '--zoo', 'my_zoo', '--metafile', 'my_zoo/my_zoo.yml',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = pose2d('five', 'my_zoo')
+    model = init_model(found['pose2d'], found['pose2d_weights'], 'cpu')
+    assert model.dataset_meta['keypoint_id2name'] == dict(enumerate(FIVE))
+    (person,) = inference_topdown(model, 'data/five/val/000001.jpg')
+    assert person.pred_instances.keypoints.shape == (1, 5, 2)
 
 
 def test_the_programs_before_and_beside_a_training(here, run_tool):

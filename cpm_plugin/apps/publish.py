@@ -19,6 +19,7 @@ from ..core.models.registry import MODELS, create_model
 from ..core.weights.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
 from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
+from ..mmpose.own_coco import keypoints_apart
 from .configs import build_model, read_config
 from .errors import one_line
 from .metafile import add_model, model_index, read_metafile
@@ -116,7 +117,8 @@ def _publish(what: Publication, zoo: Path, metafile: Path, *, half: bool, averag
 
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / 'weights.pth'
-        write_checkpoint(part, state, {'config': config_name, 'license': what.license})
+        facts = {'config': config_name, 'license': what.license}
+        write_checkpoint(part, state, facts | keypoints_apart(config, what.checkpoint))
         model = build_model(config, part, device='cpu')  # raises if they do not fit
         if problem := describe_mismatch(model.state_dict(), state):  # MMEngine only warns
             raise ValueError(f'{what.checkpoint} does not fit {what.config}: {problem}')
