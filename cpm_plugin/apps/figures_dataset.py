@@ -50,7 +50,7 @@ def joints_of(names: Sequence[str] | None) -> JointSet:
     for name in names:
         LSP.index(name)
     found = ((_next_of(name, names), name) for name in names)
-    return JointSet(tuple(names), tuple((link for link in found if link[0])))
+    return JointSet(tuple(names), tuple(link for link in found if link[0]))
 
 
 def _next_of(name: str, names: Sequence[str]) -> str:
@@ -132,8 +132,8 @@ def make(out: Path, info: dict) -> None:
     Args:
         out: Folder to make; it must not exist.
         info: Written into the annotations. ``info['arguments']`` has the numbers of images
-            (``train`` and ``val``), their ``size`` in pixels, and the ``seed``. If it has ``joints``,
-            only those are annotated.
+            (``train`` and ``val``), their ``size`` in pixels, and the ``seed``. If it has
+            ``joints``, only those are annotated.
 
     Raises:
         OSError: If it cannot be written.

@@ -11,7 +11,6 @@ import logging
 from typing import Any
 
 from mmengine.logging import print_log
-
 from torch import nn
 
 from ..core.weights.archive import describe_unusable

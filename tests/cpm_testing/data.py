@@ -12,7 +12,7 @@ FIVE = ('head_top', 'left_wrist', 'right_wrist', 'left_ankle', 'right_ankle')
 
 
 def make_five(root, count):
-    """``data/five`` of docs/tutorials/own-data.md, small: ``count`` images, and 3 to validate on."""
+    """``data/five`` of docs/tutorials/own-data.md: ``count`` small images, and 3 to validate on."""
     make(
         root / 'data' / 'five',
         dict(arguments=dict(train=count, val=3, size=48, seed=0, joints=list(FIVE))),

@@ -212,7 +212,8 @@ def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
     backbone.init_weights()
     assert torch.equal(backbone.trunks.encoder.state_dict()[weight], source.state_dict()[weight])
 
-    with pytest.raises(ValueError, match=r'missing\.pth: no .*encoder_weights=None'):  # not before it is to be trained
+    # not before it is to be trained
+    with pytest.raises(ValueError, match=r'missing\.pth: no .*encoder_weights=None'):
         CPMBackbone(encoder_weights='missing.pth', **arguments).init_weights()
     other = tmp_path / 'other.pth'
     write_checkpoint(other, {'stem.conv.weight': torch.rand(1)}, {})

@@ -13,9 +13,8 @@ from cpm_plugin.mmpose.own_coco import read_joints
 
 from mmpose.registry import DATASETS
 
-HAND = dict(
-    id=3, name='hand', keypoints=['tip', 'thumb_L', 'thumb_R', 'left_palm'], skeleton=[[1, 3], [2, 4]]
-)  # fmt: skip
+NAMES = ['tip', 'thumb_L', 'thumb_R', 'left_palm']
+HAND = dict(id=3, name='hand', keypoints=NAMES, skeleton=[[1, 3], [2, 4]])
 
 
 def written(folder, *categories, **more):
@@ -78,7 +77,7 @@ def test_the_dataset_has_them_and_says_who_changes_places(tmp_path, monkeypatch)
     people = DATASETS.build(dict(arguments, data_prefix=dict(img='images/'), test_mode=True))
     meta = people.metainfo
     assert meta['num_keypoints'] == 4 and meta['flip_indices'] == [0, 2, 1, 3]
-    assert meta['keypoint_id2name'] == dict(enumerate(HAND['keypoints']))
+    assert meta['keypoint_id2name'] == dict(enumerate(NAMES))
     assert meta['skeleton_links'] == [(0, 2), (1, 3)]
     assert meta['keypoint_colors'].tolist()[1:3] == [[0, 255, 0], [255, 128, 0]]
     (info,) = (people.get_data_info(index) for index in range(len(people)))

@@ -66,7 +66,9 @@ def test_sides_of_other_names(left, right):
     assert [joints.side(name) for name in (left, right)] == ['left', 'right']
 
 
-@pytest.mark.parametrize('name', ['lip', 'rim', 'Lip', 'leftover', 'right', 'nail', 'r', 'copyright'])
+@pytest.mark.parametrize(
+    'name', ['lip', 'rim', 'Lip', 'leftover', 'right', 'nail', 'r', 'copyright']
+)
 def test_names_that_only_look_like_a_side(name):
     others = ('rip', 'lim', 'Rip', 'rightover', 'left', 'l', 'copyleft')
     assert JointSet.side(name) == ''
