@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from cpm_plugin.core.maps.joints import LSP
+from cpm_plugin.core.maps.joint_sets import LSP
 from cpm_plugin.mmpose.datasets import dataset_info
 
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
