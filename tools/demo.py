@@ -6,6 +6,7 @@
     python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
     python tools/demo.py IMAGE --det rtmdet-m           # everybody whom MMPose's detector finds
     python tools/demo.py VIDEO --out-dir poses
+    python tools/demo.py webcam                         # a camera, until Ctrl-C; or webcam:1
     python tools/demo.py IMAGE --config CONFIG --checkpoint CHECKPOINT
 
 It works offline with the trained model in the package. Other models: --model, one of
@@ -36,7 +37,6 @@ written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -44,6 +44,7 @@ from pathlib import Path
 from cpm_plugin.apps.arguments import (
     check_packaged,
     check_there,
+    expand,
     packaged_models,
     require_packages,
 )
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         nargs='+',
         type=Path,
         metavar='IMAGE',
-        help='images, videos, or folders with images and videos',
+        help="images, videos, folders of these, patterns such as 'a*.jpg', or webcam",
     )
     parser.add_argument(
         '--boxes',
@@ -118,9 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     if not 0 <= args.threshold <= 1:  # NaN neither
         parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:
-        for path in args.inputs:
-            if not os.path.exists(path):
-                raise ValueError(f'{path}: no such file or folder')
+        args.inputs = expand(args.inputs)
         if args.config is None:
             check_packaged(args.model)
         else:
@@ -156,11 +155,11 @@ def main(argv: list[str] | None = None) -> int:
     outputs = Outputs(args.out_dir, args.threshold, stages=args.stages, json=args.json)
     failed = 0
     # A video has a progress bar of its own, and there can be only one at a time.
-    several = not any(path.suffix.lower() in media.VIDEOS for path in files) and len(files) > 1
+    several = not any(map(media.is_video, files)) and len(files) > 1
     for path in track(files, description='poses', disable=not several):
         people = boxes.get(path.name, boxes.get('', [] if boxes else None))
         try:
-            show = show_video if path.suffix.lower() in media.VIDEOS else show_image
+            show = show_video if media.is_video(path) else show_image
             show(model, path, people, outputs, detect)
         except FAILURES as error:
             named = '' if isinstance(error, ValueError) else f'{path}: '

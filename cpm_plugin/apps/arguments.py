@@ -7,6 +7,7 @@ once, also where MMPose is not installed.
 from __future__ import annotations
 
 import argparse
+import glob
 import importlib.util
 import json
 import os
@@ -56,6 +57,29 @@ def check_there(*paths: str | Path) -> None:
     for path in paths:
         if not os.path.exists(path):
             raise ValueError(f'{path}: no such file')
+
+
+def expand(inputs: Sequence[Path]) -> list[Path]:
+    """Replace patterns, which not every shell does, and check that there are such inputs.
+
+    Args:
+        inputs: Files, folders, patterns such as ``a*.jpg``, and cameras (``webcam``).
+
+    Returns:
+        Those that are there; for a pattern, what matches it, by name.
+
+    Raises:
+        ValueError: If there is nothing. The message names the input.
+    """
+    found: list[Path] = []
+    for given in inputs:
+        matching = [given]
+        if not os.path.exists(given) and not str(given).startswith('webcam'):
+            matching = sorted(map(Path, glob.glob(str(given))))
+        if not matching:
+            raise ValueError(f'{given}: no such file or folder')
+        found += matching
+    return found
 
 
 def packaged_models() -> list[str]:

@@ -16,6 +16,7 @@ from ..core.prediction.crops import check_box
 from . import demo, media
 from .detector import Detector
 from .outputs import write_figure, write_text
+from .videos import open_video
 
 
 class Outputs(NamedTuple):
@@ -102,7 +103,7 @@ def show_video(
         ValueError: If the video cannot be read to the end, has no box or one outside of it, or an
             output cannot be written.
     """
-    video = media.Video(path)
+    video = open_video(path)
     if boxes is not None:
         _check_boxes(path, boxes, (video.width, video.height))
     found: list[dict] = []
@@ -131,7 +132,7 @@ def show_video(
     video.write(out, frames())
     _tell(f'{out}: {len(drawn)} frames', np.concatenate(drawn), best, outputs.threshold)
     if outputs.json:
-        positions = outputs.folder / f'{path.stem}.json'
+        positions = outputs.folder / f'{media.stem_of(path)}.json'
         write_text(positions, json.dumps({**names, 'frames': found}) + '\n')
         print(positions)
     if video.missing:

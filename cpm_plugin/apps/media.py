@@ -1,26 +1,43 @@
-"""Reading and writing of the user's images and videos, without overwriting an input."""
+"""The user's images and videos: which there are, and what they are written to."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .outputs import check_file, write_bytes
+from .outputs import write_bytes
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
+
+
+def camera_number(path: Path) -> int | None:
+    """Return the number of the camera that an input names, as in MMPose's inferencer.
+
+    Args:
+        path: An input, such as ``webcam``, for number 0, or ``webcam:1``.
+
+    Returns:
+        The number, or None for a file.
+    """
+    named = re.fullmatch(r'webcam(:(\d+))?', str(path))
+    return int(named[2] or 0) if named else None
+
+
+def is_video(path: Path) -> bool:
+    """Tell whether an input is a video or a camera, by its name."""
+    return path.suffix.lower() in VIDEOS or camera_number(path) is not None
 
 
 def inputs_of(path: Path) -> list[Path]:
     """List the images and videos of a path.
 
     Args:
-        path: An image, a video, or a folder with images and videos.
+        path: An image, a video, a folder with images and videos, or a camera.
 
     Returns:
         The files; those of a folder by name.
@@ -29,6 +46,8 @@ def inputs_of(path: Path) -> list[Path]:
         ValueError: If the path is none of these, or the folder has none. The message names it.
     """
     kinds = (*IMAGES, *VIDEOS)
+    if camera_number(path) is not None:
+        return [path]
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds and not p.is_dir())
         if not found:
@@ -59,7 +78,7 @@ def check_outputs(
     names: dict[str, Path] = {}
     inputs = {path.resolve() for path in (*files, *taken)}
     for path in files:
-        if stages and path.suffix.lower() in VIDEOS:
+        if stages and is_video(path):
             raise ValueError(
                 f'{path.name} is a video, and --stages draws the stages of images only; leave it '
                 'out, or give the images alone'
@@ -87,7 +106,12 @@ def check_outputs(
 
 def drawing_name(path: Path) -> str:
     """Return the name of the file that the drawing of an image or video is written to."""
-    return f'{path.stem}.mp4' if path.suffix.lower() in VIDEOS else path.name
+    return f'{stem_of(path)}.mp4' if is_video(path) else path.name
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of an input's outputs, without suffix."""
+    return path.stem.replace(':', '_') if camera_number(path) is not None else path.stem
 
 
 def stages_name(path: Path, number: int, count: int) -> str:
@@ -121,101 +145,3 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if not done:
         raise ValueError(f'{path} cannot be written: OpenCV has no encoder for it')
     write_bytes(path, content.tobytes())
-
-
-class Video:
-    """Video whose frames are upright, and that can write another video like it.
-
-    Args:
-        path: Path of the file.
-
-    Attributes:
-        width: Width of a frame in pixels.
-        height: Height of a frame in pixels.
-        rate: Frames a second; 25 if the file does not say.
-        total: Number of frames, as the file says; None if it does not, as of a recorded stream.
-        missing: After iteration, number of frames that the file promises and that could not be
-            read.
-
-    Raises:
-        ValueError: If there is nothing to read. The message names the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.missing = 0
-        capture = self._open()
-        read, frame = capture.read()
-        if not read:
-            raise ValueError(f'{path} cannot be read as a video: OpenCV finds no frame in it')
-        self.height, self.width = frame.shape[:2]
-        rate, total = (capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
-        self.rate = rate if 0 < rate < 1000 else 25.0
-        self.total = int(total) if total >= 1 else None
-        capture.release()
-
-    def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self.path))
-        # Phones note how the camera was held; without this, OpenCV may leave it to the caller.
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        return capture
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames (H, W, 3), BGR."""
-        capture, count = self._open(), 0
-        try:
-            while True:
-                read, frame = capture.read()
-                if not read:
-                    break
-                yield frame
-                count += 1
-        finally:
-            capture.release()
-        self.missing = max(0, (self.total or 0) - count)
-
-    def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
-        """Write a video (MPEG-4) with the same size and frame rate, completely or not at all.
-
-        Args:
-            path: Path of the file.
-            frames: Frames (H, W, 3), BGR.
-
-        Raises:
-            ValueError: If the file cannot be written. The message names it.
-        """
-        check_file(path)
-        size = (self.width, self.height)
-        target = path.resolve()  # a link stays one
-        part = target.with_name(f'.{target.stem}.{os.getpid()}{target.suffix}')
-        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*'mp4v'), self.rate, size)
-        try:
-            if not writer.isOpened():
-                raise ValueError(
-                    f'{path} cannot be written: this OpenCV cannot encode {size[0]}x{size[1]} at '
-                    f'{self.rate:g} frames a second as MPEG-4; convert the input first'
-                )
-            count = 0
-            for frame in frames:
-                writer.write(frame)
-                count += 1
-            writer.release()
-            if (whole := _frames_in(part)) < count:  # OpenCV does not tell
-                raise ValueError(
-                    f'{path} cannot be written: {whole} of {count} frames are in it; is the disk '
-                    'full?'
-                )
-            part.replace(target)
-        finally:
-            writer.release()
-            part.unlink(missing_ok=True)
-
-
-def _frames_in(path: Path) -> int:
-    """Count the frames of a video that can be read."""
-    capture = cv2.VideoCapture(str(path))
-    count = 0
-    while capture.grab():
-        count += 1
-    capture.release()
-    return count

@@ -156,8 +156,9 @@ def find_resumable(work_dir: str) -> str | None:
     """Find the checkpoint that ``--resume`` continues from.
 
     It is the one that ``last_checkpoint`` names, if that is complete, or the one of its name in the
-    folder, which may have been moved. Otherwise it is the newest complete one in the folder, and
-    the log says so. This replaces MMEngine's ``find_latest_checkpoint``, which takes what
+    folder, which may have been moved. Otherwise it is the newest complete one in the folder or
+    beside the named one (``out_dir`` of the hook), and the log says so, as it does if there is
+    none. This replaces MMEngine's ``find_latest_checkpoint``, which takes what
     ``last_checkpoint`` says without a check.
 
     Args:
@@ -176,7 +177,9 @@ def find_resumable(work_dir: str) -> str | None:
         return named
     if named and is_whole(moved := folder / Path(named).name):  # with its folder
         return str(moved)
-    found = [path for path in folder.glob('*.pth') if not path.name.startswith('best_')]
+    folders = dict.fromkeys([folder, *([Path(named).parent] if named else [])])
+    found = [path for place in folders for path in place.glob('*.pth')]
+    found = [path for path in found if not path.name.startswith('best_')]
     found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
         if is_whole(path):
@@ -189,9 +192,10 @@ def find_resumable(work_dir: str) -> str | None:
             return str(path)
     if found:
         raise ValueError(
-            f'none of {len(found)} checkpoints in {folder} is whole (the newest: {found[0].name}); '
-            'restore one, or start again without --resume'
+            f'none of {len(found)} checkpoints in {", ".join(map(str, folders))} is whole (the '
+            f'newest: {found[0].name}); restore one, or start again without --resume'
         )
+    print_log(f'no checkpoint in {folder}: training begins anew', logger='current', level=30)
     return None
 
 

@@ -1,10 +1,11 @@
 """Arguments that are right, wrong, or need what is not installed."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from cpm_plugin.apps.arguments import OptionsAction, check_there, require_packages
+from cpm_plugin.apps.arguments import OptionsAction, check_there, expand, require_packages
 
 
 @pytest.fixture
@@ -49,3 +50,12 @@ def test_a_missing_file_is_named(tmp_path):
         with pytest.raises(ValueError) as error:
             check_there(__file__, path)
         assert str(error.value) == f'{path}: no such file'
+
+
+def test_patterns_are_replaced_and_what_is_not_there_is_named(tmp_path):
+    for name in ('b.jpg', 'a.jpg', 'a[1].png', 'notes.txt'):
+        (tmp_path / name).touch()
+    given = [tmp_path / '*.jpg', tmp_path / 'a[1].png', Path('webcam:1')]
+    assert expand(given) == [tmp_path / 'a.jpg', tmp_path / 'b.jpg', *given[1:]]
+    with pytest.raises(ValueError, match=r'x\*\.jpg: no such file or folder'):
+        expand([tmp_path / 'x*.jpg'])

@@ -187,8 +187,24 @@ def test_else_the_newest_whole_one_and_the_log_says_so(harm, named, taken, run_f
     ]
 
 
-def test_a_folder_without_checkpoints_begins_anew_and_one_of_broken_ones_is_refused(tmp_path):
+def test_checkpoints_in_another_folder_are_found_beside_the_named_one(run_folder, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('work_dir')
+    (work_dir / LAST).write_text(str(run_folder / 'epoch_3.pth'))  # out_dir of the hook
+    assert find_resumable(str(work_dir)) == str(run_folder / 'epoch_3.pth')
+    flip_a_bit(run_folder / 'epoch_3.pth')
+    assert find_resumable(str(work_dir)) == str(run_folder / 'epoch_2.pth')
+    for number in (1, 2):
+        flip_a_bit(run_folder / f'epoch_{number}.pth')
+    with pytest.raises(ValueError, match=f'none of 3 checkpoints in {work_dir}, {run_folder} is'):
+        find_resumable(str(work_dir))
+
+
+def test_a_folder_without_checkpoints_begins_anew_and_one_of_broken_ones_is_refused(
+    tmp_path, monkeypatch
+):
+    lines = keep_log(monkeypatch, checkpoint_hook)
     assert find_resumable(str(tmp_path)) is None
+    assert lines == [f'no checkpoint in {tmp_path}: training begins anew']
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK broken')
     with pytest.raises(ValueError, match=r'none of 1 checkpoints in .* is whole .*epoch_1\.pth'):
         find_resumable(str(tmp_path))
