@@ -111,8 +111,8 @@ class SafeCheckpointHook(CheckpointHook):
         Raises:
             ValueError: If the metric does not give what ``save_best`` names.
         """
-        unknown = [key for key in self.key_indicators if key not in (*metrics, 'auto')]
-        if self.save_best and unknown:
+        wanted = self.key_indicators if self.save_best else []
+        if unknown := [key for key in wanted if key not in (*metrics, 'auto')]:
             raise ValueError(
                 f'save_best={unknown[0]!r}, but the validation gives {", ".join(metrics)}; set '
                 f'default_hooks=dict(checkpoint=dict(save_best={next(iter(metrics), None)!r}))'
