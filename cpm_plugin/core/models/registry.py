@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from ..weights.checkpoints import load_checkpoint
+from ..weights.transfer import load_into_other_outputs
 from ..weights.zoo import read_index, weights_file
 from .affinity_models import AFFINITY_MODELS
 from .affinity_network import AffinityPoseMachine
@@ -245,6 +246,10 @@ def _zoo(pretrained: bool | str | Path) -> str | Path | None:
     return None if pretrained is True else str(pretrained)
 
 
+# Settings that only change the outputs, and what depends on their number.
+_OUTPUTS = frozenset({'num_keypoints', 'background', 'joints'})
+
+
 def create_model(
     name: str,
     *,
@@ -258,7 +263,9 @@ def create_model(
         name: One of ``list_models()``.
         pretrained: True for the trained weights of the package, which the models of
             ``list_models(pretrained=True)`` have. A folder for the weights of that zoo
-            (``cpm_plugin.core.weights.zoo``). Mind the license of the weights.
+            (``cpm_plugin.core.weights.zoo``). Mind the license of the weights. With another
+            ``num_keypoints`` or ``background``, the weights of layers that depend on it begin anew,
+            and a logged warning names them.
         checkpoint: File with weights of the model, see ``load_checkpoint``.
         **settings: Changes of the model, see ``build_network``, such as ``num_keypoints=17`` and
             ``num_stages=3``. If ``num_keypoints`` is changed, the ``joints`` of the model are None
@@ -294,6 +301,11 @@ def create_model(
             )
         checkpoint = weights_file(name, _zoo(pretrained))
     model = MODELS[name](**settings)
-    if checkpoint is not None:
+    if checkpoint is None:
+        return model
+    if pretrained and _OUTPUTS & settings.keys():
+        same = {key: value for key, value in settings.items() if key not in _OUTPUTS}
+        load_into_other_outputs(model, checkpoint, MODELS[name](**same))
+    else:
         load_checkpoint(model, checkpoint)
     return model

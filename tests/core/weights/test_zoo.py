@@ -140,7 +140,7 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path, serve):
     with pytest.raises(ValueError, match='does not fit the model'):
         write_index(zoo, sha256=file_sha256(tmp_path / 'gone.pth'))
         (tmp_path / 'gone.pth').rename(zoo / 'slim.pth')
-        cpm_plugin.create_model(NAME, pretrained=zoo, num_keypoints=3)
+        cpm_plugin.create_model(NAME, pretrained=zoo, channels=48)
 
 
 @pytest.mark.parametrize('name', cpm_plugin.list_models(pretrained=True))
