@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_testing.configs import CROPS, LEAVES, NAME, datasets, load, loaders, meta_of, step
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_testing.configs import LEAVES, load_lspet, step
 from mmengine.hub import get_config

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_testing.configs import LEAVES, datasets, load, load_lspet, meta_of, random_batch
 

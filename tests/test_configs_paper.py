@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_testing.configs import LEAVES, datasets, load, loaders, step
 from mmengine.optim import build_optim_wrapper

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_plugin.mmpose.__main__ import run_script
 

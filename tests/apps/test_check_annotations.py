@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_plugin.apps.check_annotations import (
     AnnotatedImage,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_testing.data import coco_content, write_lsp
 from mmengine.config import Config

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 import cpm_plugin.mmpose  # noqa: F401, I001  (stock modules can be imported after this only)
 import mmcv

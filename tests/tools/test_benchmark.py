@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 from cpm_plugin.apps import benchmark
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 REPO = Path(__file__).resolve().parents[2]
 (FIGURES,) = REPO.glob('configs/body_2d_keypoint/topdown_heatmap/figures/*.py')

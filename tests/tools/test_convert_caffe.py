@@ -64,7 +64,7 @@ def test_create_model_takes_it(converted):
 
 @torch.no_grad()
 def test_mmpose_takes_it_and_gives_the_same_maps(converted):
-    pytest.importorskip('mmpose')
+    pytest.importorskip('mmengine')
     from mmengine.runner import load_checkpoint
 
     from cpm_plugin.mmpose.backbone import CPMBackbone

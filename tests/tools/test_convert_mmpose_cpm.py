@@ -152,7 +152,7 @@ def test_what_it_prints_can_be_used(arguments, convert, tmp_path, repo):
 
 @pytest.mark.slow
 def test_checkpoint_of_a_run_with_its_history(tmp_path, start_tool):
-    pytest.importorskip('mmpose')
+    pytest.importorskip('mmengine')
     from mmengine.logging import MessageHub
 
     hub = MessageHub.get_instance('convert')

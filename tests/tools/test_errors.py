@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 
 pytestmark = pytest.mark.slow
 

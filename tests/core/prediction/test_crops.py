@@ -25,7 +25,7 @@ BOXES = {
 @pytest.mark.parametrize('size', [32, 97, 256])
 def test_crops_are_those_of_the_configs(photo, box, size):
     """At 32 pixels the larger boxes are averaged first."""
-    pytest.importorskip('mmpose')
+    pytest.importorskip('mmengine')
     from mmpose.datasets.transforms import GetBBoxCenterScale
     from mmpose.registry import TRANSFORMS
 

@@ -27,7 +27,7 @@ BOXES = np.array([[50.0, 25, 115, 195], [40.5, 10.25, 150, 199]])
 
 @pytest.mark.parametrize('flip_test', [True, False])
 def test_equal_to_mmposes_inference(photo, flip_test):
-    pytest.importorskip('mmpose')
+    pytest.importorskip('mmengine')
     from cpm_plugin.apps.zoo import pose2d
 
     from mmpose.apis import inference_topdown, init_model

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-pytest.importorskip('mmpose')  # which brings SciPy and rich
+pytest.importorskip('mmengine')  # which brings SciPy and rich
 
 from cpm_plugin.core.conv import choice as conv_choice
 

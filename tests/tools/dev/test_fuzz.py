@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-pytest.importorskip('mmpose')
+pytest.importorskip('mmengine')
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='it limits memory as on Linux')
 
 FOLDER = Path(__file__).resolve().parents[3] / 'tools' / 'dev'
