@@ -1,12 +1,16 @@
 """Write a trained network as a file for other programs: ONNX, TorchScript or PyTorch's pt2.
 
     python tools/export_model.py cpm_lite0_3s lite0.onnx
+    python tools/export_model.py cpm_lite0_3s joints.onnx --decode
     python tools/export_model.py cpm_slim_3s slim.pt --format torchscript --half
     python tools/export_model.py cpm_slim_3s own.pt2 --format pt2 --checkpoint epoch_12.pth
 
 The file takes batches of any size of crops around people, and gives the belief maps of the last
-stage. Names of joints, colors, scaling, crop and coordinates are in it, as JSON: in the metadata of
-ONNX (cpm.json), or as an extra file (torch.jit.load and torch.export.load take _extra_files and
+stage. With --decode it gives keypoints (N, K, 2), x and y in pixels of the crop, and scores (N, K).
+A flip test is not in the file: it averages belief maps, so it needs a file without --decode.
+
+Names of joints, colors, scaling, crop, coordinates and outputs are in it, as JSON: in the metadata
+of ONNX (cpm.json), or as an extra file (torch.jit.load and torch.export.load take _extra_files and
 extra_files). The file is compared with the network on random crops, in batches of 1, 2 and 5, and
 is not written if it computes something else.
 
@@ -38,6 +42,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument('--half', action='store_true', help='compute in float16')
     parser.add_argument(
+        '--decode', action='store_true', help='give keypoints and scores instead of belief maps'
+    )
+    parser.add_argument(
         '--checkpoint',
         metavar='FILE',
         type=Path,
@@ -59,7 +66,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         own = args.checkpoint is not None
         network = create_model(args.model, pretrained=not own, checkpoint=args.checkpoint)
-        found = export_network(network, args.out, format=args.format, half=args.half)
+        found = export_network(
+            network, args.out, format=args.format, half=args.half, decode=args.decode
+        )
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f'error: {" ".join(str(error).split())[:500]}', file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 """The program that exports: what it prints and refuses; the files are tested with the function."""
 
 import pytest
+import torch
 
 
 def test_a_file_is_written_and_its_difference_printed(run_tool, tmp_path):
@@ -11,6 +12,14 @@ def test_a_file_is_written_and_its_difference_printed(run_tool, tmp_path):
     assert float(done.stdout.split('differs by ')[1].split()[0]) < 1e-5
     again = run_tool('export_model.py', 'cpm_slim_3s', out, '--format', 'torchscript')
     assert again.returncode == 2 and 'exists; give the name of a new file' in again.stderr
+
+
+def test_a_file_of_keypoints(run_tool, tmp_path):
+    out, half = tmp_path / 'a.pt', ('--format', 'torchscript', '--half')
+    done = run_tool('export_model.py', 'cpm_slim_3s', out, *half, '--decode')
+    assert done.returncode == 0, done.stderr
+    keypoints, scores = torch.jit.load(out)(torch.zeros(2, 3, 128, 128, dtype=torch.float16))
+    assert keypoints.shape == (2, 14, 2) and scores.shape == (2, 14)
 
 
 @pytest.mark.parametrize(

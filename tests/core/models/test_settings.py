@@ -1,5 +1,6 @@
 """Settings of trunks and stages: what is refused, and where each goes."""
 
+import inspect
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
@@ -25,8 +26,9 @@ def test_defaults_are_the_papers_widths_and_kernels():
 
 @pytest.mark.parametrize('kind', [TrunkSettings, StageSettings])
 def test_every_setting_is_documented_once_in_its_order(kind):
-    documented = kind.__doc__.partition('Attributes:')[2].partition('Raises:')[0]
-    lines = [line for line in documented.splitlines() if line[:8].isspace() and line[8:9].isalpha()]
+    text = inspect.cleandoc(kind.__doc__)  # which Python 3.13 has done
+    documented = text.partition('Attributes:')[2].partition('Raises:')[0]
+    lines = [line for line in documented.splitlines() if line[:4].isspace() and line[4:5].isalpha()]
     assert [line.strip().partition(':')[0] for line in lines] == [f.name for f in fields(kind)]
 
 
