@@ -32,6 +32,10 @@ def install() -> None:
     mmengine_checkpoint.CheckpointLoader.register_scheme(SCHEME, load_from_package, force=True)
     mmengine_checkpoint.load_url = load_url
     mmengine_checkpoint.torch = _SafeTorch()
+    # OneDL's MMEngine allows what checkpoints hold for the time of a load, and then takes back what
+    # compat has allowed for good.
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        mmengine_checkpoint._safe_torch_load = _SafeTorch.load
 
 
 class _SafeTorch:

@@ -82,13 +82,30 @@ def test_pavi_uses_the_same_load():
     """Its package is not public; its loader calls ``torch.load`` of its module."""
     import inspect
 
-    assert 'torch.load(' in inspect.getsource(mmengine_checkpoint.load_from_pavi)
+    source = inspect.getsource(mmengine_checkpoint.load_from_pavi)
+    assert 'torch.load(' in source or '_safe_torch_load(' in source  # the latter is OneDL's
     buffer = io.BytesIO()
     torch.save(Runs('never'), buffer)
     buffer.seek(0)
     with pytest.raises(pickle.UnpicklingError):
         mmengine_checkpoint.torch.load(buffer, weights_only=False)
     assert mmengine_checkpoint.torch.nn is torch.nn
+
+
+def test_onedls_loader_takes_nothing_from_the_allow_list(web, monkeypatch):
+    def theirs(file, map_location=None, weights_only=None):  # as in onedl-mmengine 0.10.12
+        with torch.serialization.safe_globals([HistoryBuffer]):
+            return torch.load(file, map_location=map_location, weights_only=True)
+
+    monkeypatch.setattr(mmengine_checkpoint, '_safe_torch_load', theirs, raising=False)
+    loading.install()
+    for _ in range(2):
+        run = mmengine_checkpoint._safe_torch_load(web.folder / 'run.pth', map_location='cpu')
+        assert torch.equal(run['state_dict']['w'], torch.arange(3.0))
+        assert HistoryBuffer in torch.serialization.get_safe_globals()
+    with pytest.raises(pickle.UnpicklingError):
+        mmengine_checkpoint._safe_torch_load(web.folder / 'hostile.pth', weights_only=False)
+    assert not web.marker.exists()
 
 
 def test_a_download_is_kept_and_a_broken_one_named(web, tmp_path):
