@@ -3,6 +3,7 @@
     python tools/make_figures.py data/figures
     python tools/make_figures.py data/figures --train 2000 --val 200 --size 128
     python tools/make_figures.py data/own --train 30 --joints head_top,left_wrist,right_wrist
+    python tools/make_figures.py data/crowds --people 1-4 --size 256
 
 Every image shows one whole figure, seen from the front, in widely varying poses. Clutter lies
 around it and occluders over it. The annotations are exact and have the format of COCO keypoints.
@@ -20,6 +21,10 @@ A look at the neighborhood of each point is not enough here, and a CPM is needed
 
 Stage 1, which sees a small neighborhood, can only say "one of these two". Later stages see those
 beliefs over the whole image, and decide.
+
+With --people, an image shows several figures, all of them annotated, for methods that find
+everybody. They have different sizes, overlap a little, and some are cut by the border. Joints
+outside the image have v = 0, those that anything hides v = 1.
 
 It writes into FOLDER: train/000001.jpg ..., val/000001.jpg ..., and annotations/train.json and
 annotations/val.json. A folder that was made with the same arguments is kept as it is.
@@ -56,12 +61,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--joints', metavar='NAME,NAME,...', help='annotate these joints only (default: all 14)'
     )
+    parser.add_argument(
+        '--people',
+        metavar='N',
+        help='number of people in an image, or MIN-MAX; each is annotated (default: one is)',
+    )
     arguments = vars(parser.parse_args(argv))
     for name, _, smallest, _ in OPTIONS:
         if arguments[name] < smallest:
             parser.error(f'--{name} {arguments[name]}: must be at least {smallest}')
     require_packages(parser.prog, ['cv2', 'rich'])
-    from cpm_plugin.apps.figures_dataset import VERSION, is_made, joints_of, make
+    from cpm_plugin.apps.figures_dataset import VERSION, is_made, joints_of, make, people_of
     from cpm_plugin.apps.outputs import check_folder
 
     joints = arguments.pop('joints')
@@ -71,6 +81,12 @@ def main(argv: list[str] | None = None) -> int:
             joints_of(arguments['joints'])
         except ValueError as error:
             parser.error(f'--joints {joints}: {error}')
+    people = arguments.pop('people')
+    if people is not None:
+        try:
+            arguments['people'] = people_of(people)
+        except ValueError as error:
+            parser.error(f'--people {people}: {error}')
     out: Path = arguments.pop('out').absolute()
     info = {'description': Path(__file__).name, 'version': VERSION, 'arguments': arguments}
     if is_made(out, info):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from rich.progress import track
 
 from ..core.maps.joint_sets import LSP
 from ..core.maps.joints import JointSet
+from .figure_crowds import MAX_PEOPLE, draw_people
 from .figures import draw
 
 SPLITS = ('train', 'val')
@@ -64,13 +66,42 @@ def _next_of(name: str, names: Sequence[str]) -> str:
     return ''
 
 
-def _write_image(number: int, *, folder: Path, seed: tuple[int, int], size: int) -> dict:
-    """Draw and write image ``number``; return its annotation."""
-    image, annotation = draw((*seed, number), size)
+def people_of(text: str) -> list[int]:
+    """Read how many people an image shows.
+
+    Args:
+        text: A number, or the smallest and the largest one with ``-`` between them.
+
+    Returns:
+        The smallest and the largest number.
+
+    Raises:
+        ValueError: If it is neither, or they are not from 1 to ``MAX_PEOPLE`` in this order.
+
+    Examples:
+        >>> people_of('3'), people_of('1-4')
+        ([3, 3], [1, 4])
+    """
+    found = re.fullmatch(r'([0-9]{1,9})(?:-([0-9]{1,9}))?', text.strip())
+    low, high = (int(number) for number in (found[1], found[2] or found[1])) if found else (0, 0)
+    if not 1 <= low <= high <= MAX_PEOPLE:
+        raise ValueError(f'must be a number from 1 to {MAX_PEOPLE}, or two of them such as 1-4')
+    return [low, high]
+
+
+def _write_image(
+    number: int, *, folder: Path, seed: tuple[int, int], size: int, people: Sequence[int] | None
+) -> list[dict]:
+    """Draw and write image ``number``; return its annotations, without their own ids."""
+    if people is None:
+        image, annotation = draw((*seed, number), size)
+        annotations = [annotation]
+    else:
+        image, annotations = draw_people((*seed, number), size, (people[0], people[1]))
     path = folder / f'{number:06d}.jpg'
     _, content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     path.write_bytes(content.tobytes())  # unlike imwrite, this says why it fails
-    return {'id': number, 'image_id': number, **annotation}
+    return [{'image_id': number, **annotation} for annotation in annotations]
 
 
 def _quiet_worker() -> None:
@@ -83,23 +114,26 @@ def _write_split(root: Path, name: str, info: dict) -> None:
     arguments, numbers = info['arguments'], range(1, info['arguments'][name] + 1)
     size, seed = arguments['size'], (arguments['seed'], SPLITS.index(name))
     (root / name).mkdir()
-    one = partial(_write_image, folder=root / name, seed=seed, size=size)
+    one = partial(
+        _write_image, folder=root / name, seed=seed, size=size, people=arguments.get('people')
+    )
     # An image is too small to share among threads. Set before the workers are forked: in them
     # OpenCV would wait for ever for threads that are the parent's.
     cv2.setNumThreads(1)
     with ProcessPoolExecutor(initializer=_quiet_worker) as pool:
         try:
             made = pool.map(one, numbers, chunksize=20)
-            annotations = list(track(made, f'{name:5}', total=len(numbers)))
+            drawn = [a for image in track(made, f'{name:5}', total=len(numbers)) for a in image]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     joints = joints_of(arguments.get('joints'))
     channels = [LSP.index(name) for name in joints.names]
+    annotations = [{'id': number, **annotation} for number, annotation in enumerate(drawn, 1)]
     for annotation in annotations:
         values = annotation['keypoints']  # x, y, v of each joint
         annotation['keypoints'] = [v for c in channels for v in values[3 * c : 3 * c + 3]]
-        annotation['num_keypoints'] = len(channels)
+        annotation['num_keypoints'] = sum(values[3 * c + 2] > 0 for c in channels)
     images = [
         {'id': i, 'file_name': f'{i:06d}.jpg', 'width': size, 'height': size} for i in numbers
     ]
@@ -133,7 +167,8 @@ def make(out: Path, info: dict) -> None:
         out: Folder to make; it must not exist.
         info: Written into the annotations. ``info['arguments']`` has the numbers of images
             (``train`` and ``val``), their ``size`` in pixels, and the ``seed``. If it has
-            ``joints``, only those are annotated.
+            ``joints``, only those are annotated. If it has ``people``, the smallest and largest
+            number, the images are those of ``draw_people``.
 
     Raises:
         OSError: If it cannot be written.

@@ -6,9 +6,11 @@ import re
 import numpy as np
 import pytest
 
+from cpm_plugin.apps.figures_dataset import make
 from cpm_plugin.core.maps.joint_sets import LSP
+from cpm_plugin.mmpose import FiguresDataset
 
-from mmpose.registry import DATASETS
+from mmpose.registry import DATASETS, METRICS
 
 
 def figures(root, content):
@@ -55,3 +57,50 @@ def test_missing_figures_name_the_file_and_the_tool(tmp_path):
     message = rf'{re.escape(str(tmp_path / "none.json"))}: .*tools/make_figures\.py'
     with pytest.raises(ValueError, match=message):
         DATASETS.build(dict(type='FiguresDataset', data_root=str(tmp_path), ann_file='none.json'))
+
+
+def test_several_figures_in_an_image_are_one_sample_for_bottom_up_methods(tmp_path):
+    """As many as were drawn, each with its own joints; stock's metric takes them as they are."""
+    make(tmp_path / 'f', dict(arguments=dict(train=3, val=1, size=64, seed=0, people=[2, 4])))
+    files = dict(
+        data_root=f'{tmp_path}/f/',
+        ann_file='annotations/train.json',
+        data_prefix=dict(img='train/'),
+        test_mode=True,
+    )
+    content = json.loads((tmp_path / 'f' / 'annotations' / 'train.json').read_text())
+    people = content['annotations']
+    assert len(people) > 6
+    datasets = [
+        DATASETS.build(dict(type=kind, data_mode='bottomup', **files, **more))
+        for kind, more in (
+            ('FiguresDataset', {}),
+            ('CocoDataset', dict(metainfo=FiguresDataset.METAINFO)),
+        )
+    ]
+    for dataset in datasets:
+        assert len(dataset) == 3
+        for index in range(3):
+            info = dataset.get_data_info(index)
+            here = [person for person in people if person['image_id'] == info['img_id']]
+            points = np.reshape([person['keypoints'] for person in here], (len(here), 14, 3))
+            assert np.allclose(info['keypoints'], points[..., :2])
+            assert (info['keypoints_visible'] == (points[..., 2] > 0)).all()
+    metric = METRICS.build(dict(type='CocoMetric', ann_file=str(datasets[0].ann_file)))
+    metric.dataset_meta = datasets[0].metainfo
+    for image in content['images']:
+        here = [person for person in people if person['image_id'] == image['id']]
+        points = np.reshape([person['keypoints'] for person in here], (len(here), 14, 3))
+        boxes = np.array([person['bbox'] for person in here])
+        sample = dict(
+            id=[person['id'] for person in here],
+            img_id=image['id'],
+            gt_instances=dict(bbox_scales=boxes[:, 2:]),
+            pred_instances=dict(
+                keypoints=points[..., :2],
+                keypoint_scores=np.ones(points.shape[:2]),
+                bbox_scores=np.ones(len(here)),
+            ),
+        )
+        metric.process({}, [sample])
+    assert metric.evaluate(size=3)['coco/AP'] == 1

@@ -103,7 +103,7 @@ def test_made_once_and_never_written_over(made, run):
     'arguments',
     [
         ['--train', '0'], ['--size', '47'], ['--val', 'x'], ['--joints', 'nose'],
-        ['--joints', 'neck,neck'], ['--joints', ''],
+        ['--joints', 'neck,neck'], ['--joints', ''], ['--people', '0'], ['--people', '3-2'],
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused_and_leave_nothing(arguments, tmp_path, run):
