@@ -41,7 +41,7 @@ from .models import (
     optimize_for_inference,
     stage_losses,
 )
-from .prediction import Poses, predict
+from .prediction import Poses, predict, propose_people
 from .weights import load_checkpoint
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     'load_checkpoint',
     'optimize_for_inference',
     'predict',
+    'propose_people',
     'set_conv_method',
     'stage_losses',
     'torso_pck',

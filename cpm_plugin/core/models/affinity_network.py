@@ -26,8 +26,8 @@ VGG_TAIL = (512, 512, 256, 128)
 
 # Why ``predict`` and ``export_network`` refuse such a network, and what to do instead.
 REFUSAL = (
-    'it gives part affinity fields of several people, not the belief maps of one. Call it on the '
-    'whole image, and give last_maps() of its output to cpm_plugin.core.maps.grouping.group_people'
+    'it gives part affinity fields of several people, not the belief maps of one. Give the whole '
+    'image and the network to cpm_plugin.core.prediction.propose_people'
 )
 
 

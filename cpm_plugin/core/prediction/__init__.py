@@ -5,5 +5,6 @@ from .export import export_network
 from .images import read_image
 from .poses import Poses
 from .predict import predict
+from .proposals import propose_people
 
-__all__ = ['Poses', 'export_network', 'person_crop', 'predict', 'read_image']
+__all__ = ['Poses', 'export_network', 'person_crop', 'predict', 'propose_people', 'read_image']

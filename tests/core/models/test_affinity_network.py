@@ -156,7 +156,7 @@ def test_predict_and_export_say_what_to_use(tmp_path):
         lambda: predict(image, model='openpose_coco'),
         lambda: export_network(network, tmp_path / 'a.onnx'),
     ):
-        with pytest.raises(ValueError, match=r'cannot be .*several people.*group_people'):
+        with pytest.raises(ValueError, match=r'cannot be .*several people.*propose_people'):
             use()
     assert not list(tmp_path.iterdir())
 
