@@ -12,8 +12,9 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
+from ..core.models import AffinityPoseMachine
 from ..core.models.inference import optimize_for_inference
-from ..core.prediction import Poses
+from ..core.prediction import Poses, propose_people
 from ..mmpose.metrics import joints_of
 from .configs import build_model, read_config
 from .person_search import box_around, find_person
@@ -182,6 +183,28 @@ def find_people(model: Any, image: np.ndarray, before: np.ndarray | None = None)
         if found.scores.mean() >= _LOST:
             return predict(model, image, box_around(found.keypoints[0], found.scores[0])[None])
     return predict(model, image, find_person(look, width, height)[None])
+
+
+def find_everybody(
+    model: Any, image: np.ndarray, network: AffinityPoseMachine, **proposal: Any
+) -> Poses:
+    """Find all people of an image by a network for several people, and predict their poses.
+
+    The network proposes people. The model, which is for one person, looks at the box of each.
+
+    Args:
+        model: Model of ``load_model``.
+        image: (H, W, 3), BGR.
+        network: Trained network with joints and limbs, in evaluation mode.
+        **proposal: Arguments of ``propose_people``.
+
+    Returns:
+        The poses of N people, the surest proposal first; their boxes are those proposed.
+
+    Raises:
+        ValueError: If the network cannot be used.
+    """
+    return predict(model, image, propose_people(image, network, **proposal).boxes)
 
 
 def stages_figure(model: Any, image: np.ndarray, box: np.ndarray) -> Any:

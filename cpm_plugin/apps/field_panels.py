@@ -11,8 +11,8 @@ from ..core.maps.joints import JointSet
 from ..core.prediction import Poses
 from ..core.prediction.proposals import ImageMaps
 
-# A field this strong or stronger has full color. Ideal fields have 1 on a limb; the mean of opposite
-# limbs is weaker.
+# A field this strong or stronger has full color: that of an ideal limb. The mean of opposite limbs
+# is weaker.
 _FULL = 1.0
 # A belief of 1 is not yet white, as in ``show_stages.draw_stages``.
 _HEAT: Any = {'cmap': 'hot', 'vmin': 0, 'vmax': 1.2}

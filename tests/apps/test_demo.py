@@ -7,6 +7,14 @@ import pytest
 import torch
 
 from cpm_plugin.apps import demo
+from cpm_plugin.core import (
+    LSP,
+    PartMaps,
+    build_affinity_network,
+    ideal_affinity_fields,
+    ideal_belief_maps,
+    propose_people,
+)
 
 REPO = Path(__file__).resolve().parents[2]
 SLIM = next(
@@ -104,3 +112,28 @@ def test_a_person_is_followed_from_frame_to_frame(model, monkeypatch):
     box = demo.find_people(model, frame, before).boxes
     assert box.tolist() == [[1, 2, 30, 40]]
     assert model.test_cfg['flip_test']
+
+
+def test_everybody_who_is_proposed_is_looked_at_in_the_box_of_the_proposal(model):
+    """Two people of ideal maps; the model believes every joint in the middle of its crop."""
+    network = build_affinity_network(
+        joints='lsp', vgg_tail=None, num_stages=1, channels=4, trunk_kernel_size=3
+    ).eval()
+    body = np.stack([np.linspace(20, 80, 14), np.linspace(30, 200, 14) % 60 + 20], axis=1)
+    points = body + np.array([[[0, 0]], [[120, 30]]])
+    seen, size = np.ones((2, 14)), (32, 16)  # of 256 x 128 pixels
+    maps = PartMaps(
+        torch.from_numpy(ideal_belief_maps(points, seen, size))[None].float(),
+        torch.from_numpy(ideal_affinity_fields(points, seen, LSP.limb_indices, size))[None],
+    )
+    network.forward = lambda _: [maps]
+    image = np.zeros((128, 256, 3), np.uint8)
+    proposed = propose_people(image, network, size=256)
+    people = demo.find_everybody(model, image, network, size=256)
+    assert len(people) == len(proposed) == 2
+    assert people.boxes == pytest.approx(proposed.boxes, abs=1e-3)  # in float32
+    middles = (proposed.boxes[:, :2] + proposed.boxes[:, 2:]) / 2
+    assert np.abs(people.keypoints - middles[:, None]).max() < 4
+    assert people.scores == pytest.approx(0.75)
+    nobody = demo.find_everybody(model, image, network, size=256, min_parts=15)
+    assert len(nobody) == 0 and nobody.joints == people.joints
