@@ -214,5 +214,5 @@ def count_people(find: Find, pictures: Iterable[Picture]) -> Count:
         ).mean
     except ValueError:  # nobody is found, or none with a torso
         pck = float('nan')
-    everybody = torso_pck(np.nan_to_num(joints, nan=np.inf), truth, labeled, SHARED).mean
+    everybody = torso_pck(np.where(np.isnan(joints), np.inf, joints), truth, labeled, SHARED).mean
     return Count(len(truth), int(right.sum()), poses_found, pck, everybody, float(np.mean(times)))
