@@ -23,6 +23,10 @@ warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
 # What the programs that need MMPose import.
 MMPOSE = ('mmpose', 'mmengine', 'mmcv', 'cv2', 'rich')
 
+_INDEX = Path(__file__).parents[1] / 'weights' / 'index.json'
+# In the path of the config of a network for several people, and of no other.
+_SEVERAL = '/part_affinity_fields/'
+
 
 def require_packages(program: str, packages: Sequence[str] = MMPOSE) -> None:
     """End the program if a package that it needs is not installed.
@@ -82,22 +86,36 @@ def expand(inputs: Sequence[Path]) -> list[Path]:
     return found
 
 
-def packaged_models() -> list[str]:
-    """Return the names that ``cpm_plugin.list_models(pretrained=True)`` gives."""
-    index = Path(__file__).parents[1] / 'weights' / 'index.json'
-    return sorted(json.loads(index.read_text()))
+def packaged_models(*, several_people: bool = False) -> list[str]:
+    """Return names of models with trained weights in the package.
+
+    Args:
+        several_people: Whether they find several people in an image, or one person in a box.
+
+    Returns:
+        Those of ``cpm_plugin.list_models(pretrained=True)`` of this kind.
+    """
+    entries = json.loads(_INDEX.read_text())
+    return sorted(
+        name for name, entry in entries.items() if (_SEVERAL in entry['config']) == several_people
+    )
 
 
 def check_packaged(model: str) -> None:
-    """Check that a model has trained weights in the package.
+    """Check that a model has trained weights in the package, and is for one person in a box.
 
     Args:
         model: Name of the model.
 
     Raises:
-        ValueError: If it has none. The message names those that have.
+        ValueError: If not. The message names those that have.
     """
     names = packaged_models()
+    if model in packaged_models(several_people=True):
+        raise ValueError(
+            f'{model!r} finds several people in an image, and this needs a model for one person in '
+            f'a box: {", ".join(names)}'
+        )
     if model not in names:
         raise ValueError(f'no trained weights of {model!r}; there are: {", ".join(names)}')
 

@@ -1,11 +1,20 @@
 """Arguments that are right, wrong, or need what is not installed."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
-from cpm_plugin.apps.arguments import OptionsAction, check_there, expand, require_packages
+from cpm_plugin.apps import arguments
+from cpm_plugin.apps.arguments import (
+    OptionsAction,
+    check_packaged,
+    check_there,
+    expand,
+    packaged_models,
+    require_packages,
+)
 
 
 @pytest.fixture
@@ -59,3 +68,22 @@ def test_patterns_are_replaced_and_what_is_not_there_is_named(tmp_path):
     assert expand(given) == [tmp_path / 'a.jpg', tmp_path / 'b.jpg', *given[1:]]
     with pytest.raises(ValueError, match=r'x\*\.jpg: no such file or folder'):
         expand([tmp_path / 'x*.jpg'])
+
+
+def test_models_for_one_person_and_for_several_are_told_apart_by_their_configs(
+    tmp_path, monkeypatch
+):
+    configs = 'configs/body_2d_keypoint'
+    entries = {
+        'c': {'config': f'{configs}/topdown_heatmap/lspet/c.py'},
+        'b': {'config': f'{configs}/part_affinity_fields/lspet/b.py'},
+        'a': {'config': f'{configs}/topdown_heatmap/lspet/a.py'},
+    }
+    monkeypatch.setattr(arguments, '_INDEX', tmp_path / 'index.json')
+    (tmp_path / 'index.json').write_text(json.dumps(entries))
+    assert packaged_models() == ['a', 'c'] and packaged_models(several_people=True) == ['b']
+    check_packaged('c')
+    with pytest.raises(ValueError, match=r"'b' finds several people .*one person in a box: a, c"):
+        check_packaged('b')
+    with pytest.raises(ValueError, match="no trained weights of 'd'; there are: a, c"):
+        check_packaged('d')

@@ -44,6 +44,20 @@ def test_a_clean_set(clean, check):
     assert f'val, test: FiguresDataset, {clean}/annotations/val.json: 3 images, 3 people' in lines
 
 
+def test_several_people_in_an_image_are_nothing_wrong(tmp_path, check, run_tool):
+    folder = tmp_path / 'crowds'
+    made = run_tool(
+        'make_figures.py', folder, '--train', 8, '--val', 1, '--size', 96, '--people', '2-5'
+    )
+    assert made.returncode == 0, made.stderr
+    number = len(json.loads((folder / 'annotations' / 'train.json').read_text())['annotations'])
+    for mode in ('topdown', 'bottomup'):
+        done = check(*at(folder), f'train_dataloader.dataset.data_mode={mode}')
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1] == 'nothing wrong'
+        assert f'train.json: 8 images, {number} people' in done.stdout
+
+
 def test_planted_faults(clean, check, tmp_path):
     """One fault in each image and annotation of the training set; the validation set stays."""
     broken = tmp_path / 'figures'

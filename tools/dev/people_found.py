@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         sets: dict[str, list[Picture]] = {}
         for file, folder in args.coco or ():
-            sets[file.stem] = read_coco(file, folder, args.least_side)
+            label = '/'.join(folder.absolute().parts[-2:])
+            sets[label] = read_coco(file, folder, args.least_side)
         if args.lspet is not None:
             sets['lspet'] = read_lspet(args.lspet, args.first, args.images, args.least_side)
         pictures = media.inputs_of(args.pictures) if args.pictures is not None else []

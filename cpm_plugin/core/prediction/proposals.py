@@ -43,12 +43,12 @@ class ImageMaps(NamedTuple):
     stride: int
 
     def to_image(self, points: FloatArray) -> FloatArray:
-        """Convert pixels of the network input (..., 2) to pixels of the image."""
+        """Return where pixels of the network input (..., 2) are in the image, in its pixels."""
         # Resizing maps the border to the border, half a pixel beyond the first center.
         return (points + 0.5) / self.ratio - 0.5
 
     def from_image(self, points: FloatArray) -> FloatArray:
-        """Convert pixels of the image (..., 2) to pixels of the network input."""
+        """Return where pixels of the image (..., 2) are in the network input, in its pixels."""
         return (points + 0.5) * self.ratio - 0.5
 
 
