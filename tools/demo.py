@@ -4,6 +4,7 @@
     python tools/demo.py a.jpg b.jpg FOLDER             # the same
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
     python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
+    python tools/demo.py IMAGE --bottom-up-model NAME --bottom-up-weights FILE    # everybody
     python tools/demo.py IMAGE --det rtmdet-m           # everybody whom MMPose's detector finds
     python tools/demo.py VIDEO --out-dir poses
     python tools/demo.py webcam                         # a camera, until Ctrl-C; or webcam:1
@@ -14,15 +15,18 @@ cpm_plugin.list_models(pretrained=True), or --config and --checkpoint.
 
 The models are top-down, so they need to know where the people are. --boxes gives their bounding
 boxes in pixels. --det finds them by a detector of MMDetection: rtmdet-m is the one of MMPose's
-inferencer, whose weights are downloaded once. For others give a config and --det-weights. Without
-both, the program searches for one person: it looks at windows of several sizes and takes the one
-with the largest mean belief. In a video it follows that person.
+inferencer, whose weights are downloaded once. For others give a config and --det-weights. A network
+with part affinity fields, --bottom-up-model, proposes people, and the model looks at the box of
+each; --bottom-up shows the proposals alone. Without all of these, the program searches for one
+person: it looks at windows of several sizes and takes the one with the largest mean belief. In a
+video it follows that person.
 
 It writes into --out-dir, under the names of the inputs:
 
     NAME.jpg, NAME.mp4    the image or video with the skeletons, boxes and mean scores. Doubtful
                           limbs, with a belief below 0.6, are pale
     NAME_stages.png       with --stages: the belief maps of each stage, for each person of an image
+    NAME_fields.png       with --stages and a network for several people: its beliefs and fields
     NAME.json             with --json: names of the joints, the skeleton, and the positions of
                           people, as cpm predict writes them; of a video for each frame
 
@@ -40,6 +44,7 @@ import argparse
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpm_plugin.apps.arguments import (
     check_packaged,
@@ -48,6 +53,9 @@ from cpm_plugin.apps.arguments import (
     packaged_models,
     require_packages,
 )
+
+if TYPE_CHECKING:
+    from cpm_plugin.apps import demo
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
 
@@ -77,6 +85,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         '--det-weights', metavar='FILE', help='weights of --det (default for rtmdet-m: download)'
+    )
+    parser.add_argument(
+        '--bottom-up', action='store_true', help='show what --bottom-up-model proposes, alone'
+    )
+    parser.add_argument(
+        '--bottom-up-model',
+        metavar='NAME',
+        default=next(iter(packaged_models(several_people=True)), None),
+        help='find everybody by this network for several people (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--bottom-up-weights', metavar='FILE', type=Path, help='its weights (default: packaged)'
     )
     parser.add_argument(
         '--out-dir',
@@ -116,6 +136,10 @@ def main(argv: list[str] | None = None) -> int:
         parser.error('--det finds the boxes, and --boxes gives them; leave one of them out')
     if args.det_weights and not args.det:
         parser.error('--det-weights is for --det, and none is given')
+    if args.bottom_up_model is None and (args.bottom_up or args.bottom_up_weights):
+        parser.error('no network for several people is in the package; give --bottom-up-model')
+    if args.bottom_up and (args.det or args.boxes):
+        parser.error('--bottom-up finds the people, as --det and --boxes do; give one of them')
     if not 0 <= args.threshold <= 1:  # NaN neither
         parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:
@@ -124,6 +148,7 @@ def main(argv: list[str] | None = None) -> int:
             check_packaged(args.model)
         else:
             check_there(args.config, args.checkpoint)
+        check_there(*filter(None, [args.bottom_up_weights]))
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
@@ -146,6 +171,7 @@ def main(argv: list[str] | None = None) -> int:
         media.check_outputs(files, args.out_dir, taken, stages=args.stages)
         check_folder(args.out_dir)
         detect = load_detector(args.det, args.det_weights, args.device) if args.det else None
+        everybody = network_of(args) if not args.det and not args.boxes else None
         model = build(args)
         args.out_dir.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -160,7 +186,7 @@ def main(argv: list[str] | None = None) -> int:
         people = boxes.get(path.name, boxes.get('', [] if boxes else None))
         try:
             show = show_video if media.is_video(path) else show_image
-            show(model, path, people, outputs, detect)
+            show(model, path, people, outputs, detect, everybody)
         except FAILURES as error:
             named = '' if isinstance(error, ValueError) else f'{path}: '
             print(f'error: {named}{one_line(error)}', file=sys.stderr)
@@ -176,6 +202,16 @@ def check_names(boxes: Collection[str], files: list[Path]) -> None:
             f'--boxes names {", ".join(unknown)}, which is not among the inputs: '
             f'{", ".join(path.name for path in files[:5])}{" ..." if len(files) > 5 else ""}'
         )
+
+
+def network_of(args: argparse.Namespace) -> demo.SeveralPeople | None:
+    """Load the network for several people, if there is one; raise ValueError if that fails."""
+    from cpm_plugin.apps import demo
+
+    if args.bottom_up_model is None:
+        return None
+    network = demo.load_network(args.bottom_up_model, args.bottom_up_weights, args.device)
+    return demo.SeveralPeople(network, args.bottom_up)
 
 
 def build(args: argparse.Namespace) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
-from ..core.models import AffinityPoseMachine
+from ..core.models import AffinityPoseMachine, create_model
+from ..core.models.affinity_models import AFFINITY_MODELS
 from ..core.models.inference import optimize_for_inference
 from ..core.prediction import Poses, propose_people
+from ..core.prediction.proposals import image_maps
 from ..mmpose.metrics import joints_of
 from .configs import build_model, read_config
+from .field_panels import fields_figure
 from .person_search import box_around, find_person
 from .show_stages import person_figure
 
@@ -205,6 +209,62 @@ def find_everybody(
         ValueError: If the network cannot be used.
     """
     return predict(model, image, propose_people(image, network, **proposal).boxes)
+
+
+@dataclass(frozen=True)
+class SeveralPeople:
+    """A network for several people, and what it is for.
+
+    Attributes:
+        network: Trained network, see ``propose_people``.
+        alone: Whether its poses are taken as they are. If not, the model for one person looks at
+            the box of each.
+    """
+
+    network: AffinityPoseMachine
+    alone: bool = False
+
+    def poses(self, model: Any, image: np.ndarray) -> Poses:
+        """Return the poses of everybody in an image (H, W, 3), BGR."""
+        if self.alone:
+            return propose_people(image, self.network)
+        return find_everybody(model, image, self.network)
+
+
+def load_network(name: str, weights: str | Path | None, device: str) -> AffinityPoseMachine:
+    """Load a network for several people, optimized for inference.
+
+    Args:
+        name: Name of a model with part affinity fields, see ``create_model``.
+        weights: Path of a checkpoint of it. None: the weights of the package.
+        device: Device, such as ``'cpu'`` or ``'cuda:0'``.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: If there is no such model, it is for one person, or the weights are not there or
+            do not fit.
+    """
+    network = create_model(name, pretrained=weights is None, checkpoint=weights)
+    if not isinstance(network, AffinityPoseMachine):
+        raise ValueError(
+            f'{name!r} is for one person; give a model for several: {", ".join(AFFINITY_MODELS)}'
+        )
+    return optimize_for_inference(network, inplace=True).to(device)
+
+
+def fields_of_image(image: np.ndarray, network: AffinityPoseMachine) -> Any:
+    """Draw belief maps and part affinity fields of an image, and the people they give.
+
+    Args:
+        image: (H, W, 3), BGR.
+        network: See ``propose_people``.
+
+    Returns:
+        The matplotlib figure of ``fields_figure``.
+    """
+    return fields_figure(image_maps(image, network), propose_people(image, network))
 
 
 def stages_figure(model: Any, image: np.ndarray, box: np.ndarray) -> Any:

@@ -41,6 +41,7 @@ def show_image(
     boxes: np.ndarray | None,
     outputs: Outputs,
     detect: Detector | None = None,
+    several: demo.SeveralPeople | None = None,
 ) -> None:
     """Write the outputs for an image, and print their paths.
 
@@ -48,19 +49,26 @@ def show_image(
         model: Model of ``demo.load_model``.
         path: Path of the image.
         boxes: Bounding boxes of people in pixels, (number, 4) as x1, y1, x2, y2. None: they are
-            those of the detector; without one, one person is searched for.
+            those of the detector, or the poses are those of the network for several people;
+            without both, one person is searched for.
         outputs: What to write.
         detect: Detector of ``load_detector``.
+        several: Network for several people. With ``outputs.stages`` its fields are drawn, too.
 
     Raises:
-        ValueError: If the image cannot be read, has no box or one outside of it, nobody is detected
-            in it, or an output cannot be written.
+        ValueError: If the image cannot be read, has no box or one outside of it, nobody is found in
+            it, or an output cannot be written.
     """
     image = read_image(path)
+    everybody = several if boxes is None and detect is None else None
     if boxes is None and detect is not None:
         poses = demo.predict(model, image, detect(image))
         if not len(poses):
             raise ValueError(f'{path}: the detector finds nobody; give --boxes')
+    elif everybody is not None:
+        poses = everybody.poses(model, image)
+        if not len(poses):
+            raise ValueError(f'{path}: nobody is found; give --boxes')
     elif boxes is None:
         poses = demo.find_people(model, image)
     else:
@@ -71,7 +79,10 @@ def show_image(
     count = f'{len(poses)} {"person" if len(poses) == 1 else "people"}'
     drawn = poses.drawn(outputs.threshold)
     _tell(f'{written[0]}: {count}', drawn, poses.scores.max(), outputs.threshold)
-    if outputs.stages:
+    if outputs.stages and everybody is not None:
+        written.append(outputs.folder / media.fields_name(path))
+        write_figure(written[-1], demo.fields_of_image(image, everybody.network), dpi=110)
+    if outputs.stages and not (everybody and everybody.alone):
         for number, box in enumerate(poses.boxes, start=1):
             written.append(outputs.folder / media.stages_name(path, number, len(poses)))
             write_figure(written[-1], demo.stages_figure(model, image, box), dpi=110)
@@ -88,16 +99,18 @@ def show_video(
     boxes: np.ndarray | None,
     outputs: Outputs,
     detect: Detector | None = None,
+    several: demo.SeveralPeople | None = None,
 ) -> None:
     """Write the outputs for a video, and print their paths.
 
     Args:
         model: Model of ``demo.load_model``.
         path: Path of the video.
-        boxes: See ``show_image``. Without boxes and detector, one person is searched for, and
-            followed.
+        boxes: See ``show_image``. Without boxes, detector and network, one person is searched for,
+            and followed.
         outputs: What to write.
         detect: Detector of ``load_detector``.
+        several: See ``show_image``.
 
     Raises:
         ValueError: If the video cannot be read to the end, has no box or one outside of it, or an
@@ -119,6 +132,8 @@ def show_video(
                 poses = demo.predict(model, frame, boxes)
             elif detect is not None:
                 poses = demo.predict(model, frame, detect(frame))
+            elif several is not None:
+                poses = several.poses(model, frame)
             else:
                 poses = demo.find_people(model, frame, box)
                 box = poses.boxes

@@ -69,7 +69,7 @@ def check_outputs(
         files: Inputs. Their outputs have the same names, with other suffixes.
         out_dir: Folder of the outputs.
         taken: Other files that must not be overwritten.
-        stages: Whether the files of ``stages_name`` are written too.
+        stages: Whether the files of ``stages_name`` and ``fields_name`` are written too.
 
     Raises:
         ValueError: If an output has the name of another output or of an input, or there is a video
@@ -89,7 +89,7 @@ def check_outputs(
                 f'{other.name} and {path.name} would write the same files; show them one at a '
                 'time, with another --out-dir, or rename one'
             )
-        of_stages = re.compile(re.escape(path.stem) + r'_stages(_\d+)?\.png')
+        of_stages = re.compile(re.escape(path.stem) + r'_(stages(_\d+)?|fields)\.png')
         for other in files if stages else ():
             if of_stages.fullmatch(drawing_name(other)):
                 raise ValueError(
@@ -126,6 +126,11 @@ def stages_name(path: Path, number: int, count: int) -> str:
         File name.
     """
     return f'{path.stem}_stages.png' if count == 1 else f'{path.stem}_stages_{number}.png'
+
+
+def fields_name(path: Path) -> str:
+    """Return the name of the file for the affinity fields of an image."""
+    return f'{path.stem}_fields.png'
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

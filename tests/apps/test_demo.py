@@ -114,8 +114,9 @@ def test_a_person_is_followed_from_frame_to_frame(model, monkeypatch):
     assert model.test_cfg['flip_test']
 
 
-def test_everybody_who_is_proposed_is_looked_at_in_the_box_of_the_proposal(model):
-    """Two people of ideal maps; the model believes every joint in the middle of its crop."""
+@pytest.fixture
+def two_people():
+    """A network that finds two people, in an image of 256 x 128 pixels."""
     network = build_affinity_network(
         joints='lsp', vgg_tail=None, num_stages=1, channels=4, trunk_kernel_size=3
     ).eval()
@@ -127,13 +128,45 @@ def test_everybody_who_is_proposed_is_looked_at_in_the_box_of_the_proposal(model
         torch.from_numpy(ideal_affinity_fields(points, seen, LSP.limb_indices, size))[None],
     )
     network.forward = lambda _: [maps]
-    image = np.zeros((128, 256, 3), np.uint8)
-    proposed = propose_people(image, network, size=256)
-    people = demo.find_everybody(model, image, network, size=256)
+    network.input_size = 256
+    return network
+
+
+WIDE = np.zeros((128, 256, 3), np.uint8)
+
+
+def test_everybody_who_is_proposed_is_looked_at_in_the_box_of_the_proposal(model, two_people):
+    """The model believes every joint in the middle of its crop."""
+    proposed = propose_people(WIDE, two_people)
+    people = demo.find_everybody(model, WIDE, two_people)
     assert len(people) == len(proposed) == 2
     assert people.boxes == pytest.approx(proposed.boxes, abs=1e-3)  # in float32
     middles = (proposed.boxes[:, :2] + proposed.boxes[:, 2:]) / 2
     assert np.abs(people.keypoints - middles[:, None]).max() < 4
     assert people.scores == pytest.approx(0.75)
-    nobody = demo.find_everybody(model, image, network, size=256, min_parts=15)
+    nobody = demo.find_everybody(model, WIDE, two_people, min_parts=15)
     assert len(nobody) == 0 and nobody.joints == people.joints
+
+
+def test_proposals_are_shown_alone_or_looked_at(model, two_people):
+    proposed = propose_people(WIDE, two_people).keypoints
+    alone = demo.SeveralPeople(two_people, alone=True).poses(model, WIDE)
+    assert alone.keypoints.tolist() == proposed.tolist()
+    both = demo.SeveralPeople(two_people).poses(model, WIDE)
+    assert both.scores == pytest.approx(0.75) and both.keypoints.shape == proposed.shape
+
+
+def test_fields_of_an_image_are_drawn_with_its_people(two_people):
+    figure = demo.fields_of_image(WIDE, two_people)
+    assert figure.axes[0].get_title() == '2 found'
+
+
+def test_networks_for_several_people_are_loaded_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"'cpm_slim_3s' is for one person.*openpose_coco"):
+        demo.load_network('cpm_slim_3s', None, 'cpu')
+    with pytest.raises(ValueError, match="no trained weights of 'openpose_coco'"):
+        demo.load_network('openpose_coco', None, 'cpu')
+    with pytest.raises(ValueError, match="no model 'none'"):
+        demo.load_network('none', None, 'cpu')
+    with pytest.raises(ValueError, match=r'none\.pth'):
+        demo.load_network('openpose_coco', tmp_path / 'none.pth', 'cpu')

@@ -111,3 +111,38 @@ def test_people_of_a_detector(model, image, out, tmp_path, capsys):
     show_video(model, path, None, out, detect=lambda frame: next(people))
     frames = json.loads((out.folder / 'v.json').read_text())['frames']
     assert [len(frame['people']) for frame in frames] == [2, 0, 1]
+
+
+def everybody(count, alone=False):
+    """A network for several people that finds so many, with belief 0.25."""
+
+    def poses(_, image):
+        points = np.tile([[10.0, 20.0], [20.0, 20.0]], (count, 1, 1))
+        boxes = np.tile([0.0, 0.0, 30.0, 40.0], (count, 1))
+        return Poses(points, np.full((count, 2), 0.25), boxes, PAIR, image)
+
+    return SimpleNamespace(poses=poses, alone=alone, network=None)
+
+
+def test_everybody_whom_a_network_finds(model, image, out, capsys):
+    out = out._replace(json=False)
+    show_image(model, image, None, out, None, everybody(3))
+    assert ': 3 people, 6 of 6 joints\n' in capsys.readouterr().out
+    show_image(model, image, BOXES, out, None, everybody(3))  # boxes come first
+    assert ': 2 people, 2 of 4 joints\n' in capsys.readouterr().out
+    show_image(model, image, None, out, lambda _: BOXES[:1], everybody(3))
+    assert ': 1 person, 1 of 2 joints\n' in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r'a\.png: nobody is found; give --boxes'):
+        show_image(model, image, None, out, None, everybody(0))
+
+
+@pytest.mark.parametrize('alone', [False, True])
+def test_fields_are_drawn_beside_the_stages_of_each_person(model, image, out, monkeypatch, alone):
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(demo_outputs.demo, 'fields_of_image', lambda *_: Figure())
+    monkeypatch.setattr(demo_outputs.demo, 'stages_figure', lambda *_: Figure())
+    out = out._replace(json=False, stages=True)
+    show_image(model, image, None, out, None, everybody(2, alone))
+    stages = [] if alone else ['a_stages_1.png', 'a_stages_2.png']
+    assert sorted(path.name for path in out.folder.iterdir()) == ['a.png', 'a_fields.png', *stages]

@@ -56,6 +56,10 @@ def test_outputs_never_meet_inputs_or_each_other(tmp_path):
     assert [media.stages_name(files[0], n, 2) for n in (1, 2)] == ['a_stages_1.png', files[2].name]
     with pytest.raises(ValueError, match=r'stages of a\.jpg and a_stages_2\.png would write'):
         media.check_outputs(files, tmp_path / 'out', stages=True)
+    files = [files[0], *paths('a_fields.png')]
+    assert media.fields_name(files[0]) == files[1].name
+    with pytest.raises(ValueError, match=r'stages of a\.jpg and a_fields\.png would write'):
+        media.check_outputs(files, tmp_path / 'out', stages=True)
     with pytest.raises(ValueError, match=r'boxes\.json is an input'):
         media.check_outputs([tmp_path / 'x' / 'boxes.jpg'], tmp_path, paths('boxes.json'))
 

@@ -100,6 +100,11 @@ def test_demo_refuses_before_it_writes(folder, run_tool):
         ([image, '--boxes', '1,2,3'], 'a box is x1,y1,x2,y2'),
         ([image, '--boxes', ' -1,2,3'], 'a box is x1,y1,x2,y2'),
         ([image, '--out-dir', folder / 'config.py'], 'is a file; give another folder'),
+        ([image, '--bottom-up-model', 'cpm_slim_3s'], "'cpm_slim_3s' is for one person"),
+        (
+            [image, '--bottom-up-model', 'openpose_coco', '--bottom-up', '--boxes', '1,2,3,4'],
+            '--bottom-up finds the people, as --det and --boxes do',
+        ),
     ):
         done = run_tool('demo.py', '--out-dir', folder / 'refused', *arguments)
         assert done.returncode == 2 and message in done.stderr, done.stderr
