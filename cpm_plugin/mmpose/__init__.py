@@ -19,6 +19,8 @@ from . import compat
 compat.apply()  # before any import of stock modules
 
 from . import checked_datasets, checkpoint_hook, heatmap_drawing, hooks, load_image, loading  # noqa: E402
+from .affinity_codec import CPMAffinityFields  # noqa: E402
+from .affinity_head import CPMPAFHead  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
@@ -28,7 +30,7 @@ from .finite_hook import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
-from .loss import IntermediateSupervisionLoss  # noqa: E402
+from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
@@ -51,11 +53,14 @@ hooks.install()
 
 __all__ = [
     'AddNeighbors',
+    'AffinityLoss',
     'BeliefMapHook',
     'Bfloat16OptimWrapper',
+    'CPMAffinityFields',
     'CPMBackbone',
     'CPMDataPreprocessor',
     'CPMHeatmap',
+    'CPMPAFHead',
     'CPMStageHead',
     'ChannelsLastHook',
     'FastInferenceHook',

@@ -7,7 +7,7 @@ that grow together limb by limb.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +65,7 @@ def group_people(
     min_score: float = MIN_SCORE,
     max_peaks: int = MAX_PEAKS,
     max_people: int = MAX_PEOPLE,
+    tree: Sequence[int] | None = None,
 ) -> People:
     """Group the peaks of belief maps into people, by the fields between them.
 
@@ -74,8 +75,9 @@ def group_people(
     3. For each limb, candidates are taken by falling score, if neither joint is taken yet.
     4. Limbs then join peaks into people, again by falling score. A limb joins two parts of a person
        whether they are single peaks or several; but not if both have a joint of the same kind.
-       The stronger limb was first then. Limbs that close a circle, such as shoulder to ear beside
-       shoulder, neck, nose, eye, ear, come after all others. They join what is still apart.
+       The stronger limb was first then. Limbs outside the tree, which close a circle, such as
+       shoulder to ear beside shoulder, neck, nose, eye, ear, come after all others. They join what
+       is still apart.
 
     Args:
         heatmaps: (K, H, W), without the background channel. Tensors may have any type and device;
@@ -90,13 +92,16 @@ def group_people(
         min_score: Smallest sum of scores of a person's joints and limbs, over its number of joints.
         max_peaks: Largest number of peaks of a joint; the strongest are kept.
         max_people: Largest number of people; those with the best score are kept.
+        tree: Positions of the limbs that come first, such as ``JointSet.tree_limbs``. By default
+            those that join joints which no limb before them connects.
 
     Returns:
         The people; see ``People``. There may be none.
 
     Raises:
         ValueError: If the maps are not (K, H, W) and (2L, H, W) of one size, are empty or not
-            finite, a limb has no such joint, or a number is below what makes sense.
+            finite, a limb has no such joint, ``tree`` has no such limb, or a number is below what
+            makes sense.
 
     Examples:
         Two people with three joints each:
@@ -125,21 +130,23 @@ def group_people(
         raise ValueError(
             f'min_parts is {min_parts} and max_people {max_people}; they must be at least 1 and 0'
         )
+    in_tree = _in_tree(pairs, len(maps)) if tree is None else _chosen(tree, len(pairs))
     peaks = find_peaks(maps, stride=stride, threshold=peak_threshold, max_peaks=max_peaks)
     groups = _Groups(peaks, len(maps))
     cells = pixel_to_cell(peaks.positions, stride)
-    tree: list[tuple[float, int, int]] = []
-    rest: list[tuple[float, int, int]] = []
-    for limb, in_tree in enumerate(_in_tree(pairs, len(maps))):
+    earlier: list[tuple[float, int, int]] = []
+    later: list[tuple[float, int, int]] = []
+    for limb, connections in enumerate(earlier if first else later for first in in_tree):
         first, second = (np.flatnonzero(peaks.joints == joint) for joint in pairs[limb])
         if len(first) and len(second):
             field = vectors[2 * limb : 2 * limb + 2]
             scores = _limb_scores(
                 field, cells[first], cells[second], stride, field_threshold, min_above
             )
-            matches = ((score, int(first[i]), int(second[j])) for score, i, j in _match(scores))
-            (tree if in_tree else rest).extend(matches)
-    for connections in (tree, rest):
+            connections.extend(
+                (score, int(first[i]), int(second[j])) for score, i, j in _match(scores)
+            )
+    for connections in (earlier, later):
         for score, one, other in sorted(connections, key=lambda found: -found[0]):
             groups.join(one, other, score)
     return groups.people(
@@ -159,6 +166,16 @@ def _in_tree(pairs: IntArray, num_joints: int) -> list[bool]:
         found.append(one != other)
         part = [one if value == other else value for value in part]
     return found
+
+
+def _chosen(tree: Sequence[int], num_limbs: int) -> list[bool]:
+    """Tell for each limb whether it is in the tree; raise ValueError for unknown limbs."""
+    if unknown := sorted(set(tree) - set(range(num_limbs))):
+        raise ValueError(
+            f'tree has limbs {unknown}; there are 0 to {num_limbs - 1}. Give the positions of the '
+            'limbs that come first'
+        )
+    return [limb in tree for limb in range(num_limbs)]
 
 
 def _limb_scores(
