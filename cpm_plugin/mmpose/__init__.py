@@ -33,6 +33,7 @@ from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E
 from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
+from .mosaic import MosaicPeople  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .own_coco import OwnCocoDataset  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
@@ -73,6 +74,7 @@ __all__ = [
     'IntermediateSupervisionLoss',
     'LspConcatDataset',
     'LspDataset',
+    'MosaicPeople',
     'OwnCocoDataset',
     'PersonCrop',
     'RandomScaleRotate',

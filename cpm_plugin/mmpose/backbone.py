@@ -8,9 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from ..core.conv.layer import set_conv_method
+from ..core.conversion.vgg import trunk_from_torchvision
 from ..core.models.layers import NormLayer
 from ..core.models.network import build_trunks
 from ..core.models.settings import TrunkSettings, settings_from
+from ..core.models.trunks import VggTrunk
 from ..core.weights.checkpoints import describe_mismatch, read_checkpoint
 from .strict import check_loading
 
@@ -47,8 +49,9 @@ class CPMBackbone(BaseBackbone):
         conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
             ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
         encoder_weights: File of ImageNet weights for the encoder, as
-            ``tools/convert_efficientnet_lite.py`` writes it. Only ``init_weights`` reads it, at the
-            beginning of a training.
+            ``tools/convert_efficientnet_lite.py`` writes it. With ``vgg_tail``, torchvision's file
+            of VGG-19 (``vgg19-dcbb9e9d.pth``). Only ``init_weights`` reads it, at the beginning of
+            a training.
         strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: take
             what fits, and log what does not.
         init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
@@ -81,10 +84,19 @@ class CPMBackbone(BaseBackbone):
         super().__init__(init_cfg=init_cfg)
         trunk_settings = settings_from(TrunkSettings, settings, CPMBackbone)
         self.trunks = build_trunks(trunk_settings, norm_layer_of(norm_cfg))
+        tail = trunk_settings.vgg_tail
         if encoder_weights is not None and trunk_settings.encoder is None:
-            raise ValueError(
-                f'encoder_weights={encoder_weights!r} needs an encoder; set one, or leave it out'
-            )
+            if tail is None:
+                raise ValueError(
+                    f'encoder_weights={encoder_weights!r} needs an encoder or a vgg_tail; set one, '
+                    'or leave it out'
+                )
+            if tail[:2] != (512, 512) or norm_cfg is not None or trunk_settings.in_channels != 3:
+                raise ValueError(
+                    f'encoder_weights={encoder_weights!r} of VGG-19 fit a vgg_tail that begins '
+                    f'with (512, 512), for images of 3 channels, without norm_cfg; not {tail} with '
+                    f'norm_cfg={norm_cfg}; leave them out'
+                )
         if encoder_weights is not None and 'Pretrained' in str(init_cfg):
             raise ValueError(
                 f'encoder_weights={encoder_weights!r} would replace weights of '
@@ -106,14 +118,27 @@ class CPMBackbone(BaseBackbone):
         super().init_weights()
         if self.encoder_weights is None:
             return
-        encoder = self.trunks.get_submodule('encoder')
+        vgg = isinstance(self.trunks, VggTrunk)
         if not Path(self.encoder_weights).is_file():
+            source = (
+                "It is torchvision's file of VGG-19"
+                if vgg
+                else 'Make it with tools/convert_efficientnet_lite.py'
+            )
             raise ValueError(
-                f'encoder_weights {self.encoder_weights}: no such file. Make it with '
-                'tools/convert_efficientnet_lite.py; or set model.backbone.encoder_weights=None '
-                'if load_from has weights for the whole model'
+                f'encoder_weights {self.encoder_weights}: no such file. {source}; or set '
+                'model.backbone.encoder_weights=None if load_from has weights for the whole model'
             )
         state, _ = read_checkpoint(self.encoder_weights)
+        if vgg:
+            try:
+                state = trunk_from_torchvision(state)
+            except ValueError as error:
+                raise ValueError(f'encoder_weights {self.encoder_weights}: {error}') from error
+            own = self.trunks.state_dict()
+            self.trunks.load_state_dict({**own, **state})
+            return
+        encoder = self.trunks.get_submodule('encoder')
         problem = describe_mismatch(encoder.state_dict(), state)
         if problem:
             raise ValueError(

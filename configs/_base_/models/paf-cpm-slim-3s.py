@@ -12,5 +12,5 @@ model = dict(
         hidden_channels=48,
         first_stage_hidden_channels=128,
         refine_kernel_size=5,
-        refine_depth=4,
+        refine_depth=3,
         norm_cfg=norm_cfg))

@@ -1,0 +1,101 @@
+# Several people in real pictures: mosaics of four people of LSP Extended each, images 1-7500 to
+# train. It begins with the encoder of cpm_lite0_3s in the package, which is for academic use only.
+# Other people in the pictures have no labels and are not masked.
+_base_ = [
+    '../../../_base_/models/paf-cpm-lite0-3s.py', '../../../_base_/schedules/adam-cosine-100e.py'
+]
+load_from = 'cpm_plugin://cpm_lite0_3s'
+
+codec = dict(
+    type='CPMAffinityFields',
+    input_size=(256, 256),
+    heatmap_size=(32, 32),
+    joints='lsp',
+    sigma=7.,
+    limb_width=8.)
+# the stages are others than those of one person
+model = dict(head=dict(joints='lsp', strict_load=False, decoder=codec))
+
+dataset_type = 'LspDataset'
+data_mode = 'topdown'  # of the pictures, which have one labeled person each
+data_root = 'data/lspet/'
+mosaic = dict(type='MosaicPeople', size=codec['input_size'], grid=(2, 2))
+train_pipeline = [
+    mosaic,
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(
+        type='BottomupRandomAffine',
+        input_size=codec['input_size'],
+        shift_factor=0.1,
+        scale_factor=(0.6, 1.25),
+        rotate_factor=40.,
+        pad_val=128),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='BottomupGetHeatmapMask'),
+    dict(type='PackPoseInputs')
+]
+val_pipeline = [
+    dict(mosaic, fixed=True),
+    dict(
+        type='BottomupResize',
+        input_size=codec['input_size'],
+        size_factor=8,
+        pad_val=(128, 128, 128)),
+    dict(
+        type='PackPoseInputs',
+        meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
+                   'input_center', 'input_scale', 'aug_scales', 'flip_indices', 'raw_ann_info'))
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        image_range=(1, 7500),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        image_range=(7501, 8000),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        image_range=(8001, 9000),
+        test_mode=True,
+        pipeline=val_pipeline))
+val_evaluator = dict(type='CocoMetric', nms_mode='none', score_mode='bbox')
+test_evaluator = val_evaluator
+
+train_cfg = dict(max_epochs=6, val_interval=1)
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),  # warm-up
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=6,
+        T_max=6,
+        by_epoch=True,
+        convert_to_iter_based=True)
+]
+auto_scale_lr = dict(base_batch_size=16)
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best='coco/AP', rule='greater'))
+custom_hooks = [dict(type='ChannelsLastHook'), dict(type='SyncBuffersHook')]
