@@ -36,6 +36,7 @@ from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .mosaic import MosaicPeople  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .own_coco import OwnCocoDataset  # noqa: E402
+from .people_mask import PeopleMask  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
@@ -76,6 +77,7 @@ __all__ = [
     'LspDataset',
     'MosaicPeople',
     'OwnCocoDataset',
+    'PeopleMask',
     'PersonCrop',
     'RandomScaleRotate',
     'ReproducibleHook',

@@ -33,7 +33,7 @@ class CPMAffinityFields(BaseKeypointCodec):
 
     The maps are those of ``cpm_plugin.core.maps``: cell g is at stride * g + stride / 2 - 0.5 input
     pixels. ``GenerateTarget`` adds them to a sample as ``heatmaps`` and ``affinity_fields``. Put
-    ``BottomupGetHeatmapMask`` after it, if the dataset has people without labels, or crowds.
+    ``PeopleMask`` after it, if the dataset has people without labels, or crowds.
 
     Args:
         input_size: (width, height) of the network input in pixels.
@@ -66,7 +66,7 @@ class CPMAffinityFields(BaseKeypointCodec):
         ...     joints='openpose_coco',
         ... )
         >>> encode = dict(type='GenerateTarget', encoder=codec)
-        >>> train_pipeline = [encode, dict(type='BottomupGetHeatmapMask')]
+        >>> train_pipeline = [encode, dict(type='PeopleMask')]
         >>> model = dict(head=dict(type='CPMPAFHead', joints='openpose_coco', decoder=codec))
     """
 
@@ -119,7 +119,7 @@ class CPMAffinityFields(BaseKeypointCodec):
             min_score=min_score,
             max_people=max_people,
         )
-        # The mask is that of BottomupGetHeatmapMask.
+        # The mask is that of PeopleMask.
         names = ('heatmaps', 'affinity_fields', 'heatmap_mask')
         self.field_mapping_table = {name: name for name in names}
 

@@ -1,4 +1,4 @@
-"""``CPMDataPreprocessor``: MMPose's preprocessor for images with the center map as a channel."""
+"""``CPMDataPreprocessor``: MMPose's preprocessor for center maps, and for images in several sizes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
 
     Stock's preprocessor normalizes a fourth channel, removes it with ``bgr_to_rgb``, or refuses
     it. Where images are padded, the center map is padded with 0.
+
+    For a multi-scale test, ``BottomupResize(aug_scales=...)`` gives each image in S sizes, which
+    stock's preprocessor refuses.
 
     Args:
         kwargs: See ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` is refused, because
@@ -47,15 +50,19 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
 
         Args:
             data: Batch of a data loader, with ``inputs``: N tensors (3 or 4, H, W). They are
-                images in BGR, from 0 to 255, and, as the fourth channel, center maps.
+                images in BGR, from 0 to 255, and, as the fourth channel, center maps. Of images in
+                S sizes, S lists of N tensors.
             training: See ``PoseDataPreprocessor``.
 
         Returns:
-            ``data`` with ``inputs`` (N, 3 or 4, H, W).
+            ``data`` with ``inputs`` (N, 3 or 4, H, W); of images in S sizes, a list of S tensors.
 
         Raises:
             ValueError: If only some images of the batch have a center map.
         """
+        if isinstance(data['inputs'][0], list | tuple):
+            sizes = [self.forward({**data, 'inputs': one}, training) for one in data['inputs']]
+            return {**sizes[0], 'inputs': [one['inputs'] for one in sizes]}
         images = [image[:3] for image in data['inputs']]
         center_maps = [image[3:] for image in data['inputs']]
         counts = {len(heat) for heat in center_maps}

@@ -18,7 +18,8 @@ from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import DATASETS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-LEAVES = sorted((CONFIGS / 'body_2d_keypoint').rglob('*.py'))
+LEAVES = sorted((CONFIGS / 'body_2d_keypoint/topdown_heatmap').rglob('*.py'))
+PEOPLE = sorted((CONFIGS / 'body_2d_keypoint/part_affinity_fields').rglob('*.py'))
 NAME = re.compile(
     r'td-hm_(?P<model>[a-z0-9_-]+?)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<length>\d+)(?P<unit>[ek])_'
     r'(?P<dataset>[a-z]+)-(?P<height>\d+)x(?P<width>\d+)'

@@ -30,7 +30,7 @@ def make_figures(folder, count, size=48):
 
 def tiny_config(repo, data, work_dir, **options):
     """The config of ``make demo`` on these images, small; ``options`` as --cfg-options."""
-    (path,) = (repo / 'configs').glob('*/*/figures/*.py')
+    (path,) = (repo / 'configs').glob('*/topdown_heatmap/figures/*.py')
     config = Config.fromfile(path)
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     config.merge_from_dict(

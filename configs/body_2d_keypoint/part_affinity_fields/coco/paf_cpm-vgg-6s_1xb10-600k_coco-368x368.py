@@ -32,15 +32,15 @@ data_root = 'data/coco/'
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='SelectJoints', source='coco', target='openpose_coco'),
-    dict(type='RandomFlip', direction='horizontal'),
     dict(
         type='BottomupRandomAffine',
         input_size=codec['input_size'],
         rotate_factor=40.,
         scale_factor=(0.75, 1.5),
         pad_val=128),
+    dict(type='RandomFlip', direction='horizontal'),
     dict(type='GenerateTarget', encoder=codec),
-    dict(type='BottomupGetHeatmapMask'),
+    dict(type='PeopleMask'),
     dict(type='PackPoseInputs')
 ]
 val_pipeline = [

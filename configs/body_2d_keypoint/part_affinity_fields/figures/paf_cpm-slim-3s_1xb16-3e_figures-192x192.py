@@ -20,7 +20,6 @@ meta_keys = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
              'dataset_name', 'aug_scales')
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='RandomFlip', direction='horizontal'),
     dict(
         type='BottomupRandomAffine',
         input_size=codec['input_size'],
@@ -28,8 +27,9 @@ train_pipeline = [
         scale_factor=(0.85, 1.15),
         rotate_factor=30.,
         scale_type='long'),
+    dict(type='RandomFlip', direction='horizontal'),
     dict(type='GenerateTarget', encoder=codec),
-    dict(type='BottomupGetHeatmapMask'),
+    dict(type='PeopleMask'),
     dict(type='PackPoseInputs')
 ]
 val_pipeline = [

@@ -22,7 +22,6 @@ data_root = 'data/lspet/'
 mosaic = dict(type='MosaicPeople', size=codec['input_size'], grid=(2, 2))
 train_pipeline = [
     mosaic,
-    dict(type='RandomFlip', direction='horizontal'),
     dict(
         type='BottomupRandomAffine',
         input_size=codec['input_size'],
@@ -30,8 +29,9 @@ train_pipeline = [
         scale_factor=(0.6, 1.25),
         rotate_factor=40.,
         pad_val=128),
+    dict(type='RandomFlip', direction='horizontal'),
     dict(type='GenerateTarget', encoder=codec),
-    dict(type='BottomupGetHeatmapMask'),
+    dict(type='PeopleMask'),
     dict(type='PackPoseInputs')
 ]
 val_pipeline = [
