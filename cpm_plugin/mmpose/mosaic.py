@@ -85,7 +85,7 @@ class MosaicPeople(Transform):
             others = [(own + step) % len(dataset) for step in range(1, count)]
         else:
             # MMEngine seeds NumPy's global generator in every worker.
-            rng = np.random.default_rng(np.random.randint(2**31))
+            rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002
             others = rng.integers(len(dataset), size=count - 1).tolist()
         people = [results, *(dataset.get_data_info(index) for index in others)]
         width, height = (side // tiles for side, tiles in zip(self.size, self.grid))
@@ -94,6 +94,7 @@ class MosaicPeople(Transform):
         for tile, person in enumerate(people):
             row, column = divmod(tile, self.grid[0])
             x, y = column * width, row * height
+            corner = np.array([x, y])
             warp, box = self._place(rng, person['bbox'][0], (width, height))
             image[y : y + height, x : x + width] = cv2.warpAffine(
                 self._load(dict(img_path=person['img_path']))['img'],
@@ -104,9 +105,9 @@ class MosaicPeople(Transform):
             )
             points = person['keypoints'] * warp[0, 0] + warp[:, 2]
             inside = ((points >= 0) & (points <= (width - 1, height - 1))).all(axis=-1)
-            keypoints.append(points + (x, y))
+            keypoints.append(points + corner)
             visible.append(person['keypoints_visible'] * inside)
-            boxes.append(box + (x, y, x, y))
+            boxes.append(box + np.tile(corner, 2))
         results.update(
             img=image,
             img_shape=image.shape[:2],

@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import xtcocotools.mask as cocomask
 
-from mmpose.datasets.transforms import BottomupGetHeatmapMask
+from .transforms import Transform
+
 from mmpose.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class PeopleMask(BottomupGetHeatmapMask):
-    """Stock's ``BottomupGetHeatmapMask``, with crowds.
+class PeopleMask(Transform):
+    """Mask people without keypoints, and crowds, where the network cannot be told wrong.
 
-    COCO outlines single people by polygons, and crowds by run lengths. Stock's transform masks
-    people without keypoints only: it passes run lengths over without a word. The authors mask both
-    (``genCOCOMask.m`` of the paper's release). What lies outside the image is masked, too.
+    COCO outlines single people by polygons, and crowds by run lengths. Stock's
+    ``BottomupGetHeatmapMask`` passes run lengths over without a word, and fails without a
+    ``BottomupRandomAffine``. The authors mask both (``genCOCOMask.m`` of the paper's release).
+    What an affine transform brings in from outside the image is masked, too.
 
-    Put it after ``BottomupRandomAffine``, ``RandomFlip`` and ``GenerateTarget``, in this order, which
-    it takes for granted. The keys are those of stock's transform; ``heatmap_mask`` is
-    (1, h, w), of bool.
+    Put it after ``BottomupRandomAffine``, ``RandomFlip`` and ``GenerateTarget``, in this order,
+    which it takes for granted, as stock's does.
+
+    Required keys: ``img_shape``, ``heatmaps`` (K, h, w), and if there, ``invalid_segs``,
+    ``warp_mat`` and ``input_size``, ``flip`` and ``flip_direction``.
+
+    Added keys: ``heatmap_mask`` (1, h, w) of bool. A cell counts if more than half of it is to be
+    learned from.
 
     Examples:
         In the pipeline of a config:
@@ -30,18 +38,43 @@ class PeopleMask(BottomupGetHeatmapMask):
         >>> step = dict(type='PeopleMask')
     """
 
-    def _segs_to_mask(self, segs: Sequence[Any], img_shape: Sequence[int]) -> np.ndarray:
-        """Return 1 where an outline of people without labels is, in an array (height, width)."""
-        height, width = img_shape[:2]
-        mask = super()._segs_to_mask(segs, (height, width))
-        for runs in (found for found in segs if isinstance(found, dict)):
-            if isinstance(runs['counts'], list):  # as in COCO's files
-                runs = cocomask.frPyObjects(runs, height, width)
-            mask = np.maximum(mask, cocomask.decode(runs))
-        return mask
-
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
-        results = super().transform(results)
-        results['heatmap_mask'] = results['heatmap_mask'][None]
+        height, width = results['img_shape'][:2]
+        mask = np.ones((height, width), dtype=np.float32)
+        for outline in results.get('invalid_segs', []):
+            mask[_inside(outline, height, width)] = 0
+        if 'warp_mat' in results:
+            mask = cv2.warpAffine(
+                mask, results['warp_mat'], tuple(results['input_size']), flags=cv2.INTER_LINEAR
+            )
+        if results.get('flip', False):
+            if results['flip_direction'] != 'horizontal':
+                raise ValueError(
+                    f'flip_direction={results["flip_direction"]!r}: PeopleMask mirrors '
+                    "horizontally only; give RandomFlip direction='horizontal'"
+                )
+            mask = mask[:, ::-1]
+        cells = results['heatmaps'].shape[:0:-1]
+        mask = cv2.resize(np.ascontiguousarray(mask), cells, interpolation=cv2.INTER_AREA)
+        results['heatmap_mask'] = mask[None] > 0.5
         return results
+
+
+def _inside(outline: Any, height: int, width: int) -> np.ndarray:
+    """Return where the outline of a person or a crowd is, (height, width) of bool.
+
+    Args:
+        outline: COCO's ``segmentation``: polygons, run lengths, or None.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+    """
+    if not outline:
+        return np.zeros((height, width), dtype=bool)
+    runs = outline
+    if isinstance(outline, Sequence) or isinstance(outline['counts'], list):
+        runs = cocomask.frPyObjects(outline, height, width)
+    if isinstance(runs, list):
+        runs = cocomask.merge(runs)
+    inside: np.ndarray = cocomask.decode(runs) > 0
+    return inside

@@ -1,4 +1,4 @@
-"""``CPMDataPreprocessor``: MMPose's preprocessor for center maps, and for images in several sizes."""
+"""``CPMDataPreprocessor``: MMPose's preprocessor for center maps and several sizes."""
 
 from __future__ import annotations
 

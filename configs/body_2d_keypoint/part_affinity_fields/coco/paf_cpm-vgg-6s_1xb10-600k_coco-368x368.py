@@ -1,6 +1,6 @@
-# The network and schedule of Cao et al. (CVPR 2017) on COCO. Sources: pose_solver.prototxt,
-# setLayers.py and pose_train_test.prototxt of their release. Different are: targets without the half
-# cell between their belief maps and fields; images are scaled, moved and turned as a whole, by
+# The network and schedule of Cao et al. (CVPR 2017) on COCO. Sources: pose_solver.prototxt and
+# setLayers.py of their release, with lr_mult_distro 1, 1, 4. Different are: targets without the
+# half cell between their belief maps and fields; images are scaled, moved and turned as a whole, by
 # stock's BottomupRandomAffine, where theirs crops around one person.
 _base_ = [
     '../../../_base_/models/paf-cpm-vgg-6s.py', '../../../_base_/default_runtime.py'
