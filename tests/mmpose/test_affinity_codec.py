@@ -18,7 +18,7 @@ ONE = np.array(
     [(30, 170), (32, 130), (34, 96), (58, 96), (60, 130), (62, 170), (10, 92), (14, 68), (26, 46),
      (66, 46), (78, 68), (82, 92), (46, 42), (46, 12)], dtype=np.float32,
 )  # fmt: skip
-TWO = np.stack([ONE, ONE + (100, 8)])
+TWO = np.stack([ONE, ONE + np.array([100, 8])])
 SEEN = np.ones((2, 14), dtype=np.float32)
 
 

@@ -59,7 +59,7 @@ def test_the_mask_goes_with_the_image():
     right = dict(warp_mat=np.array([[1.0, 0, 8], [0, 1, 0]]), input_size=(WIDTH, HEIGHT))
     found = masked([CROWD], **right, **mirrored)
     assert found == [[0, 2], [0, 3], [0, 5], [1, 2], [1, 3], [1, 5], [2, 5], [3, 5]]
-    with pytest.raises(ValueError, match="flip_direction='vertical'.*direction='horizontal'"):
+    with pytest.raises(ValueError, match=r"flip_direction='vertical'.*direction='horizontal'"):
         masked([], flip=True, flip_direction='vertical')
 
 
