@@ -224,3 +224,34 @@ def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
     pretrained = dict(type='Pretrained', checkpoint=str(path))
     with pytest.raises(ValueError, match='would replace weights of init_cfg'):
         CPMBackbone(encoder_weights=str(path), init_cfg=pretrained, **arguments)
+
+
+def test_vgg_weights_are_read_to_train_and_checked(tmp_path):
+    """Torchvision's, of which two layers are looked at; the layers after them begin anew."""
+    widths = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), *[(256, 256)] * 3]
+    widths += [(256, 512), (512, 512)]
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for (inward, out), number in zip(widths, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21)):
+        state[f'features.{number}.weight'] = torch.rand(out, inward, 3, 3, generator=generator)
+        state[f'features.{number}.bias'] = torch.rand(out, generator=generator)
+    path = tmp_path / 'vgg19.pth'
+    torch.save(state, path)
+    arguments = dict(vgg_tail=(512, 512, 8), encoder_weights=str(path))
+    backbone = CPMBackbone(**arguments)
+    last = backbone.trunks.layers.conv4_3.conv.weight.clone()
+    backbone.init_weights()
+    layers = backbone.trunks.layers
+    assert torch.equal(layers.conv2_1.conv.weight, state['features.5.weight'])
+    assert torch.equal(layers.conv4_2.conv.bias, state['features.21.bias'])
+    assert torch.equal(layers.conv4_3.conv.weight, last)
+
+    with pytest.raises(ValueError, match=r"missing\.pth: no .* It is torchvision's file of VGG-19"):
+        CPMBackbone(vgg_tail=(512, 512), encoder_weights='missing.pth').init_weights()
+    for other in (dict(vgg_tail=(512, 256)), dict(norm_cfg=dict(type='BN')), dict(in_channels=1)):
+        with pytest.raises(ValueError, match=r'of VGG-19 fit a vgg_tail that begins with \(512'):
+            CPMBackbone(**{**arguments, **other})
+    del state['features.21.bias']
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r'vgg19\.pth: no features\.21\.bias'):
+        CPMBackbone(**arguments).init_weights()

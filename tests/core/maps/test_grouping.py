@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from cpm_plugin.core import group_people, ideal_affinity_fields, ideal_belief_maps
+from cpm_plugin.core.maps.grouping import _in_tree
+from cpm_plugin.core.maps.joint_sets import joint_set
 
 # A figure of a head, neck, two shoulders, elbows and hips, in input pixels; its last two limbs
 # close circles.
@@ -324,6 +326,35 @@ def test_nobody():
         assert found.keypoints.shape == (0, 8, 2)
         assert found.scores.shape == (0, 8) and found.person_scores.shape == (0,)
     assert group_people(np.zeros((0, 4, 4)), np.zeros((0, 4, 4)), []).keypoints.shape == (0, 0, 2)
+
+
+def test_the_tree_can_be_given():
+    """A circle of three joints with two people in it; which limb comes last decides."""
+    limbs = [(0, 1), (1, 2), (0, 2)]
+    joints = {0: [(2, 2)], 1: [(10, 2)], 2: [(10, 8), (2, 8)]}
+    # From 1 to the first of joint 2, and more weakly from 0 to its second.
+    bands = [
+        (0, [2], range(2, 11), 1, 0), (1, range(2, 9), [10], 0, 0.9), (2, range(2, 9), [2], 0, 0.8)
+    ]  # fmt: skip
+    maps = hand_made(joints, bands, limbs)
+
+    def third(**tree):
+        (person,) = group_people(*maps, min_score=0, **tree).keypoints
+        return person[2].tolist()
+
+    first, second = (cells_to_pixels(*cell).tolist() for cell in joints[2])
+    assert third() == third(tree=(0, 1)) == first
+    assert third(tree=(0, 2)) == second
+    assert third(tree=(0, 1, 2)) == first  # the stronger of all three
+
+
+@pytest.mark.parametrize('name', ['coco', 'cpm', 'lsp', 'openpose_body25', 'openpose_coco'])
+def test_the_tree_of_a_joint_set_spans_what_the_default_spans(name):
+    """They agree where all limbs are links, or no circle is closed before a link comes."""
+    joints = joint_set(name)
+    default = [i for i, taken in enumerate(_in_tree(np.array(joints.limb_indices), 25)) if taken]
+    assert len(default) == len(joints.tree_limbs)
+    assert (tuple(default) == joints.tree_limbs) == (name in ('coco', 'cpm', 'lsp'))
 
 
 def test_mistakes_are_named():
