@@ -36,10 +36,12 @@ from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .mosaic import MosaicPeople  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .own_coco import OwnCocoDataset  # noqa: E402
+from .packing import PackSizes  # noqa: E402
 from .people_mask import PeopleMask  # noqa: E402
 from .preprocessor import CPMDataPreprocessor  # noqa: E402
 from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
+from .sizes_estimator import SizesPoseEstimator  # noqa: E402
 from .skip_broken import SkipBroken  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 from .warm_up_hook import WarmUpHook  # noqa: E402
@@ -77,6 +79,7 @@ __all__ = [
     'LspDataset',
     'MosaicPeople',
     'OwnCocoDataset',
+    'PackSizes',
     'PeopleMask',
     'PersonCrop',
     'RandomScaleRotate',
@@ -84,6 +87,7 @@ __all__ = [
     'SafeCheckpointHook',
     'ScaleSearchHook',
     'SelectJoints',
+    'SizesPoseEstimator',
     'SkipBroken',
     'TorsoPCKAccuracy',
     'WarmUpHook',

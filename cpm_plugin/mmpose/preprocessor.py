@@ -18,8 +18,8 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
     Stock's preprocessor normalizes a fourth channel, removes it with ``bgr_to_rgb``, or refuses
     it. Where images are padded, the center map is padded with 0.
 
-    For a multi-scale test, ``BottomupResize(aug_scales=...)`` gives each image in S sizes, which
-    stock's preprocessor refuses.
+    For a multi-scale test, ``BottomupResize(aug_scales=...)`` and ``PackSizes`` give each image in
+    S sizes, which stock's preprocessor refuses.
 
     Args:
         kwargs: See ``mmpose.models.PoseDataPreprocessor``. ``batch_augments`` is refused, because

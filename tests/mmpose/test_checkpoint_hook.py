@@ -102,6 +102,12 @@ def test_a_score_that_the_metric_does_not_give_is_named_with_those_it_gives(tmp_
         hook._save_best_checkpoint(runner, dict(PCK=0.5, AUC=0.25))
 
 
+def test_without_save_best_a_validation_saves_nothing(tmp_path):
+    hook, runner = hook_and_runner(tmp_path)
+    hook.after_val_epoch(runner, dict(PCK=0.5))
+    assert runner.seen == [] and list(tmp_path.glob('best_*')) == []
+
+
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     hook, runner = hook_and_runner(tmp_path, fails=['epoch_2.pth'], max_keep_ckpts=1)
     hook._save_checkpoint_with_step(runner, 1, {})

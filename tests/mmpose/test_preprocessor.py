@@ -126,3 +126,16 @@ def test_batch_with_and_without_center_maps_is_refused():
     for inputs in (images, images[::-1]):
         with pytest.raises(ValueError, match='some images of the batch have a center map and'):
             MODELS.build(dict(type='CPMDataPreprocessor'))(dict(inputs=inputs, data_samples=[]))
+
+
+def test_images_in_several_sizes_as_bottomup_resize_gives_them():
+    """Each size is a batch of its own; stock's preprocessor refuses the list."""
+    small, large = random_images((8, 6), (8, 6), channels=3), random_images((16, 12), channels=3)
+    inputs = [small, large * 2]
+    found = preprocessor(**AUTHORS)(dict(inputs=inputs, data_samples=samples(2)))
+    assert [tuple(one.shape) for one in found['inputs']] == [(2, 3, 8, 6), (2, 3, 16, 12)]
+    assert torch.equal(found['inputs'][1][1], (large[0] - 128) / 256)
+    assert [sample.number for sample in found['data_samples']] == [0, 1]
+    assert found['data_samples'][0].batch_input_shape == (8, 6)
+    with pytest.raises(TypeError):
+        PoseDataPreprocessor(**AUTHORS)(dict(inputs=inputs, data_samples=samples(2)))

@@ -371,6 +371,7 @@ def test_mistakes_are_named():
         ((maps, fields, CHAIN), {'min_parts': 0}, 'min_parts is 0'),
         ((maps, fields, CHAIN), {'max_people': -1}, 'max_people -1'),
         ((maps, fields, CHAIN), {'max_peaks': 0}, 'max_peaks is 0'),
+        ((maps, fields, CHAIN), {'tree': (0, 2)}, r'tree has limbs \[2\]; there are 0 to 1'),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             group_people(*arguments, **options)

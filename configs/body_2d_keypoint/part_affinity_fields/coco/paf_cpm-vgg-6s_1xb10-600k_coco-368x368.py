@@ -51,10 +51,7 @@ val_pipeline = [
         resize_mode='expand',
         size_factor=8,
         pad_val=(128, 128, 128)),
-    dict(
-        type='PackPoseInputs',
-        meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
-                   'input_center', 'input_scale', 'aug_scales', 'flip_indices', 'raw_ann_info'))
+    dict(type='PackSizes')
 ]
 coco = dict(type=dataset_type, data_root=data_root, data_mode=data_mode)
 train_dataloader = dict(

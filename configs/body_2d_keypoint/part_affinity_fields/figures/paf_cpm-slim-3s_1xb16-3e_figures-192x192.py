@@ -15,9 +15,6 @@ model = dict(head=dict(joints='lsp', decoder=codec), test_cfg=dict(flip_test=Fal
 dataset_type = 'FiguresDataset'
 data_mode = 'bottomup'
 data_root = 'demo_output/people/'
-meta_keys = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size', 'input_center',
-             'input_scale', 'flip', 'flip_direction', 'flip_indices', 'raw_ann_info',
-             'dataset_name', 'aug_scales')
 train_pipeline = [
     dict(type='LoadImage'),
     dict(
@@ -35,7 +32,7 @@ train_pipeline = [
 val_pipeline = [
     dict(type='LoadImage'),
     dict(type='BottomupResize', input_size=codec['input_size'], resize_mode='fit', size_factor=8),
-    dict(type='PackPoseInputs', meta_keys=meta_keys)
+    dict(type='PackSizes')
 ]
 train_dataloader = dict(
     batch_size=16,

@@ -41,10 +41,7 @@ val_pipeline = [
         input_size=codec['input_size'],
         size_factor=8,
         pad_val=(128, 128, 128)),
-    dict(
-        type='PackPoseInputs',
-        meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
-                   'input_center', 'input_scale', 'aug_scales', 'flip_indices', 'raw_ann_info'))
+    dict(type='PackSizes')
 ]
 train_dataloader = dict(
     batch_size=16,
