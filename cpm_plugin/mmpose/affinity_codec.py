@@ -67,7 +67,9 @@ class CPMAffinityFields(BaseKeypointCodec):
         ... )
         >>> encode = dict(type='GenerateTarget', encoder=codec)
         >>> train_pipeline = [encode, dict(type='PeopleMask')]
-        >>> model = dict(head=dict(type='CPMPAFHead', joints='openpose_coco', decoder=codec))
+        >>> head = dict(
+        ...     type='CPMPAFHead', in_channels=128, joints='openpose_coco', decoder=codec,
+        ... )
     """
 
     # They only name the sample in an error.

@@ -134,9 +134,7 @@ class CPMPAFHead(BaseHead):
         maps: list[PartMaps] = self.stages(*features)
         return maps
 
-    def part_maps(
-        self, feats: Any, data_samples: Sequence[Any] = (), test_cfg: dict | None = None
-    ) -> PartMaps:
+    def part_maps(self, feats: Any, test_cfg: dict | None = None) -> tuple[Tensor, Tensor]:
         """Compute the last belief maps without background, and fields, averaged as tests ask for.
 
         Under flip test they are averaged with those of the mirrored image, mirrored back: sides
@@ -147,7 +145,6 @@ class CPMPAFHead(BaseHead):
             feats: Features of the image. With ``test_cfg['flip_test']`` a list of two, of the image
                 and of the mirrored image. With ``test_cfg['multiscale_test']`` a list of these, one
                 for each size.
-            data_samples: Not used; the joints are the head's.
             test_cfg: The model's ``test_cfg``: ``flip_test`` and ``multiscale_test``.
 
         Returns:
@@ -168,35 +165,34 @@ class CPMPAFHead(BaseHead):
         fields: list[Tensor] = []
         for scale in scales:
             if test_cfg.get('flip_test', False):
-                one, other = map(self._last, scale)
-                back = self._mirror(other)
-                maps = PartMaps(*(0.5 * (a + b) for a, b in zip(one, back)))
+                one, other = (self._last(feats) for feats in scale)
+                maps = tuple(0.5 * (a + b) for a, b in zip(one, self._mirror(*other)))
             else:
                 maps = self._last(scale)
-            beliefs.append(maps.beliefs)
-            fields.append(maps.fields)
-        return PartMaps(_average(beliefs), _average(fields))
+            beliefs.append(maps[0])
+            fields.append(maps[1])
+        return _average(beliefs), _average(fields)
 
-    def _last(self, feats: Any) -> PartMaps:
+    def _last(self, feats: Any) -> tuple[Tensor, ...]:
         beliefs, fields = last_maps(self.forward(feats))
         assert beliefs is not None and fields is not None  # every arrangement has both
-        return PartMaps(beliefs[:, : self.stages.num_keypoints].float(), fields.float())
+        return beliefs[:, : self.stages.num_keypoints].float(), fields.float()
 
-    def _mirror(self, maps: PartMaps) -> PartMaps:
+    def _mirror(self, beliefs: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
         """Turn the maps of a mirrored image into those of the image."""
-        beliefs, fields = (found.flip(-1) for found in maps)
+        beliefs, fields = beliefs.flip(-1), fields.flip(-1)
         pairs = fields.unflatten(1, (-1, 2))
         limbs, turned = zip(*self.joints.flip_limbs)
         signs = [[-1.0, 1.0] if not turn else [1.0, -1.0] for turn in turned]
         pairs = pairs[:, list(limbs)] * pairs.new_tensor(signs)[..., None, None]
-        return PartMaps(beliefs[:, list(self.joints.flip_indices)], pairs.flatten(1, 2))
+        return beliefs[:, list(self.joints.flip_indices)], pairs.flatten(1, 2)
 
     def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
         """Predict the people of each image, in input pixels.
 
         Args:
             feats: See ``part_maps``.
-            batch_data_samples: Data samples of the batch.
+            batch_data_samples: Not used; the joints are the head's.
             test_cfg: See ``part_maps``; also ``output_heatmaps``.
 
         Returns:
@@ -212,7 +208,7 @@ class CPMPAFHead(BaseHead):
             raise ValueError(
                 'the head has no decoder; set decoder to the codec of the config to predict people'
             )
-        beliefs, fields = self.part_maps(feats, batch_data_samples, test_cfg)
+        beliefs, fields = self.part_maps(feats, test_cfg)
         instances = [
             self._people(*self.decoder.decode(one, other))
             for one, other in zip(beliefs.cpu().numpy(), fields.cpu().numpy())

@@ -30,7 +30,7 @@ class PackSizes(PackPoseInputs):
         >>> resize = dict(type='BottomupResize', input_size=(368, 368), aug_scales=[0.5, 1.5])
         >>> test_pipeline = [dict(type='LoadImage'), resize, dict(type='PackSizes')]
         >>> test_dataloader = dict(batch_size=1, dataset=dict(pipeline=test_pipeline))
-        >>> model = dict(type='SizesPoseEstimator', test_cfg=dict(multiscale_test=True))
+        >>> model = dict(test_cfg=dict(multiscale_test=True))
     """
 
     def __init__(self, meta_keys: Sequence[str] | None = None, **kwargs: Any) -> None:

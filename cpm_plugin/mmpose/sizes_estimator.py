@@ -20,7 +20,12 @@ class SizesPoseEstimator(BottomupPoseEstimator):
     Examples:
         The multi-scale test of a config; see ``PackSizes`` for its pipeline:
 
-        >>> model = dict(type='SizesPoseEstimator', test_cfg=dict(multiscale_test=True))
+        >>> model = dict(
+        ...     type='SizesPoseEstimator',
+        ...     backbone=dict(type='CPMBackbone'),
+        ...     head=dict(type='CPMPAFHead', in_channels=128, joints='lsp'),
+        ...     test_cfg=dict(multiscale_test=True),
+        ... )
     """
 
     def forward(

@@ -23,7 +23,7 @@ def estimator(kind='SizesPoseEstimator', **test_cfg):
     )  # fmt: skip
 
 
-SIZES = [torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 48, 48)]
+SIZES = [torch.ones(1, 3, 32, 32), torch.ones(1, 3, 48, 48)]
 
 
 def test_several_sizes_reach_predict_and_stocks_forward_stacks_them(monkeypatch):
