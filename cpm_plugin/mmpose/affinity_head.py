@@ -267,20 +267,17 @@ class CPMPAFHead(BaseHead):
         )
         mask = None
         if 'heatmap_mask' in batch_data_samples[0].gt_fields:
-            masks = [sample.gt_fields.heatmap_mask for sample in batch_data_samples]
-            mask = torch.stack(masks).to(beliefs)
+            mask = torch.stack([s.gt_fields.heatmap_mask for s in batch_data_samples]).to(beliefs)
         losses = self.loss_module(stages, beliefs, fields, mask)
         log: dict[str, Tensor] = {}
         for kind in ('fields', 'beliefs'):
             having = (n for n, maps in enumerate(stages, 1) if getattr(maps, kind) is not None)
             for stage, loss in zip(having, getattr(losses, kind)):
                 log[f'loss_{kind}_stage{stage}'] = loss
-        with torch.no_grad():
-            last = last_maps(stages).fields
-            assert last is not None
-            along = (last * fields).sum() / fields.square().sum().clamp(min=1e-12)
-        log['field_strength'] = along
-        return log
+        last = last_maps(stages).fields
+        assert last is not None
+        along = (last.detach() * fields).sum() / fields.square().sum().clamp(min=1e-12)
+        return {**log, 'field_strength': along}
 
 
 def _average(maps: list[Tensor]) -> Tensor:

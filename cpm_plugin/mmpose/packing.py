@@ -35,8 +35,9 @@ class PackSizes(PackPoseInputs):
 
     def __init__(self, meta_keys: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        stocks: tuple[str, ...] = PackPoseInputs().meta_keys
         if meta_keys is None:
-            meta_keys = [key for key in (*self.meta_keys, 'aug_scales') if key != 'category_id']
+            meta_keys = [key for key in (*stocks, 'aug_scales') if key != 'category_id']
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
