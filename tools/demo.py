@@ -42,7 +42,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +154,8 @@ def main(argv: list[str] | None = None) -> int:
     require_packages(parser.prog)
     from rich.progress import track
 
-    from cpm_plugin.apps import demo, media
+    from cpm_plugin.apps import media
+    from cpm_plugin.apps.boxes import check_names, parse_boxes
     from cpm_plugin.apps.demo_outputs import Outputs, show_image, show_video
     from cpm_plugin.apps.detector import load_detector
     from cpm_plugin.apps.devices import check_device
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         check_device(args.device)
         files = list(dict.fromkeys(file for path in args.inputs for file in media.inputs_of(path)))
-        boxes = demo.parse_boxes(args.boxes)
+        boxes = parse_boxes(args.boxes)
         check_names(boxes, files)
         taken = [Path(given) for given in args.boxes]
         media.check_outputs(files, args.out_dir, taken, stages=args.stages)
@@ -192,16 +192,6 @@ def main(argv: list[str] | None = None) -> int:
             print(f'error: {named}{one_line(error)}', file=sys.stderr)
             failed += 1
     return 1 if failed else 0
-
-
-def check_names(boxes: Collection[str], files: list[Path]) -> None:
-    """Raise ValueError if there are boxes for a name that is not an input."""
-    unknown = sorted(set(boxes) - {''} - {path.name for path in files})
-    if unknown:
-        raise ValueError(
-            f'--boxes names {", ".join(unknown)}, which is not among the inputs: '
-            f'{", ".join(path.name for path in files[:5])}{" ..." if len(files) > 5 else ""}'
-        )
 
 
 def network_of(args: argparse.Namespace) -> demo.SeveralPeople | None:

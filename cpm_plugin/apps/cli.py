@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import runpy
 import sys
 from pathlib import Path
 
-from .arguments import packaged_models
+from .arguments import expand, packaged_models
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Commands that are programs of tools/, with what they do.
@@ -130,13 +129,20 @@ def predict(argv: list[str]) -> int:
         description='Draw poses into FOLDER/IMAGE.png, and write keypoints into FOLDER/IMAGE.json. '
         'Needs PyTorch and Pillow, nothing of OpenMMLab.',
     )
-    parser.add_argument('images', metavar='IMAGE', nargs='+', type=Path, help='image files')
+    parser.add_argument(
+        'images',
+        metavar='IMAGE',
+        nargs='+',
+        type=Path,
+        help="images, folders of these, or patterns such as 'a*.jpg'",
+    )
     parser.add_argument(
         '--boxes',
-        metavar='FILE.json',
-        type=Path,
-        help='boxes of people in pixels: {"a.jpg": [[x1, y1, x2, y2]]} '
-        '(default: each image is the box of one person)',
+        metavar='BOX',
+        nargs='+',
+        default=[],
+        help='bounding box x1,y1,x2,y2 of each person in pixels, or a file '
+        '{"a.jpg": [[x1, y1, x2, y2], ...], ...} (default: each image is the box of one person)',
     )
     parser.add_argument(
         '--model',
@@ -153,23 +159,29 @@ def predict(argv: list[str]) -> int:
         help='folder to write into (default: %(default)s)',
     )
     args = parser.parse_args(argv)
-    named, stems = {}, [path.stem for path in args.images]
-    try:
-        if len(set(stems)) != len(stems):
-            raise ValueError('two images would write the same files; give them one at a time')
-        if args.boxes is not None:
-            named = json.loads(args.boxes.read_text())
-            if missing := [path.name for path in args.images if path.name not in named]:
-                raise ValueError(f'{args.boxes} has no boxes for {", ".join(missing)}')
-    except (OSError, TypeError, ValueError) as error:
-        parser.error(str(error))
     from ..core.prediction import predict as poses_of
     from ..core.weights.files import write_whole
+    from .boxes import check_names, parse_boxes
+    from .media import check_outputs, inputs_of, is_video
 
+    try:
+        found = [path for given in expand(args.images) for path in inputs_of(given)]
+        images = list(dict.fromkeys(found))
+        if moving := [path.name for path in images if is_video(path)]:
+            raise ValueError(f'{moving[0]} is a video; cpm demo draws poses in videos, too')
+        named = parse_boxes(args.boxes)
+        check_names(named, images)
+        taken = [Path(given) for given in args.boxes]
+        check_outputs(images, args.out_dir, taken, drawing=lambda path: f'{path.stem}.png')
+    except ValueError as error:
+        parser.error(str(error))
     failed = 0
-    for path in args.images:
+    for path in images:
         try:
-            poses = poses_of(path, named.get(path.name), args.model, device=args.device)
+            boxes = named.get(path.name, named.get('')) if named else None
+            if named and (boxes is None or not len(boxes)):
+                raise ValueError(f'--boxes has no box for {path.name}')
+            poses = poses_of(path, boxes, args.model, device=args.device)
             drawing = args.out_dir / f'{path.stem}.png'
             write_whole(args.out_dir / f'{path.stem}.json', poses.to_json().encode())
             write_whole(drawing, poses.to_png())
@@ -178,8 +190,9 @@ def predict(argv: list[str]) -> int:
             failed += 1
             continue
         people = f'{len(poses)} {"person" if len(poses) == 1 else "people"}'
+        whole = '' if named else ' (no --boxes: the whole image taken as one)'
         sure = f'{(poses.scores >= 0.2).sum()} of {poses.scores.size} joints above 0.2'
-        print(f'{drawing}: {people}, {sure}')
+        print(f'{drawing}: {people}{whole}, {sure}')
     return 1 if failed else 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,61 +45,6 @@ def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> 
     model = build_model(read_config(config, needs=('model', 'test_dataloader')), weights, device)
     init_default_scope(model.cfg.default_scope)
     return optimize_for_inference(model, inplace=True)
-
-
-def parse_boxes(arguments: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read the bounding boxes of ``--boxes``: a JSON file, or one box for each argument.
-
-    The file maps names of images, without their folders, to lists of boxes. A box is x1, y1,
-    x2, y2 in image pixels. Boxes that are given directly have the name ``''`` and are for all
-    images.
-
-    Args:
-        arguments: Arguments of ``--boxes``.
-
-    Returns:
-        Names -> (N, 4).
-
-    Raises:
-        ValueError: If something is not a box. The message names it.
-    """
-    given: Any
-    if not arguments:
-        named = {}
-    elif len(arguments) == 1 and arguments[0].endswith('.json'):
-        try:
-            given = json.loads(Path(arguments[0]).read_text())
-            named = {str(name): boxes for name, boxes in given.items()}
-        except (OSError, AttributeError, ValueError, RecursionError) as error:
-            raise ValueError(
-                f'{arguments[0]} is no file of boxes ({error}); it should contain '
-                '{"image.jpg": [[x1, y1, x2, y2], ...], ...}'
-            ) from error
-    else:
-        named = {'': [argument.split(',') for argument in arguments]}
-    return {name: _boxes(name, boxes) for name, boxes in named.items()}
-
-
-def _boxes(name: str, boxes: Any) -> np.ndarray:
-    """Convert boxes to an array (N, 4); raise ValueError that names the first that is no box."""
-    of = f' of {name}' if name else ''
-    if not isinstance(boxes, list):
-        raise ValueError(f'boxes {boxes}{of}: not a list of boxes; a box is x1,y1,x2,y2')
-    array = np.zeros((len(boxes), 4), np.float32)
-    for row, box in zip(array, boxes):
-        given = ','.join(map(str, box)) if isinstance(box, list) else box
-        try:
-            numbers = [float(number) for number in box]
-            if len(numbers) != 4:
-                raise ValueError(f'{len(numbers)} numbers')
-            row[:] = numbers
-            if not np.isfinite(row).all():
-                raise ValueError('not finite')
-            if not (row[2:] > row[:2]).all():
-                raise ValueError('x2 must be larger than x1, y2 than y1')
-        except (OverflowError, TypeError, ValueError) as error:
-            raise ValueError(f'box {given}{of}: {error}; a box is x1,y1,x2,y2') from error
-    return array
 
 
 def crops_of(model: Any, image: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:

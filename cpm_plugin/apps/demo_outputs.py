@@ -15,7 +15,7 @@ from ..core.prediction import Poses, read_image
 from ..core.prediction.crops import check_box
 from . import demo, media
 from .detector import Detector
-from .outputs import write_figure, write_text
+from .outputs import write_figure, write_image, write_text
 from .videos import open_video
 
 
@@ -75,7 +75,7 @@ def show_image(
         _check_boxes(path, boxes, image.shape[1::-1])
         poses = demo.predict(model, image, boxes)
     written = [outputs.folder / media.drawing_name(path)]
-    media.write_image(written[0], _draw(poses, outputs))
+    write_image(written[0], _draw(poses, outputs))
     count = f'{len(poses)} {"person" if len(poses) == 1 else "people"}'
     drawn = poses.drawn(outputs.threshold)
     _tell(f'{written[0]}: {count}', drawn, poses.scores.max(), outputs.threshold)

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
-
-from .outputs import write_bytes
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
@@ -61,7 +56,12 @@ def inputs_of(path: Path) -> list[Path]:
 
 
 def check_outputs(
-    files: Sequence[Path], out_dir: Path, taken: Sequence[Path] = (), *, stages: bool = False
+    files: Sequence[Path],
+    out_dir: Path,
+    taken: Sequence[Path] = (),
+    *,
+    stages: bool = False,
+    drawing: Callable[[Path], str] | None = None,
 ) -> None:
     """Check that no two inputs write the same file, and that no input is overwritten.
 
@@ -96,7 +96,7 @@ def check_outputs(
                     f'the stages of {path.name} and {other.name} would write the same file; show '
                     'them one at a time, with another --out-dir, or rename one'
                 )
-        for name in (drawing_name(path), f'{path.stem}.json'):
+        for name in ((drawing or drawing_name)(path), f'{stem_of(path)}.json'):
             if (out_dir / name).resolve() in inputs:
                 raise ValueError(
                     f'{out_dir / name} is an input and would be written over; give another '
@@ -131,22 +131,3 @@ def stages_name(path: Path, number: int, count: int) -> str:
 def fields_name(path: Path) -> str:
     """Return the name of the file for the affinity fields of an image."""
     return f'{path.stem}_fields.png'
-
-
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write an image completely or not at all.
-
-    Args:
-        path: Path of the file.
-        image: (H, W, 3), BGR.
-
-    Raises:
-        ValueError: If the file cannot be written. The message names it.
-    """
-    try:
-        done, content = cv2.imencode(path.suffix, image)
-    except cv2.error as error:
-        raise ValueError(f'{path} cannot be written: {error}') from error
-    if not done:
-        raise ValueError(f'{path} cannot be written: OpenCV has no encoder for it')
-    write_bytes(path, content.tobytes())

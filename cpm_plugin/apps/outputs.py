@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.weights.files import write_whole
 
 
@@ -123,3 +125,24 @@ def _refuse_other_than_file(path: Path) -> None:
         raise ValueError(f'{path} cannot be written: it is a folder; give the name of a file')
     if os.path.exists(path) and not path.is_file():  # a device must not be replaced by a file
         raise ValueError(f'{path} cannot be written: it is no file; give the name of a file')
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write an image completely or not at all.
+
+    Args:
+        path: Path of the file.
+        image: (H, W, 3), BGR.
+
+    Raises:
+        ValueError: If the file cannot be written. The message names it.
+    """
+    import cv2
+
+    try:
+        done, content = cv2.imencode(path.suffix, image)
+    except cv2.error as error:
+        raise ValueError(f'{path} cannot be written: {error}') from error
+    if not done:
+        raise ValueError(f'{path} cannot be written: OpenCV has no encoder for it')
+    write_bytes(path, content.tobytes())

@@ -75,12 +75,38 @@ def test_predict_goes_on_after_a_broken_image(image, tmp_path, capsys):
 
 def test_predict_refuses_before_it_begins(image, tmp_path, capsys):
     (tmp_path / 'boxes.json').write_text('{"b.png": []}')
+    (tmp_path / 'b').mkdir()
+    (tmp_path / 'b' / 'a.jpg').touch()
+    (tmp_path / 'c.png').touch()
+    (tmp_path / 'b' / 'v.mp4').touch()
+    before = image.read_bytes()
     for arguments, message in (
-        (['a.jpg', 'b/a.png'], 'would write the same files'),
-        ([str(image), '--boxes', str(tmp_path / 'boxes.json')], 'has no boxes for a.png'),
-        ([str(image), '--boxes', 'none.json'], 'none.json'),
+        ([str(image), str(tmp_path / 'b' / 'a.jpg')], 'a.png and a.jpg would write the same files'),
+        ([str(image), '--boxes', str(tmp_path / 'boxes.json')], 'b.png, which is not among'),
+        ([str(image), '--boxes', 'none.json'], 'none.json is no file of boxes'),
+        ([str(image), '--boxes', '5,0,1,9'], 'x2 must be larger than x1'),
+        ([str(image), str(tmp_path / 'c.png'), '--boxes', '1,1,9,9'], 'and there are 2: a.png, c'),
+        ([str(tmp_path / 'b')], 'v.mp4 is a video; cpm demo'),
+        ([str(tmp_path / '*.gif')], 'no such file or folder'),
+        ([str(image), '--out-dir', str(tmp_path)], 'is an input and would be written over'),
         ([str(image), '--model', 'cpm_6s'], "invalid choice: 'cpm_6s'"),
     ):
         with pytest.raises(SystemExit) as stopped:
             cli.main(['predict', *arguments])
         assert stopped.value.code == 2 and message in capsys.readouterr().err
+    assert image.read_bytes() == before
+
+
+def test_predict_says_that_the_whole_image_is_the_box_and_takes_folders(image, tmp_path, capsys):
+    out = tmp_path / 'out'
+    arguments = ['--model', 'cpm_slim_3s', '--out-dir', str(out)]
+    assert cli.main(['predict', str(tmp_path), *arguments]) == 0
+    assert 'a.png: 1 person (no --boxes: the whole image taken as one), ' in capsys.readouterr().out
+    (tmp_path / 'boxes.json').write_text('{"a.png": []}')
+    boxes = ['--boxes', str(tmp_path / 'boxes.json')]
+    (out / 'a.png').write_bytes(b'before')
+    assert cli.main(['predict', str(image), *arguments, *boxes]) == 1
+    assert '--boxes has no box for a.png' in capsys.readouterr().err
+    assert (out / 'a.png').read_bytes() == b'before'
+    assert cli.main(['predict', str(image), *arguments, '--boxes', '1,1,50,70', '5,5,9,9']) == 0
+    assert 'a.png: 2 people, ' in capsys.readouterr().out

@@ -69,32 +69,6 @@ def test_a_figure_has_a_row_a_stage(model):
     assert rows == ['stage 1', 'stage 2', 'stage 3', 'belief']
 
 
-def test_boxes_by_themselves_and_of_a_file(tmp_path):
-    assert demo.parse_boxes([]) == {}
-    given = demo.parse_boxes(['1,2,3,4.5', ' -1,0,9,9'])  # a space, for argparse to take it
-    assert given[''].tolist() == [[1, 2, 3, 4.5], [-1, 0, 9, 9]]
-    path = tmp_path / 'boxes.json'
-    path.write_text('{"a.jpg": [[1, 2, 3, 4]], "b.jpg": []}')
-    named = demo.parse_boxes([str(path)])
-    assert named['a.jpg'].tolist() == [[1, 2, 3, 4]]
-    assert named['b.jpg'].shape == (0, 4)
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['1,2,3'], 'a box is x1,y1,x2,y2'),
-        (['5,0,1,9'], 'x2 must be larger than x1'),
-        (['a,b,c,d'], 'a box is x1,y1,x2,y2'),
-        (['1,1,inf,inf'], 'not finite'),
-        (['no.json'], 'no.json is no file of boxes'),
-    ],
-)
-def test_what_is_no_box(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        demo.parse_boxes(arguments)
-
-
 def test_a_person_is_followed_from_frame_to_frame(model, monkeypatch):
     frame = np.zeros((120, 200, 3), np.uint8)
     before = np.array([[20, 20, 60, 60]], np.float32)

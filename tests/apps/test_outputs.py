@@ -1,5 +1,6 @@
 """Outputs are refused before the work where that is known, and written whole or not at all."""
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -8,6 +9,7 @@ from cpm_plugin.apps.outputs import (
     check_file,
     check_folder,
     write_figure,
+    write_image,
     write_text,
 )
 
@@ -45,3 +47,9 @@ def test_a_link_stays_a_link(tmp_path):
     write_text(tmp_path / 'link.txt', 'new')
     assert (tmp_path / 'link.txt').is_symlink()
     assert (tmp_path / 'real.txt').read_text() == 'new'
+
+
+def test_a_image_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / 'a.png').mkdir()
+    with pytest.raises(ValueError, match=r'a\.png cannot be written'):
+        write_image(tmp_path / 'a.png', np.zeros((4, 4, 3), np.uint8))

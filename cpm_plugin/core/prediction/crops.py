@@ -75,30 +75,33 @@ def person_crop(
     return crop, center.astype(float) - float(side) / 2, float(side) / size
 
 
-def check_box(box: npt.ArrayLike, size: Sequence[int]) -> FloatArray:
+def check_box(box: npt.ArrayLike, size: Sequence[int] | None = None) -> FloatArray:
     """Check a bounding box.
 
     Args:
         box: (4,), x1, y1, x2, y2 in image pixels.
-        size: (width, height) of the image in pixels.
+        size: (width, height) of the image in pixels; None if it is not known yet.
 
     Returns:
         The box as an array of float64.
 
     Raises:
-        ValueError: If it has no area, is not finite, or is outside the image.
+        ValueError: If it has no area, is not finite or too far away, or is outside the image.
     """
     corners: Any = np.asarray(box, dtype=np.float64)
+    given = ','.join(f'{corner:g}' for corner in corners.ravel())
     if corners.shape != (4,) or not (np.abs(corners) < _FAR).all():  # NaN neither
         raise ValueError(
-            f'box {corners.tolist()}: a box is four finite numbers, x1, y1, x2, y2, in pixels'
+            f'box {given}: a box is four numbers, x1, y1, x2, y2, in pixels, each less than '
+            f'{_FAR:,.0f} from 0'
         )
     x1, y1, x2, y2 = corners
     if x2 <= x1 or y2 <= y1:
-        raise ValueError(f'box {corners.tolist()}: x2 must be larger than x1, and y2 than y1')
+        raise ValueError(f'box {given}: x2 must be larger than x1, and y2 than y1')
+    if size is None:
+        return corners
     width, height = size
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
-        given = ','.join(f'{corner:g}' for corner in corners)
         raise ValueError(
             f'box {given} is outside the image, which is {width} pixels wide and {height} high; '
             'give x1, y1, x2, y2 in pixels of this image'

@@ -19,6 +19,7 @@ _COLORS = {'right': (255, 128, 0), 'left': (0, 255, 0), 'middle': (51, 153, 255)
 # A joint at this score or above is drawn in full; below, it is the paler, the lower its score. On
 # sample photographs, good poses have mean scores of 0.7 to 0.8, and wrong ones of 0.5.
 _SURE = 0.6
+_PALEST = 0.3  # opacity; less could not be seen
 # On smaller images, the legend would hide the person. Shorter side in pixels.
 _SMALLEST_WITH_LEGEND = 200
 
@@ -116,7 +117,8 @@ class Poses:
                 score = float(scores[ends].min())
                 if score < threshold:
                     continue
-                color = (*_color(names), round(255 * min(1.0, max(0.0, score) / _SURE)))
+                opacity = min(1.0, max(_PALEST, score / _SURE))
+                color = (*_color(names), round(255 * opacity))
                 if len(ends) == 2:
                     pen.line([tuple(points[end]) for end in ends], fill=color, width=width)
                 else:
@@ -140,7 +142,7 @@ class Poses:
 
 def _color(names: tuple[str, ...]) -> tuple[int, int, int]:
     """Return the color of a joint or limb by its side."""
-    sides = {name.split('_')[0] for name in names} & {'left', 'right'}
+    sides = {side for side in map(JointSet.side, names) if side}
     return _COLORS[sides.pop() if len(sides) == 1 else 'middle']
 
 
@@ -166,7 +168,8 @@ def _draw_legend(drawing: Any, canvas: Any) -> None:
     lines = {
         "the person's right": (*_COLORS['right'], 255),
         'left': (*_COLORS['left'], 255),
-        f'pale: belief below {_SURE:g}': (*_COLORS['middle'], 110),
+        'middle': (*_COLORS['middle'], 255),
+        f'pale: belief below {_SURE:g}': (255, 255, 255, 90),
     }
     line = pen.textbbox((0, 0), 'pq', font=font)[3] + 2
     width = max(pen.textlength(text, font=font) for text in lines) + 2 * line

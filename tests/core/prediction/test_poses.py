@@ -1,5 +1,6 @@
 """What a result says in JSON, and what it draws where."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -83,3 +84,22 @@ def test_the_legend_is_left_out_where_it_would_hide_the_person():
     )
     changed = (np.asarray(large.draw()) != np.asarray(large.draw(legend=True))).any(axis=2)
     assert changed[-1, 0] and not changed[:120].any()
+
+
+def test_sides_are_understood_in_other_forms_of_names():
+    arm = JointSet(('neck', 'leftWrist', 'wrist_r'), (('neck', 'leftWrist'), ('neck', 'wrist_r')))
+    drawn = np.asarray(dataclasses.replace(poses(), joints=arm).draw())
+    assert drawn[10, 25].tolist() == [0, 255, 0] and drawn[10, 15].tolist() == [255, 128, 0]
+
+
+def test_what_counts_as_drawn_can_be_seen():
+    faint = poses(scores=(0.06, 0.06, 0.06))  # of a model that has just begun to learn
+    assert faint.drawn(0.05).all()
+    for x, y in faint.keypoints[0].astype(int):
+        assert np.asarray(faint.draw(threshold=0.05))[y, x].max() >= 70
+
+
+def test_a_score_stays_inside_the_image():
+    low = dataclasses.replace(poses(), boxes=np.array([[5.0, 500, 35, 510]]))
+    changed = (np.asarray(low.draw()) != np.asarray(low.draw(boxes=True))).any(axis=2)
+    assert changed.any()
