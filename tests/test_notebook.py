@@ -104,8 +104,9 @@ def test_jupyter_runs_it(own, path, tmp_path):
     (tmp_path / 'docs').mkdir()
     shutil.copy(path, tmp_path / 'docs' / path.name)
     save_noise(tmp_path / 'own.png')
-    # as in docs/getting-started.md; jupyter execute is this module
-    command = [sys.executable, '-m', 'nbclient.cli', '--output=mine', f'docs/{path.name}']
+    # as in docs/getting-started.md: this is what jupyter execute runs
+    execute = 'from nbclient.cli import main; main()'
+    command = [sys.executable, '-c', execute, '--output=mine', f'docs/{path.name}']
     environment = {**os.environ, 'CPM_IMAGE': str(tmp_path / 'own.png') if own else ''}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
