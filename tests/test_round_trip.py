@@ -202,7 +202,7 @@ def test_checkpoint_of_other_stages_fails_with_a_message(folder, trained, run_to
     message = done.stderr.splitlines()[-1]
     assert message.startswith('error: the checkpoint does not fit CPMStageHead')
     assert 'missing: stages.later.1.' in message
-    assert 'strict_load=False' in message
+    assert 'strict_load' not in message  # that is for a training
     assert 'torso/PCK' not in done.stdout
 
 

@@ -18,7 +18,7 @@ from . import compat
 
 compat.apply()  # before any import of stock modules
 
-from . import checked_datasets, checkpoint_hook, heatmap_drawing, hooks, load_image, loading  # noqa: E402
+from . import checked_datasets, checkpoint_hook, heatmap_drawing, hooks, load_image, loading, strict  # noqa: E402
 from .affinity_codec import CPMAffinityFields  # noqa: E402
 from .affinity_head import CPMPAFHead  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
@@ -54,6 +54,7 @@ checked_datasets.install()
 load_image.install()
 heatmap_drawing.install()
 hooks.install()
+strict.install()
 
 __all__ = [
     'AddNeighbors',

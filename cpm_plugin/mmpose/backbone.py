@@ -52,8 +52,9 @@ class CPMBackbone(BaseBackbone):
             ``tools/convert_efficientnet_lite.py`` writes it. With ``vgg_tail``, torchvision's file
             of VGG-19 (``vgg19-dcbb9e9d.pth``). Only ``init_weights`` reads it, at the beginning of
             a training.
-        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: take
-            what fits, and log what does not.
+        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: at the
+            start of a training (``load_from``, ``init_cfg``), take what fits, and log what does
+            not. A test or a resumed training refuses it all the same.
         init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
         settings: Fields of ``cpm_plugin.core.models.settings.TrunkSettings``, such as ``channels``,
             ``kernel_size`` or ``center_map_sigma``. With ``center_map_sigma``, the center map is

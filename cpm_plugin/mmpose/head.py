@@ -52,8 +52,9 @@ class CPMStageHead(BaseHead):
         decoder: Config of a codec.
         conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
             ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
-        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: take
-            what fits, and log what does not.
+        strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: at the
+            start of a training (``load_from``, ``init_cfg``), take what fits, and log what does
+            not. A test or a resumed training refuses it all the same.
         init_cfg: Initialization by MMEngine. None keeps the initialization of the core.
         settings: Fields of ``cpm_plugin.core.models.settings.StageSettings``, such as
             ``num_stages``, ``channels`` or ``background``. With ``background=True`` the targets

@@ -3,10 +3,12 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from cpm_testing.logs import keep_log
-from mmengine.runner import load_checkpoint
+from cpm_testing.training import make_figures, tiny_config, train
+from mmengine.runner import Runner, load_checkpoint
 from mmengine.runner.checkpoint import load_state_dict
 
 from cpm_plugin.mmpose import CPMBackbone, strict
@@ -71,7 +73,9 @@ def test_checkpoint_of_another_configuration_names_key_and_remedy(
     path = save(tmp_path / 'a.pth', model(**other).state_dict())
     with pytest.raises(ValueError, match=f'does not fit {component} .*{problem}') as caught:
         load_checkpoint(model(), path)
-    assert 'strict_load=False' in str(caught.value)
+    assert 'strict_load' not in str(caught.value)  # in a test it would lead to random weights
+    with strict.training_starts(), pytest.raises(ValueError, match='set strict_load=False in the'):
+        load_checkpoint(model(), path)
 
 
 def test_checkpoint_of_a_foreign_model_is_refused(tmp_path):
@@ -97,9 +101,50 @@ def test_one_missing_key_is_named(tmp_path):
 def test_strict_load_false_takes_what_fits(tmp_path):
     trained = model(num_stages=3)
     fresh = model(num_stages=2, strict_load=False)
-    load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
+    with strict.training_starts():
+        load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
     for key, value in fresh.state_dict().items():
         assert torch.equal(value, trained.state_dict()[key]), key
+
+
+def test_strict_load_false_holds_at_the_start_of_a_training_alone(tmp_path):
+    path = save(tmp_path / 'a.pth', model(num_stages=2).state_dict())
+    for _ in range(2):  # the second time after a training
+        with pytest.raises(ValueError, match=r'missing: stages\.later\.1\.') as caught:
+            load_checkpoint(model(num_stages=3, strict_load=False), path)
+        assert 'strict_load' not in str(caught.value)
+        with strict.training_starts():
+            load_checkpoint(model(num_stages=3, strict_load=False), path)
+
+
+@pytest.mark.parametrize('what', ['train', 'resume', 'test'])
+def test_the_runner_takes_what_fits_for_load_from_of_a_training_alone(
+    what, tmp_path, monkeypatch, repo
+):
+    data = make_figures(tmp_path / 'data', 4)
+    one = dict(repo=repo, data=data, work_dir=tmp_path / 'work')
+    trained = tiny_config(**one, **{'train_cfg.max_epochs': 1, 'model.head.strict_load': False})
+    train(trained)
+    monkeypatch.chdir(tmp_path)
+    other = tiny_config(
+        **one,
+        **{
+            'load_from': str(tmp_path / 'work' / 'epoch_1.pth'),
+            'resume': what == 'resume',
+            'train_cfg.max_epochs': 2,
+            'model.head.num_stages': 3,
+            'model.head.strict_load': False,
+        },
+    )
+    runner = Runner.from_cfg(other)
+    if what == 'train':
+        log = keep_log(monkeypatch, strict)
+        runner.train()
+        assert len(log) == 1 and 'stages.later.1.beliefs.bias' in log[0]
+        assert np.isfinite(runner.test()['torso/PCK'])  # with the weights it has
+        return
+    with pytest.raises(ValueError, match=r'does not fit CPMStageHead .*missing: stages\.later\.1'):
+        getattr(runner, 'test' if what == 'test' else 'train')()
 
 
 def test_what_does_not_fit_begins_anew_and_is_named(tmp_path, monkeypatch):
@@ -111,7 +156,8 @@ def test_what_does_not_fit_begins_anew_and_is_named(tmp_path, monkeypatch):
     del state[missing]
     state['head.other'] = torch.zeros(1)
     before = {key: value.clone() for key, value in fresh.state_dict().items()}
-    load_checkpoint(fresh, save(tmp_path / 'a.pth', state))
+    with strict.training_starts():
+        load_checkpoint(fresh, save(tmp_path / 'a.pth', state))
     for key, value in fresh.state_dict().items():
         expected = before if key in (wide, missing) else state
         assert torch.equal(value, expected[key]), key
@@ -119,8 +165,17 @@ def test_what_does_not_fit_begins_anew_and_is_named(tmp_path, monkeypatch):
     assert 'CPMStageHead: the checkpoint fits in part' in line
     assert '2 weights begin anew: stages.first.conv1.conv.bias, stages.first.beliefs.bias. ' in line
     assert line.endswith('1 weights are not used: other')
-    load_checkpoint(fresh, save(tmp_path / 'b.pth', trained.state_dict()))
+    with strict.training_starts():
+        load_checkpoint(fresh, save(tmp_path / 'b.pth', trained.state_dict()))
     assert len(log) == 1  # what fits is not worth a word
+
+
+def test_what_is_not_used_is_taken_out_for_torchs_strict_loading_too():
+    trained, fresh = model(num_stages=3), model(num_stages=2, strict_load=False)
+    with strict.training_starts():
+        fresh.load_state_dict(trained.state_dict(), strict=True)
+    weight = 'head.stages.later.0.beliefs.weight'
+    assert torch.equal(fresh.state_dict()[weight], trained.state_dict()[weight])
 
 
 def test_only_the_strict_half_refuses(tmp_path):
@@ -128,9 +183,10 @@ def test_only_the_strict_half_refuses(tmp_path):
     trained, fresh = model(num_stages=3), model(num_stages=2)
     loose = model(num_stages=2, strict_load=False)
     fresh.head = loose.head
-    load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
-    with pytest.raises(ValueError, match='CPMBackbone'):
-        load_checkpoint(fresh, save(tmp_path / 'b.pth', trained.head.state_dict(), 'head.'))
+    with strict.training_starts():
+        load_checkpoint(fresh, save(tmp_path / 'a.pth', trained.state_dict()))
+        with pytest.raises(ValueError, match='CPMBackbone'):
+            load_checkpoint(fresh, save(tmp_path / 'b.pth', trained.head.state_dict(), 'head.'))
 
 
 def test_plain_load_state_dict_of_torch_is_checked_too():
