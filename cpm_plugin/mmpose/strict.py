@@ -25,7 +25,6 @@ from torch import nn
 from ..core.weights.archive import describe_unusable
 from ..core.weights.checkpoints import describe_mismatch
 
-
 _training_starts: ContextVar[bool] = ContextVar('training_starts', default=False)
 
 
