@@ -7,6 +7,7 @@ guessed.
 from __future__ import annotations
 
 import importlib
+import pickle
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -132,7 +133,15 @@ def numpy_safe_globals() -> list[Any]:
             for function in functions
             for package in ('numpy.core', 'numpy._core')
         ),
+        (_empty_bytes, 'builtins.bytes'),
     ]
+
+
+def _empty_bytes(*given: Any) -> bytes:
+    """Make what an array without elements is pickled with: ``bytes()``, and nothing else."""
+    if given:
+        raise pickle.UnpicklingError('bytes(...) in a checkpoint is not allowed')
+    return b''
 
 
 def allow_list_is_needed() -> bool:

@@ -3,6 +3,7 @@
 import collections
 import re
 
+import numpy as np
 import pytest
 import torch
 from cpm_testing.checkpoints import OpensAFile, fill_disk
@@ -84,6 +85,21 @@ def test_path_may_be_a_string_and_the_old_file_format(tmp_path):
     torch.save(saved.state_dict(), path, _use_new_zipfile_serialization=False)
     load_checkpoint(model, path)
     assert torch.equal(model.state_dict()[FIRST], saved.state_dict()[FIRST])
+
+
+class LargeBytes:
+    def __reduce__(self):
+        return bytes, (9,)
+
+
+def test_an_empty_array_is_read_and_no_other_bytes_are_made(tmp_path):
+    """Keypoints without a skeleton have no colors of links: MMPose keeps an empty array."""
+    torch.save({'state_dict': {}, 'meta': {'a': np.zeros((0, 3), np.uint8)}}, tmp_path / 'a.pth')
+    _, meta = read_checkpoint(tmp_path / 'a.pth')
+    assert meta['a'].shape == (0, 3)
+    torch.save({'state_dict': {}, 'meta': {'a': LargeBytes()}}, tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match='cannot be read safely|not allowed'):
+        read_checkpoint(tmp_path / 'b.pth')
 
 
 def test_from_mmpose_renames_our_halves_and_drops_the_rest():
