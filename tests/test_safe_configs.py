@@ -6,6 +6,7 @@ from mmengine.config import Config
 SAFE = {
     'checkpoint': 'SafeCheckpointHook',
     'finite': 'FiniteHook',
+    'names': 'KeypointNamesHook',
     'reproducible': 'ReproducibleHook',
     'warm_up': 'WarmUpHook',
     'workers': 'WorkersHook',

@@ -1,10 +1,11 @@
 # Hooks that a long training needs: checkpoints that survive a crash, a stop at values that are not
-# finite, random numbers that are the same after --resume, a warning of a warm-up without end, and
-# workers that end with the training.
+# finite, keypoints that are those of the training, random numbers that are the same after --resume,
+# a warning of a warm-up without end, and workers that end with the training.
 # They are default_hooks, so that a config can leave one out: default_hooks=dict(finite=None).
 safe_hooks = dict(
     checkpoint=dict(type='SafeCheckpointHook'),
     finite=dict(type='FiniteHook'),
+    names=dict(type='KeypointNamesHook'),
     reproducible=dict(type='ReproducibleHook'),
     warm_up=dict(type='WarmUpHook'),
     workers=dict(type='WorkersHook'))

@@ -34,6 +34,7 @@ from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .mosaic import MosaicPeople  # noqa: E402
+from .names_hook import KeypointNamesHook  # noqa: E402
 from .optim import Bfloat16OptimWrapper  # noqa: E402
 from .own_coco import OwnCocoDataset  # noqa: E402
 from .packing import PackSizes  # noqa: E402
@@ -76,6 +77,7 @@ __all__ = [
     'GetOctaveCenterScale',
     'GetPersonCenterScale',
     'IntermediateSupervisionLoss',
+    'KeypointNamesHook',
     'LspConcatDataset',
     'LspDataset',
     'MosaicPeople',
