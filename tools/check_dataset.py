@@ -86,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     from cpm_plugin.apps.check_dataset import check_datasets, datasets_of
     from cpm_plugin.apps.configs import named, read_config
     from cpm_plugin.apps.outputs import write_text
+    from cpm_plugin.mmpose.names_hook import converts_keypoints
 
     try:
         config = read_config(args.config, args.cfg_options)
@@ -98,6 +99,7 @@ def main(argv: list[str] | None = None) -> int:
             datasets,
             args.workers,
             lambda results, total: track(results, description='images', total=total),
+            compare_names=not converts_keypoints(config),
         )
         if args.json is not None:
             write_text(args.json, as_json(reports))

@@ -27,6 +27,7 @@ from .check_annotations import (
     person_of_coco,
 )
 from .check_images import ImageCheck, check_images
+from .check_names import other_names
 from .check_report import SPLITS, Finding, Report
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
@@ -243,6 +244,8 @@ def check_datasets(
     datasets: Mapping[str, BaseCocoStyleDataset],
     workers: int = 1,
     progress: Progress = lambda results, _: results,
+    *,
+    compare_names: bool = True,
 ) -> list[Report]:
     """Check images and annotations of datasets.
 
@@ -252,6 +255,7 @@ def check_datasets(
         datasets: What ``datasets_of`` returns.
         workers: Number of processes that read images.
         progress: Called with the results for the images and their number; it passes them on.
+        compare_names: Whether all datasets need the same keypoints. False: a config converts them.
 
     Returns:
         A report for each dataset.
@@ -260,15 +264,15 @@ def check_datasets(
         ValueError: If a process that reads images dies.
     """
     annotations = {name: read_annotations(dataset) for name, dataset in datasets.items()}
+    names = {name: keypoint_names(dataset.metainfo) for name, dataset in datasets.items()}
+    for name, finding in other_names(names) if compare_names else ():
+        annotations[name].findings.append(finding)
     paths = list(
         dict.fromkeys(image.path for found in annotations.values() for image in found.images)
     )
     results = progress(check_images(paths, workers), len(paths))
     checks = {path: check for check, path in zip(results, paths)}  # to the end of the results
-    return [
-        _report(name, found, checks, keypoint_names(datasets[name].metainfo))
-        for name, found in annotations.items()
-    ]
+    return [_report(name, found, checks, names[name]) for name, found in annotations.items()]
 
 
 def _report(

@@ -25,6 +25,7 @@ KINDS = {
     'size': ('error', 'image of another size than its annotation says'),
     # annotations
     'loading': ('error', 'annotations that MMPose cannot load'),
+    'keypoint_names': ('error', 'other keypoints than another dataset, or in another order'),
     'malformed': ('error', 'entry without what MMPose needs'),
     'duplicate_image_id': ('error', 'image id given to several images'),
     'duplicate_annotation_id': ('error', 'annotation id given to several people'),

@@ -45,7 +45,7 @@ class KeypointNamesHook(Hook):
         """Note the names in a checkpoint."""
         meta = checkpoint.get('meta')
         found = meta.get('dataset_meta') if isinstance(meta, dict) else None
-        if not _converts(runner.cfg.get('train_dataloader')):
+        if not converts_keypoints(runner.cfg.get('train_dataloader')):
             self._learned = _names(found)
             self._where = 'the checkpoint (its dataset_meta)'
 
@@ -57,7 +57,9 @@ class KeypointNamesHook(Hook):
         """
         if runner._resume:
             self._check(runner, 'train', runner.train_loop)
-        learned = () if _converts(runner.cfg.get('train_dataloader')) else _of(runner.train_loop)
+        learned = (
+            () if converts_keypoints(runner.cfg.get('train_dataloader')) else _of(runner.train_loop)
+        )
         self._learned, self._where = learned, 'train_dataloader'
         self._check(runner, 'val', runner.val_loop)
 
@@ -74,7 +76,9 @@ class KeypointNamesHook(Hook):
         if not names or not self._learned or list(names) == list(self._learned):
             return
         settings = (runner.cfg.get(f'{split}_{part}') for part in ('dataloader', 'evaluator'))
-        if any(map(_converts, settings)) or (split != 'train' and _gives_other_joints(runner)):
+        if any(map(converts_keypoints, settings)) or (
+            split != 'train' and _gives_other_joints(runner)
+        ):
             return
         raise ValueError(
             f'the keypoints of {split}_dataloader are {", ".join(names)}, but those of '
@@ -94,16 +98,28 @@ def _names(meta: Any) -> list[str]:
     return keypoint_names(meta) if isinstance(meta, Mapping) else []
 
 
-def _converts(settings: Any) -> bool:
-    """Tell whether settings of a loader or an evaluator make other keypoints."""
+def converts_keypoints(settings: Any) -> bool:
+    """Tell whether settings make other keypoints than those of the annotations.
+
+    Args:
+        settings: A config, or its part for a loader or an evaluator.
+
+    Returns:
+        Whether there is a ``KeypointConverter``, a ``SelectJoints`` or a metric's converter in it.
+
+    Examples:
+        >>> from cpm_plugin.mmpose.names_hook import converts_keypoints
+        >>> converts_keypoints(dict(pipeline=[dict(type='LoadImage'), dict(type='SelectJoints')]))
+        True
+    """
     if isinstance(settings, Mapping):
         kind = settings.get('type')
         if getattr(kind, '__name__', kind) in _CONVERTERS:
             return True
         if any(settings.get(name) for name in _METRIC_CONVERTERS):
             return True
-        return any(map(_converts, settings.values()))
-    return isinstance(settings, list | tuple) and any(map(_converts, settings))
+        return any(map(converts_keypoints, settings.values()))
+    return isinstance(settings, list | tuple) and any(map(converts_keypoints, settings))
 
 
 def _gives_other_joints(runner: Runner) -> bool:

@@ -130,6 +130,24 @@ def test_a_rule_of_a_class_is_another_reason(tmp_path):
     assert counts(report) == {'left_out_other': 6}
 
 
+def test_keypoints_in_another_order_are_an_error_of_the_second_dataset(tmp_path):
+    content = coco()
+    for name in ('train', 'val'):
+        names = [f'k{k}' for k in range(17)][:: -1 if name == 'val' else 1]
+        content['categories'][0]['keypoints'] = names
+        write(tmp_path, content)
+        (tmp_path / 'coco.json').rename(tmp_path / f'{name}.json')
+    one = {
+        name: dict(settings(tmp_path, ann_file=f'{name}.json'), type='OwnCocoDataset')
+        for name in ('train', 'val')
+    }
+    train, val = check_datasets(datasets_of(config(**one)))
+    assert (counts(train), counts(val)) == ({}, {'keypoint_names': 1})
+    assert exit_code([train, val]) == 1
+    both = check_datasets(datasets_of(config(**one)), compare_names=False)
+    assert [counts(report) for report in both] == [{}, {}]
+
+
 @pytest.mark.parametrize(
     ('content', 'reason'),
     [
