@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .check_report import Finding
+from .check_units import check_box, check_corners, check_units
 
 # Left and right are suspected to be swapped where shoulders and hips, across the torso, are both
 # further apart than this part of the torso's length, in opposite orders.
@@ -135,6 +136,7 @@ def check_people(
         if count > 1:
             yield Finding('duplicate_annotation_id', '', one, f'{count} times')
     seen: dict[tuple, Any] = {}
+    boxes = []
     for person in people:
         image = by_id.get(person.image_id)
         if image is None:
@@ -143,11 +145,15 @@ def check_people(
         size = None if image is None else image.size or sizes.get(image.path)
         for kind, value in check_person(person, size, names):
             yield Finding(kind, path, person.id, value)
+        if person.raw and person.box is not None and size is not None:
+            boxes.append((person.box, size))
         if person.box is not None and person.keypoints is not None:
             what = (person.image_id, person.box.tobytes(), person.keypoints.tobytes())
             if what in seen:
                 yield Finding('duplicate_person', path, person.id, f'as {seen[what]}')
             seen.setdefault(what, person.id)
+    if value := check_corners(boxes):
+        yield Finding('box_corners', '', None, value)
 
 
 def check_person(
@@ -169,8 +175,10 @@ def check_person(
     """
     if person.crowd:
         yield 'crowd', ''
+    box_faults: list[tuple[str, str]] = []
     if person.box is not None:
-        yield from _check_box(person.box, size, clipped=person.raw)
+        box_faults += check_box(person.box, size, clipped=person.raw)
+        yield from box_faults
     if person.keypoints is None:
         return
     if len(person.keypoints) != len(names):
@@ -201,29 +209,12 @@ def check_person(
         outside = labeled & finite & ((x < -0.5) | (y < -0.5) | (x > size[0]) | (y > size[1]))
         if outside.any():
             yield 'outside', first(outside, f'({{x:g}}, {{y:g}}) in {size[0]:g}x{size[1]:g}')
+    wrong_box = any(kind != 'box_over_edge' for kind, _ in box_faults)
+    if not person.crowd:
+        yield from check_units(person.keypoints, None if wrong_box else person.box)
     share = swapped_share(person.keypoints, names)
     if share > SWAPPED_SHARE:
         yield 'swapped', f'by {share:.2f} of the torso'
-
-
-def _check_box(
-    box: np.ndarray, size: tuple[float, float] | None, *, clipped: bool
-) -> Iterator[tuple[str, str]]:
-    x, y, width, height = box
-    value = f'[{x:g}, {y:g}, {width:g}, {height:g}]'
-    if not np.isfinite(box).all():
-        yield 'not_finite', f'box {value}'
-    elif width < 0 or height < 0:
-        yield 'box_negative', value
-    elif width == 0 or height == 0:
-        yield 'box_no_area', value
-    elif size is not None:
-        where = f'{value} in {size[0]:g}x{size[1]:g}'
-        if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
-            yield 'box_outside', where
-        # by more than a pixel, for boxes are rounded
-        elif clipped and (min(x, y) < -1 or x + width > size[0] + 1 or y + height > size[1] + 1):
-            yield 'box_over_edge', where
 
 
 def swapped_share(keypoints: np.ndarray, names: Sequence[str]) -> float:

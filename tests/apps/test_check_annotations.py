@@ -70,12 +70,25 @@ def test_a_good_person_is_good():
         (entry(bbox=[10, -60, 40, 60]), 'box_outside', '[10, -60, 40, 60] in 100x80'),
         (entry(bbox=[-2, 5, 40, 60]), 'box_over_edge', '[-2, 5, 40, 60] in 100x80'),
         (entry({0: [0, 0, 2]}), 'at_origin', 'head'),
+        (entry(bbox=[60, 5, 30, 60]), 'outside_box', '5 of 5 keypoints'),
+        (
+            entry({k: [x / 100, y / 80, 2] for k, (x, y, _) in enumerate(POSE)}),
+            'fractions',
+            '5 keypoints, the largest value 0.75',
+        ),
         (entry({3: [40, 60, 2], 4: [20, 60, 2]}), 'swapped', 'by 0.50 of the torso'),
         (entry(iscrowd=1), 'crowd', ''),
     ],
 )  # fmt: skip
 def test_each_fault_is_found_and_nothing_else(person, kind, value):
     assert found(person) == [(kind, 'a.jpg', 7, value)]
+
+
+def test_boxes_as_two_corners_are_told_once():
+    first, second = entry(bbox=[15, 5, 90, 78]), entry(bbox=[18, 9, 60, 79], id=8, image_id=2)
+    told = found(first, second)
+    assert [one[0] for one in told] == ['box_over_edge'] * 2 + ['box_corners']
+    assert told[-1] == ('box_corners', '', None, '2 of 2 boxes')
 
 
 def test_people_without_labeled_keypoints():

@@ -121,7 +121,7 @@ def test_people_left_out_are_those_that_mmpose_does_not_have(tmp_path):
     # by the class: only every other image
     report = check(root, sample_interval=2)
     assert (report.images, report.people) == (3, 3)
-    assert counts(report) == {'left_out_box': 1}
+    assert counts(report) == {'outside_box': 1, 'left_out_box': 1}
 
 
 def test_a_rule_of_a_class_is_another_reason(tmp_path):

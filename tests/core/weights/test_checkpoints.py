@@ -98,7 +98,7 @@ def test_an_empty_array_is_read_and_no_other_bytes_are_made(tmp_path):
     _, meta = read_checkpoint(tmp_path / 'a.pth')
     assert meta['a'].shape == (0, 3)
     torch.save({'state_dict': {}, 'meta': {'a': LargeBytes()}}, tmp_path / 'b.pth')
-    with pytest.raises(ValueError, match='cannot be read safely|not allowed'):
+    with pytest.raises(ValueError, match=r'b\.pth cannot be read'):
         read_checkpoint(tmp_path / 'b.pth')
 
 
