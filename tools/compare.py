@@ -4,11 +4,12 @@
     python tools/compare.py ours=OURS.py:OURS.pth 'stock CPM=STOCK.py:STOCK.pth' --out-dir compared
     python tools/compare.py lite=cpm_lite0_3s --cfg-options test_dataloader.dataset.indices=20
 
-A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME for a model in the package. First all networks
-are timed, in turns, so that other work on the computer slows all of them. Then each model is tested
-once on the test set of its config, by MMPose's test runner in a process of its own. A warning says
-if the test sets are not the same. The last example takes only a part of the test set, to try the
-program.
+A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME for a model in the package, which needs LSP
+Extended in data/lspet. First all test sets and networks are loaded, so that nothing is measured
+where one of them is missing or does not fit. Then all networks are timed, in turns, so that other
+work on the computer slows all of them. Then each model is tested once on the test set of its
+config, by MMPose's test runner in a process of its own. A warning says if the test sets or the
+metrics are not the same. The last example takes only a part of the test set, to try the program.
 
 It prints a table and writes into --out-dir:
 
@@ -28,8 +29,8 @@ The columns after those of accuracy:
     peak MB            peak memory in 1e6 bytes, of the model's process in the test and a batch
                        (VmHWM of Linux), or of the GPU's allocator in a batch
 
-Exit codes: 0 when done; 1 if a model cannot be tested or a file not be written (the results of the
-models before it are kept); 2 for wrong arguments or configs.
+Exit codes: 0 when done; 1 if a model cannot be loaded or tested, or a file not be written (what was
+tested before is kept); 2 for wrong arguments or configs.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from cpm_plugin.apps.arguments import OptionsAction, check_packaged, require_packages
@@ -130,6 +132,9 @@ def main(argv: list[str] | None = None) -> int:
         hardware = device_name(args.device)
         if args.device == 'cpu':
             hardware = f'{torch.get_num_threads()} threads of {hardware}'
+        for label, config in configs.items():
+            with about(label):
+                comparison.check_test_data(config)
         args.out_dir.mkdir(parents=True, exist_ok=True)
         times = time_all(models, args)
         rows: dict[str, dict[str, float]] = {}
@@ -186,6 +191,15 @@ def files_of(config: str, checkpoint: str) -> tuple[Path, Path]:
     return Path(found['pose2d']), Path(found['pose2d_weights'])
 
 
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Put the name of a model in front of the message of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{what}: {error}') from error
+
+
 def time_all(
     models: Mapping[str, tuple[Path, Path]], args: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
@@ -194,10 +208,12 @@ def time_all(
 
     from cpm_plugin.apps import compare as comparison
 
-    networks = {
-        label: comparison.load_network(*files, options=args.cfg_options, device=args.device)
-        for label, files in models.items()
-    }
+    networks = {}
+    for label, files in models.items():
+        with about(f'{label}, {files[1]}'):
+            networks[label] = comparison.load_network(
+                *files, options=args.cfg_options, device=args.device
+            )
     rounds = track(range(args.runs), description='times')
     return comparison.time_networks(networks, args.batch_size, rounds, args.device)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,15 +12,18 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
 from ..core.models.inference import optimize_for_inference
 from ..core.models.layers import ConvBlock
 from ..core.weights.checkpoints import read_checkpoint
-from .configs import build_model, read_config
+from .configs import build_model, named, read_config
 from .measure import operations, peak_megabytes, time_in_turns
 from .results import metrics_of
+
+from mmpose.registry import DATASETS
 
 
 def evaluate(
@@ -165,19 +171,35 @@ def time_networks(
 
 
 def test_set(cfg: Config) -> dict[str, Any]:
-    """Return what says on which images a config tests.
+    """Return what says on which images a config tests, and what it measures there.
 
     Args:
         cfg: Config.
 
     Returns:
-        The settings of its test dataset, without the pipeline.
+        The settings of its test dataset, without the pipeline, and ``test_evaluator``.
     """
-    return {key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'pipeline'}
+    dataset = cfg.test_dataloader.dataset
+    settings = {key: value for key, value in dataset.items() if key != 'pipeline'}
+    return {**settings, 'test_evaluator': cfg.get('test_evaluator')}
+
+
+def check_test_data(cfg: Config) -> None:
+    """Build the test dataset of a config, so that data that is missing is found at once.
+
+    Args:
+        cfg: Config of ``read_config``.
+
+    Raises:
+        ValueError: If it cannot be built. The message names the config.
+    """
+    init_default_scope(cfg.default_scope)
+    with named(cfg.filename), contextlib.redirect_stdout(io.StringIO()):  # COCO's reader talks
+        DATASETS.build(copy.deepcopy(cfg.test_dataloader.dataset))
 
 
 def other_test_sets(sets: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tell which models are not tested on the images of the first one.
+    """Tell which models are not tested on the images of the first one, or by its metrics.
 
     Args:
         sets: Label of each model -> ``test_set``.
@@ -195,7 +217,7 @@ def other_test_sets(sets: Mapping[str, Mapping[str, Any]]) -> str:
     if not found:
         return ''
     return (
-        f'not tested on the images of {first} as its config has them: {"; ".join(found)}. '
+        f'not tested as {first} is, on other images or by other metrics: {"; ".join(found)}. '
         'Do not compare their accuracies'
     )
 

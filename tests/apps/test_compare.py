@@ -1,10 +1,13 @@
 """Models side by side: what is counted and timed."""
 
+import pytest
 import torch
 from mmengine.config import Config
 
 from cpm_plugin.apps import compare as comparison
 from cpm_plugin.apps import measure
+from cpm_plugin.apps.configs import read_config
+from cpm_plugin.core.models.layers import ConvBlock
 
 from mmpose.registry import MODELS
 
@@ -64,5 +67,37 @@ def test_other_test_sets_are_named():
     }
     assert comparison.other_test_sets(same) == ''
     told = comparison.other_test_sets({**same, 'part': config('a', ann_file='b.json', indices=9)})
-    assert 'of small as' in told and "part, with ann_file='b.json', indices=9." in told
+    assert 'as small is' in told and "part, with ann_file='b.json', indices=9." in told
     assert 'large' not in told
+
+
+def test_metrics_of_the_same_name_that_measure_another_thing_are_named():
+    def config(**evaluator):
+        evaluator = dict(type='PCKAccuracy', **evaluator)
+        return comparison.test_set(
+            Config({'test_dataloader': {'dataset': {}}, 'test_evaluator': evaluator})
+        )
+
+    assert comparison.other_test_sets({'a': config(thr=0.1), 'b': config(thr=0.1)}) == ''
+    told = comparison.other_test_sets({'a': config(thr=0.1), 'b': config(thr=0.3)})
+    assert "b, with test_evaluator={'type': 'PCKAccuracy', 'thr': 0.3}. Do not compare" in told
+
+
+def test_test_data_that_is_missing_is_found_before_anything_is_measured(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(
+        "test_dataloader = dict(dataset=dict(type='LspDataset', data_root='nowhere'))\n"
+    )
+    config = read_config(path)
+    with pytest.raises(ValueError, match=r'config\.py: nowhere/joints\.mat: no such file'):
+        comparison.check_test_data(config)
+
+
+def test_a_model_of_ours_is_optimized_and_stocks_is_not():
+    ours = torch.nn.Sequential(ConvBlock(3, 4, 3, norm_layer=torch.nn.BatchNorm2d)).eval()
+    found = comparison.optimized(ours)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in found.modules())
+    image = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(found(image), ours(image))
+    stock = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).eval()
+    assert comparison.optimized(stock) is stock

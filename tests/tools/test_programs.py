@@ -231,16 +231,31 @@ def test_what_was_measured_before_a_metric_that_there_is_not_is_kept(folder, pub
 def test_what_was_measured_before_a_failure_is_kept(folder, compare):
     lost = folder / 'lost.py'
     lost.write_text(
-        "_base_ = 'config.py'\ntest_dataloader = dict(dataset=dict(data_root='nowhere'))\n"
+        "_base_ = 'config.py'\n"
+        "test_dataloader = dict(dataset=dict(data_prefix=dict(img='nowhere/')))\n"
     )
     wrong = compare(
         '--out-dir', folder / 'half', '--cfg-options', 'experiment_name=half', '--',
         f'one={folder}/config.py:{folder}/config.pth', f'two={lost}:{folder}/config.pth',
     )  # fmt: skip
     assert wrong.returncode == 1
-    assert "two, with data_root='nowhere'. Do not compare" in wrong.stderr
+    assert "two, with data_prefix={'img': 'nowhere/'}. Do not compare" in wrong.stderr
     assert 'two could not be tested' in wrong.stderr and 'nowhere' in wrong.stderr
     assert [row[0] for row in compared_rows(folder / 'half')] == ['model', 'one']
+
+
+def test_data_that_is_missing_is_found_before_anything_is_measured(folder, compare):
+    lost = folder / 'no_data.py'
+    lost.write_text(
+        "_base_ = 'config.py'\ntest_dataloader = dict(dataset=dict(data_root='nowhere'))\n"
+    )
+    wrong = compare(
+        '--out-dir', folder / 'no_data', '--cfg-options', 'experiment_name=no_data', '--',
+        f'one={folder}/config.py:{folder}/config.pth', f'two={lost}:{folder}/config.pth',
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert f'error: two: {lost}: ' in wrong.stderr and 'nowhere' in wrong.stderr, wrong.stderr
+    assert compare.commands == [] and not (folder / 'no_data').exists()
 
 
 def test_weights_that_do_not_fit_are_refused_before_any_test(folder, compare):
@@ -250,6 +265,7 @@ def test_weights_that_do_not_fit_are_refused_before_any_test(folder, compare):
         f'two={folder}/authors.py:{folder}/config.pth',
     )  # fmt: skip
     assert wrong.returncode == 1 and 'the checkpoint does not fit' in wrong.stderr
+    assert f'error: two, {folder}/config.pth: {folder}/authors.py: the' in wrong.stderr
     assert compare.commands == []
 
 
