@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
+from ..core.weights.checkpoints import read_checkpoint
 from ..mmpose.options import options_checked
 from .errors import one_line
 
 from mmpose.apis import init_model
+from mmpose.apis.inference import dataset_meta_from_config
 
 
 @contextmanager
@@ -78,10 +81,64 @@ def build_model(config: Config, checkpoint: str | Path, device: str) -> Any:
         A ``TopdownPoseEstimator``, in evaluation mode.
 
     Raises:
-        ValueError: If the config cannot be built, or the checkpoint cannot be read or does not fit.
-            The message names the config.
+        ValueError: If the config cannot be built, the checkpoint cannot be read or does not fit, or
+            neither has names of keypoints. The message names the config.
     """
     if not Path(checkpoint).is_file():
         raise ValueError(f'{checkpoint}: no such file')
+    unknown = 'train_dataloader' in config and not has_names(config)
     with named(config.filename):
-        return init_model(config, str(checkpoint), device=device)
+        try:
+            model = init_model(config, str(checkpoint), device=device)
+        except AssertionError:  # which MMPose raises for an OwnCocoDataset
+            if not unknown:
+                raise
+        if unknown:
+            keypoints_apart(config, checkpoint)
+        return model
+
+
+def has_names(config: Config) -> bool:
+    """Tell whether MMPose finds the names of the keypoints in a config.
+
+    It looks at the class or the ``metainfo`` of the dataset for training. An ``OwnCocoDataset`` has
+    none there, and neither has a dataset in another, such as in ``RepeatDataset``.
+
+    Args:
+        config: Config of ``read_config``.
+
+    Returns:
+        Whether it does.
+    """
+    init_default_scope(config.get('default_scope', 'mmpose'))
+    try:
+        return dataset_meta_from_config(config, dataset_mode='train') is not None
+    except AssertionError:
+        return False
+
+
+def keypoints_apart(config: Config, checkpoint: str | Path) -> dict[str, Any]:
+    """Return the names of a model's keypoints where its config does not have them.
+
+    MMPose looks for them in a checkpoint, then in the config. So they must stay in the checkpoint.
+
+    Args:
+        config: Config of the training, of ``read_config``.
+        checkpoint: Path of its checkpoint.
+
+    Returns:
+        ``dataset_meta`` for the meta information of another checkpoint, or nothing.
+
+    Raises:
+        ValueError: If the checkpoint cannot be read, or neither has names.
+    """
+    if has_names(config):
+        return {}
+    _, meta = read_checkpoint(checkpoint)
+    if not meta.get('dataset_meta'):
+        raise ValueError(
+            f'{checkpoint} has no names of keypoints (dataset_meta), and the config has none that '
+            'MMPose finds. Take the checkpoint that the training wrote, or set '
+            'train_dataloader.dataset.metainfo'
+        )
+    return {'dataset_meta': meta['dataset_meta']}

@@ -19,8 +19,7 @@ from ..core.models.registry import MODELS, create_model
 from ..core.weights.checkpoints import describe_mismatch, read_checkpoint, write_checkpoint
 from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
-from ..mmpose.own_coco import keypoints_apart
-from .configs import build_model, read_config
+from .configs import build_model, keypoints_apart, read_config
 from .errors import one_line
 from .metafile import add_model, model_index, read_metafile
 from .outputs import write_text

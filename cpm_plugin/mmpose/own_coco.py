@@ -9,7 +9,6 @@ from typing import Any
 from mmengine.logging import print_log
 
 from ..core.maps.joints import JointSet
-from ..core.weights.checkpoints import read_checkpoint
 from .datasets import dataset_info
 
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
@@ -108,26 +107,6 @@ class OwnCocoDataset(BaseCocoStyleDataset):
             metainfo = dataset_info(joints, dataset_name='own')
             print_log(f'{ann_file}: {_described(joints)}', logger='current')
         super().__init__(ann_file=ann_file, data_root=data_root, metainfo=metainfo, **arguments)
-
-
-def keypoints_apart(config: Any, checkpoint: str | Path) -> dict[str, Any]:
-    """Return the names of a model's keypoints where its config does not have them.
-
-    MMPose looks for them in a checkpoint, then in the config. That of an ``OwnCocoDataset`` has
-    none, so they must stay in the checkpoint.
-
-    Args:
-        config: Config of the training.
-        checkpoint: Path of its checkpoint.
-
-    Returns:
-        ``dataset_meta`` for the meta information of another checkpoint, or nothing.
-    """
-    dataset = (config.get('train_dataloader') or {}).get('dataset') or {}
-    if dataset.get('type') != OwnCocoDataset.__name__ or dataset.get('metainfo'):
-        return {}
-    _, meta = read_checkpoint(checkpoint)
-    return {key: meta[key] for key in ('dataset_meta',) if key in meta}
 
 
 def _described(joints: JointSet) -> str:

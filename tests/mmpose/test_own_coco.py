@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-import torch
 from cpm_testing.logs import keep_log
 
 from cpm_plugin.core.maps.joints import JointSet
@@ -90,18 +89,3 @@ def test_the_dataset_has_them_and_says_who_changes_places(tmp_path, monkeypatch)
     from_outside = own_coco.dataset_info(JointSet(('a', 'b')), dataset_name='mine')
     mine = DATASETS.build(dict(arguments, metainfo=from_outside, lazy_init=True))
     assert mine.metainfo['dataset_name'] == 'mine' and mine.metainfo['num_keypoints'] == 2
-
-
-def test_names_stay_with_the_weights_where_the_config_has_none(tmp_path):
-    meta = dict(dataset_name='own', keypoint_id2name={0: 'tip'})
-    torch.save(dict(state_dict={}, meta=dict(epoch=3, dataset_meta=meta)), tmp_path / 'a.pth')
-
-    def kept(**dataset):
-        config = dict(train_dataloader=dict(dataset=dataset))
-        return own_coco.keypoints_apart(config, tmp_path / 'a.pth')
-
-    assert kept(type='OwnCocoDataset') == dict(dataset_meta=meta)
-    assert kept(type='OwnCocoDataset', metainfo=meta) == kept(type='CocoDataset') == {}
-    assert own_coco.keypoints_apart({}, tmp_path / 'a.pth') == {}
-    torch.save({}, tmp_path / 'a.pth')  # bare weights
-    assert kept(type='OwnCocoDataset') == {}
