@@ -1,6 +1,7 @@
 """Warnings about ``--cfg-options`` that a config does not know.
 
-MMEngine takes a mistyped name as a new setting, which nobody reads.
+MMEngine takes a mistyped name as a new setting, which nobody reads. It also changes a variable such
+as ``codec`` alone: pipelines and decoder have copies, made when the config was read.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,9 +77,61 @@ def _describe_missing(here: Any, parts: list[str], depth: int) -> str:
     return f'{".".join(parts)}: the config has no {".".join(parts[: depth + 1])}{meant}'
 
 
+def copies_of(config: Mapping[str, Any], name: str) -> list[str]:
+    """Find the copies of a variable in a config.
+
+    Args:
+        config: Config.
+        name: Name of a variable at its top, such as ``codec`` or ``data_root``.
+
+    Returns:
+        Dotted names of equal values elsewhere. None for a setting that is read itself, and for
+            values that may be equal by chance, such as numbers.
+
+    Examples:
+        >>> from cpm_plugin.mmpose.options import copies_of
+        >>> config = dict(codec=dict(sigma=7), model=dict(head=dict(decoder=dict(sigma=7))))
+        >>> copies_of(config, 'codec')
+        ['model.head.decoder']
+    """
+    value = config.get(name)
+    if name in _KNOWN or not isinstance(value, str | Mapping | list | tuple) or not value:
+        return []
+    others = {key: part for key, part in config.items() if key in _KNOWN}
+    return [path for path, part in _parts(others) if type(part) is type(value) and part == value]
+
+
+def _parts(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield all parts of a value with their dotted names."""
+    if path:
+        yield path, value
+    if isinstance(value, Mapping):
+        inner = list(value.items())
+    else:
+        inner = list(enumerate(value)) if isinstance(value, list | tuple) else []
+    for key, part in inner:
+        yield from _parts(part, f'{path}.{key}' if path else str(key))
+
+
+def _stale(config: Any, copies: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Describe the variables that options have changed, and whose copies they have not."""
+    for name, paths in copies.items():
+        parts = dict(_parts({key: part for key, part in config.items() if key in _KNOWN}))
+        kept = [path for path in paths if path in parts and parts[path] != config[name]]
+        if kept:
+            more = f' and {len(kept) - 1} more' if len(kept) > 1 else ''
+            yield (
+                f'{name}: it is a variable, copied when the config was read; this does not change '
+                f'{kept[0]}{more}. Name each of them, or write a config of your own with {name!r}'
+            )
+
+
 @contextmanager
 def options_checked() -> Iterator[None]:
-    """Warn of ``unknown_options`` wherever options are merged into a config, in this block."""
+    """Warn wherever options are merged into a config, in this block.
+
+    It warns of ``unknown_options``, and of variables whose copies stay as they were.
+    """
     merge = Config.merge_from_dict
     if hasattr(merge, 'checked'):  # a block in a block
         yield
@@ -87,7 +140,10 @@ def options_checked() -> Iterator[None]:
     def warn_and_merge(self: Config, options: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         for message in unknown_options(self, options):
             print(f'warning: --cfg-options {message}', file=sys.stderr)
+        copies = {name: copies_of(self, name) for name in {key.split('.')[0] for key in options}}
         merge(self, options, *args, **kwargs)
+        for message in _stale(self, copies):
+            print(f'warning: --cfg-options {message}', file=sys.stderr)
 
     warn_and_merge.checked = True  # type: ignore[attr-defined]
     Config.merge_from_dict = warn_and_merge

@@ -1,9 +1,11 @@
 """Options that a config does not know are named, and those that it may lack are not."""
 
+import re
+
 import pytest
 from mmengine.config import Config
 
-from cpm_plugin.mmpose.options import options_checked, unknown_options
+from cpm_plugin.mmpose.options import copies_of, options_checked, unknown_options
 
 CONFIG = dict(
     test_dataloader=dict(batch_size=1, dataset=dict(pipeline=[dict(type='LoadImage')])),
@@ -58,3 +60,61 @@ def test_a_script_that_merges_options_warns_once(capsys):
         config.merge_from_dict({'test_dataloder.batch_size': 2})
     assert capsys.readouterr().err.count('test_dataloader is meant?\n') == 1
     assert config.test_dataloder.batch_size == 2 and Config.merge_from_dict is stock
+
+
+COPIED = dict(
+    codec=dict(type='CPMHeatmap', sigma=7.0, size=[8, 8]),
+    number=3,
+    data_root='data/own/',
+    work_dir='data/own/',
+    model=dict(head=dict(decoder=dict(type='CPMHeatmap', sigma=7.0, size=[8, 8]), stages=3)),
+    train_dataloader=dict(
+        dataset=dict(
+            data_root='data/own/',
+            pipeline=[dict(encoder=dict(type='CPMHeatmap', sigma=7.0, size=[8, 8]))],
+        )
+    ),
+)
+
+
+def test_copies_of_a_variable():
+    decoder, encoder = 'model.head.decoder', 'train_dataloader.dataset.pipeline.0.encoder'
+    config = Config(COPIED)
+    assert copies_of(config, 'codec') == [decoder, encoder]
+    assert copies_of(config, 'data_root') == ['work_dir', 'train_dataloader.dataset.data_root']
+    assert copies_of(config, 'number') == []  # by chance
+    assert copies_of(config, 'work_dir') == []  # which is read itself
+    assert copies_of(config, 'none') == []
+
+
+@pytest.mark.parametrize(
+    ('options', 'told'),
+    [
+        (
+            {'codec.sigma': 5.0},
+            r'codec: it is a variable, .*change model\.head\.decoder and 1 more\.',
+        ),
+        (
+            {'codec.sigma': 5.0, 'model.head.decoder.sigma': 5.0},
+            r'change train_dataloader\.dataset\.pipeline\.0\.encoder\. Name',
+        ),
+        (
+            {
+                f'{name}.sigma': 5.0
+                for name in (
+                    'codec',
+                    'model.head.decoder',
+                    'train_dataloader.dataset.pipeline.0.encoder',
+                )
+            },
+            None,
+        ),
+        ({'codec.sigma': 7.0}, None),  # as it was
+        ({'model.head.decoder.sigma': 5.0}, None),  # the variable is not asked for
+    ],
+)
+def test_a_variable_whose_copies_stay_is_warned_of(options, told, capsys):
+    with options_checked():
+        Config(COPIED).merge_from_dict(options)
+    found = capsys.readouterr().err
+    assert found == '' if told is None else re.search(f'^warning: --cfg-options .*{told}', found)
