@@ -7,8 +7,9 @@
         --license 'academic use' --zoo my_zoo
 
 It writes my_zoo/CONFIG-<sha256>_<date>.pth, and enters it in my_zoo/index.json, in the metafile and
-in the table of the config's folder. No existing file of weights is overwritten. It prints the path
-of the new file. To load the model, which verifies its checksum:
+in the table of the config's folder. The nearest model-index.yml above the metafile then lists it.
+No existing file of weights is overwritten. It prints the path of that index, if there is one, and
+in the last line that of the new file. To load the model, which verifies its checksum:
 
     cpm_plugin.create_model(NAME, pretrained='my_zoo')
     MMPoseInferencer(**pose2d(NAME, 'my_zoo'), det_model='whole_image')
@@ -93,6 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     require_packages(parser.prog)
     from cpm_plugin.apps.errors import one_line
+    from cpm_plugin.apps.metafile import default_metafile, model_index
     from cpm_plugin.apps.publish import Publication, publish
 
     what = Publication(
@@ -117,6 +119,9 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 2
+    metafile = args.metafile or default_metafile(args.config)
+    if index := model_index(metafile):
+        print(f'{index} lists {metafile}')
     print(path)
     return 0
 

@@ -103,6 +103,19 @@ def add_model(path: Path, content: Mapping[str, Any], entry: Mapping[str, Any]) 
     return texts
 
 
+def default_metafile(config: Path) -> Path:
+    """Return the path of the metafile of a config, if no other is given.
+
+    Args:
+        config: Path of the config.
+
+    Returns:
+        ``cpm_<folder>.yml`` in the folder of the config.
+    """
+    folder = config.resolve().parent
+    return folder / f'cpm_{folder.name}.yml'
+
+
 def model_index(path: Path) -> Path | None:
     """Find the model index of a metafile: the nearest ``model-index.yml`` above it.
 

@@ -21,7 +21,7 @@ from ..core.weights.files import locked, write_whole
 from ..core.weights.zoo import INDEX, ZooEntry, file_sha256, read_index
 from .configs import build_model, keypoints_apart, read_config
 from .errors import one_line
-from .metafile import add_model, model_index, read_metafile
+from .metafile import add_model, default_metafile, model_index, read_metafile
 from .outputs import write_text
 from .results import metrics_of
 from .zoo import in_project
@@ -65,6 +65,8 @@ def publish(
 ) -> Path:
     """Write the weights into a zoo, and enter them in its index, the metafile and the table.
 
+    The metafile is entered in the nearest ``model-index.yml`` above it, if there is one.
+
     The file is ``<config>-<first 8 digits of sha256>_<date>.pth``. No existing file is
     overwritten. A config that is not of this project is copied into the zoo, merged with its
     bases.
@@ -88,8 +90,7 @@ def publish(
     for path in (what.config, what.checkpoint, what.results):
         if not path.is_file():
             raise ValueError(f'{path}: no such file')
-    folder = what.config.resolve().parent
-    metafile = metafile or folder / f'cpm_{folder.name}.yml'
+    metafile = metafile or default_metafile(what.config)
     changed = {zoo.resolve(), metafile.resolve(), model_index(metafile) or metafile.resolve()}
     # Two publications at a time would each write these files without the model of the other.
     with ExitStack() as stack:

@@ -138,6 +138,18 @@ def published(publish, run_tool):
     return Path(done.stdout.splitlines()[-1])
 
 
+def test_the_model_index_that_changes_is_printed(folder, publish, run_tool):
+    index, metafile = folder / 'model-index.yml', folder / 'indexed' / 'm.yml'
+    metafile.parent.mkdir()
+    index.write_text('Import: []\n')
+    try:
+        done = run_tool(*publish[:-2], folder / 'indexed', '--metafile', metafile)
+        assert done.stdout.splitlines()[-2] == f'{index} lists {metafile}', done.stderr[-2000:]
+        assert index.read_text() == 'Import:\n- indexed/m.yml\n'
+    finally:
+        index.unlink()
+
+
 @pytest.mark.usefixtures('published')
 def test_a_published_name_is_taken(publish, run_tool):
     done = run_tool(*publish)
