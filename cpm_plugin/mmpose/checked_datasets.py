@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import MessageHub, print_log
@@ -77,6 +78,13 @@ def install() -> None:
                 raise
             if fault:
                 raise LabelError(f'{self.ann_file}: {fault}. {REMEDY}') from error
+            if missing := [
+                file for file in files if '://' not in file and not Path(file).is_file()
+            ]:
+                raise ValueError(
+                    f'{missing[0]}: no such file; set data_root and ann_file of the dataset to '
+                    'where it is'
+                ) from error
             raise ValueError(
                 f'{" or ".join(files)}: annotations cannot be read '
                 f'({type(error).__name__}: {error}); correct the file, or make it again'

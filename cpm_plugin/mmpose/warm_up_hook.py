@@ -50,7 +50,8 @@ class WarmUpHook(Hook):
                 _warn(
                     f'{name} ends after {scheduler.end} {unit}, and the training after {length}: '
                     'the learning rate stays small. Shorten it, for example to two epochs: '
-                    'end=2, by_epoch=True, convert_to_iter_based=True'
+                    'end=2, by_epoch=True, convert_to_iter_based=True; or train longer than '
+                    f'{scheduler.end} {unit}'
                 )
             elif isinstance(scheduler, LinearParamScheduler) and steps < 2:
                 _warn(

@@ -66,9 +66,7 @@ def test_names_stay_with_the_weights_where_the_config_has_none(dataset, apart, t
     if not apart:
         assert keypoints_apart(config, weights) == {}
         return
-    with pytest.raises(
-        ValueError, match=r'a\.pth has no names of keypoints .*metainfo'
-    ):
+    with pytest.raises(ValueError, match=r'a\.pth has no names of keypoints .*metainfo'):
         keypoints_apart(config, weights)
 
 

@@ -332,3 +332,10 @@ def test_codec_names_the_sample_that_a_transform_spoiled(tmp_path):
     )
     with pytest.raises(LabelError, match=message):
         people[1]
+
+
+def test_an_annotation_file_that_is_missing_is_told_with_the_settings(tmp_path):
+    """MMPose raises an AssertionError; its file needs no correction."""
+    arguments = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='none.json')
+    with pytest.raises(ValueError, match=r'/none\.json: no such file; set data_root and ann_file'):
+        DATASETS.build(arguments)

@@ -41,6 +41,9 @@ def test_warm_ups_that_never_end(options, told, monkeypatch):
     log = warnings_of(monkeypatch, **options)
     assert len(log) == (told is not None)
     assert told is None or (told in log[0] and 'LinearLR, lr' in log[0])
+    if told and 'ends' in log[0]:  # two epochs of two would not be shorter
+        unit = 'epochs' if options['by_epoch'] else 'iterations'
+        assert log[0].endswith(f'; or train longer than {options["end"]} {unit}')
 
 
 def test_what_a_single_step_does():

@@ -65,7 +65,10 @@ def describe_network(network: ConvolutionalPoseMachine, *, decode: bool = False)
     if isinstance(network, AffinityPoseMachine):
         raise ValueError(f'this network cannot be exported: {REFUSAL}')
     if network.joints is None or network.input_size is None:
-        raise ValueError('the network has no joints or no input_size; build it with both')
+        raise ValueError(
+            'the network has no joints or no input_size; give both to create_model or '
+            'build_network, for example joints=JointSet(names) (of cpm_plugin.core)'
+        )
     names = network.joints.names
     stride = network.trunks.stride
     channels = len(names) + network.stages.background

@@ -152,8 +152,9 @@ def _usable(network: ConvolutionalPoseMachine, model: Any) -> tuple[JointSet, in
         raise ValueError(f'model={model!r} must be a name or a ConvolutionalPoseMachine')
     if network.joints is None or network.input_size is None:
         raise ValueError(
-            'the network has no joints or no input_size, so its output cannot be understood; '
-            'build it with both, as create_model does for our models'
+            'the network has no joints or no input_size, so its output cannot be understood; give '
+            'both to create_model or build_network, for example joints=JointSet(names) (of '
+            'cpm_plugin.core) with the names of the keypoints in their order'
         )
     if network.training:
         raise ValueError('the network is in training mode; call eval() first')

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import cpm_plugin
-from cpm_plugin.core import create_model
+from cpm_plugin.core import JointSet, create_model
 
 
 @pytest.fixture(scope='module')
@@ -89,7 +89,7 @@ def test_the_mirrored_image_has_the_mirrored_pose(photo):
         (dict(model='cpm_6s'), "no trained weights of 'cpm_6s'|'cpm_6s'"),
         (dict(model='cpm_slim_3s', device='meta'), "device='meta' cannot be used"),
         (dict(model='cpm_slim_3s', device='cuda:99'), "device='cuda:99' cannot be used"),
-        (dict(model=create_model('cpm_slim_3s', num_keypoints=3)), 'no joints or no input_size'),
+        (dict(model=create_model('cpm_slim_3s', num_keypoints=3)), r'no joints .* joints=JointSet'),
         (dict(model=create_model('cpm_slim_3s')), 'in training mode; call eval'),
         (dict(model=torch.nn.ReLU()), 'must be a name or a ConvolutionalPoseMachine'),
     ],
@@ -99,6 +99,12 @@ def test_mistakes_are_named(photo, arguments, message):
         cpm_plugin.predict(photo, **arguments)
     with pytest.raises(ValueError, match='boxes of 1 images for 2 images'):
         cpm_plugin.predict([photo, photo], [BOXES])
+
+
+def test_joints_of_a_network_of_ones_own_are_given_as_the_error_says(photo):
+    joints = JointSet(('tip', 'middle', 'root'))
+    network = create_model('cpm_slim_3s', num_keypoints=3, joints=joints).eval()
+    assert cpm_plugin.predict(photo, BOXES, network).joints == joints
 
 
 def test_a_network_of_ones_own(photo):
