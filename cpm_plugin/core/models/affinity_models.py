@@ -1,6 +1,6 @@
-"""Named models with part affinity fields: the networks of OpenPose.
+"""Named models with part affinity fields: the networks of OpenPose, and ours.
 
-They are those of the deploy files in OpenPose's repository
+OpenPose's are those of the deploy files in its repository
 (github.com/CMU-Perceptual-Computing-Lab/openpose). ``tools/convert_caffe.py`` converts the weights,
 which are for non-commercial research.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from .affinity_network import AffinityPoseMachine, build_affinity_network
 
@@ -63,4 +65,31 @@ def openpose_body25(**changes: Any) -> AffinityPoseMachine:
     )
 
 
-AFFINITY_MODELS = {'openpose_body25': openpose_body25, 'openpose_coco': openpose_coco}
+def paf_lite0_3s(**changes: Any) -> AffinityPoseMachine:
+    """Build 3 stages of 48 channels with fields on EfficientNet-Lite0, for several people.
+
+    Source: ours. The encoder is that of ``cpm_lite0_3s``.
+    """
+    return _build(
+        changes,
+        joints='lsp',
+        num_keypoints=14,
+        num_limbs=13,
+        input_size=256,
+        encoder='efficientnet_lite0',
+        num_stages=3,
+        channels=48,
+        first_stage_channels=48,
+        first_stage_hidden_channels=128,
+        hidden_channels=48,
+        refine_kernel_size=5,
+        refine_depth=3,
+        norm_layer=nn.BatchNorm2d,
+    )
+
+
+AFFINITY_MODELS = {
+    'openpose_body25': openpose_body25,
+    'openpose_coco': openpose_coco,
+    'paf_lite0_3s': paf_lite0_3s,
+}

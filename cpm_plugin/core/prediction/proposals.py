@@ -93,7 +93,12 @@ def propose_people(
     joints = _usable(network)
     maps = image_maps(picture, network, size=size, scales=scales)
     found = group_people(
-        maps.beliefs, maps.fields, joints.limb_indices, stride=maps.stride, **grouping
+        maps.beliefs,
+        maps.fields,
+        joints.limb_indices,
+        stride=maps.stride,
+        tree=joints.tree_limbs,
+        **grouping,
     )
     known = found.scores > 0
     points = np.where(known[..., None], maps.to_image(found.keypoints), 0.0)

@@ -64,15 +64,15 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='CocoMetric', nms_mode='none', score_mode='bbox')
 test_evaluator = val_evaluator
 
-train_cfg = dict(max_epochs=3, val_interval=1)
-optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-3))
+train_cfg = dict(max_epochs=6, val_interval=3)
+optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(type='Adam', lr=5e-3))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=140, start_factor=0.04, by_epoch=False),  # warm-up
     dict(
         type='CosineAnnealingLR',
         begin=0,
-        end=3,
-        T_max=3,
+        end=6,
+        T_max=6,
         by_epoch=True,
         convert_to_iter_based=True)
 ]
