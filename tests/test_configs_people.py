@@ -103,18 +103,28 @@ def test_one_step_of_training_and_a_prediction(path):
     assert [one.keypoints.shape[1:] for one in found] == [(joints, 2)] * 2
 
 
+def is_named(model, name):
+    """Whether the weights of a model have the names and shapes of those of a named network."""
+    named = AFFINITY_MODELS[name]().state_dict()
+    return {
+        key.replace('backbone.', '').replace('head.', ''): value.shape
+        for key, value in model.state_dict().items()
+    } == {key: value.shape for key, value in named.items()}
+
+
+def test_the_network_on_efficientnet_lite0_is_the_named_model():
+    (path,) = (path for path in PEOPLE if 'lite0' in path.stem)
+    with torch.device('meta'):
+        assert is_named(MODELS.build(load(path).model), 'paf_lite0_3s')
+
+
 def test_the_network_of_the_paper_is_the_named_model():
     (path,) = (path for path in PEOPLE if 'vgg' in path.stem)
     cfg = load(path)
     cfg.model.backbone.pop('encoder_weights')
     with torch.device('meta'):  # only names and sizes count
         model = MODELS.build(cfg.model)
-        named = AFFINITY_MODELS['openpose_coco']()
-    shapes = {key: value.shape for key, value in named.state_dict().items()}
-    assert {
-        key.replace('backbone.', '').replace('head.', ''): value.shape
-        for key, value in model.state_dict().items()
-    } == shapes
+        assert is_named(model, 'openpose_coco')
     # setLayers.py: lr_mult 1 of the trunk and stage 1, 4 of later stages; biases twice, no decay
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
     of = {id(group['params'][0]): (group['lr'], group['weight_decay']) for group in groups}

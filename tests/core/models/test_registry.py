@@ -19,6 +19,7 @@ def test_list_of_models():
     assert list_models() == [
         'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_k7_6s', 'cpm_lite0_3s', 'cpm_lsp', 'cpm_mpii',
         'cpm_mpii_vgg', 'cpm_person', 'cpm_slim_3s', 'openpose_body25', 'openpose_coco',
+        'paf_lite0_3s',
     ]  # fmt: skip
     assert cpm_plugin.__all__ == [
         '__version__', 'create_model', 'list_models', 'optimize_for_inference', 'predict',
