@@ -41,9 +41,9 @@ def here(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def trained(here, run_tool):
+def trained(here, start_tool):
     """Two epochs, of 30 images in batches of 16, with the workers of the config."""
-    done = run_tool('train.py', 'mine/five.py', '--cfg-options', 'train_cfg.max_epochs=2')
+    done = start_tool('train.py', 'mine/five.py', '--cfg-options', 'train_cfg.max_epochs=2')
     assert done.returncode == 0, done.stderr[-3000:]
     (best,) = Path('work_dirs/five').glob('best_PCK_epoch_*.pth')
     return best
@@ -88,8 +88,8 @@ def test_the_schedule_follows_the_epochs(here):
     assert (decay.begin, decay.end, decay.T_max) == (0, 5 * 2, 5 * 2)
 
 
-def test_it_is_tested_and_shown_stage_by_stage(trained, run_tool):
-    done = run_tool('test.py', 'mine/five.py', trained, '--work-dir', 'work_dirs/test')
+def test_it_is_tested_and_shown_stage_by_stage(trained, run_tool, start_tool):
+    done = start_tool('test.py', 'mine/five.py', trained, '--work-dir', 'work_dirs/test')
     assert done.returncode == 0, done.stderr[-3000:]
     (result,) = Path('work_dirs/test').glob('*/*.json')
     best = max(line['PCK'] for line in scalars('work_dirs/five') if 'PCK' in line)
@@ -141,9 +141,9 @@ def test_a_wrong_number_of_keypoints_ends_with_the_right_one(here, run_tool):
     assert 'head=dict(num_keypoints=5)' in done.stderr
 
 
-@pytest.mark.slow
-def test_it_is_fine_tuned_from_the_weights_of_the_package(here, run_tool):
-    done = run_tool('train.py', 'mine/five_tuned.py', '--cfg-options', 'train_cfg.max_epochs=1')
+@pytest.mark.full
+def test_it_is_fine_tuned_from_the_weights_of_the_package(here, start_tool):
+    done = start_tool('train.py', 'mine/five_tuned.py', '--cfg-options', 'train_cfg.max_epochs=1')
     assert done.returncode == 0, done.stderr[-3000:]
     (text,) = (path.read_text() for path in Path('work_dirs/five_tuned').glob('*/*.log'))
     assert 'CPMStageHead: the checkpoint fits in part; 76 of 84 weights' in text

@@ -55,8 +55,9 @@ def _boxes(name: str, boxes: Any) -> np.ndarray:
             row[:] = check_box([float(number) for number in box])
         except (OverflowError, TypeError, ValueError) as error:
             given = ','.join(map(str, box)) if isinstance(box, list) else box
-            reason = str(error) if str(error).startswith('box ') else f'box {given}: {error}'
-            raise ValueError(f'{reason}{of}; a box is x1,y1,x2,y2') from error
+            reason = str(error).split(': ', 1)[-1]  # without its own words for the box
+            rule = '' if 'a box is' in reason else '; a box is x1,y1,x2,y2'
+            raise ValueError(f'box {given}{of}: {reason}{rule}') from error
     return found
 
 

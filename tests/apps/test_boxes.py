@@ -21,11 +21,11 @@ def test_boxes_by_themselves_and_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['1,2,3'], 'a box is x1,y1,x2,y2'),
+        (['1,2,3'], 'a box is four numbers, x1, y1, x2, y2'),
         (['5,0,1,9'], 'x2 must be larger than x1'),
         (['a,b,c,d'], 'a box is x1,y1,x2,y2'),
         (['1,1,inf,inf'], 'less than 1,000,000 from 0'),
-        (['1,1,1e9,9'], 'box 1,1,1e.09,9: a box is four numbers'),
+        (['1,1,1e9,9'], 'box 1,1,1e9,9: a box is four numbers'),
         (['no.json'], 'no.json is no file of boxes'),
     ],
 )

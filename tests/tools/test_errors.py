@@ -259,8 +259,8 @@ def test_the_packages_model_draws_joints_without_a_warning(run_tool, image, tmp_
         (['--threshold', 'nan'], '--threshold nan: must be from 0 to 1'),
         (['--threshold', '1.5'], '--threshold 1.5: must be from 0 to 1'),
         (['--threshold', '-0.1'], '--threshold -0.1: must be from 0 to 1'),
-        (['--boxes', 'nan,0,5,5'], 'box nan,0,5,5: not finite'),
-        (['--boxes', '1,1,2,2', '0,0,inf,5'], 'box 0,0,inf,5: not finite'),
+        (['--boxes', 'nan,0,5,5'], 'box nan,0,5,5: a box is four numbers'),
+        (['--boxes', '1,1,2,2', '0,0,inf,5'], 'box 0,0,inf,5: a box is four numbers'),
         (['--boxes', '5,0,5,9'], 'box 5,0,5,9: x2 must be larger than x1'),
     ],
 )
@@ -272,9 +272,9 @@ def test_numbers_that_are_none(arguments, message, demo, image, tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{"000001.jpg": [[1, 1, 2, 2], [NaN, 0, 5, 5]]}', 'box nan,0,5,5 of 000001.jpg: not fin'),
+        ('{"000001.jpg": [[1, 1, 2, 2], [NaN, 0, 5, 5]]}', 'box nan,0,5,5 of 000001.jpg: a box'),
         ('{"000001.jpg": [[5, 0, 1, 5]]}', 'box 5,0,1,5 of 000001.jpg: x2 must be larger'),
-        ('{"000001.jpg": [[1e99, 0, 1, 5]]}', 'box 1e+99,0,1,5 of 000001.jpg: not finite'),
+        ('{"000001.jpg": [[1e99, 0, 1, 5]]}', 'box 1e+99,0,1,5 of 000001.jpg: a box is'),
         ('{"000001.jpg": [1, 2, 3, 4]}', 'box 1 of 000001.jpg: '),
         ('{"000001.jpg": {"a": 1}}', 'of 000001.jpg: not a list of boxes'),
         ('[[1, 2, 3, 4]]', 'boxes.json is no file of boxes'),
