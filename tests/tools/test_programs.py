@@ -97,8 +97,8 @@ def test_demo_refuses_before_it_writes(folder, run_tool):
         ([folder / 'figures', '--config', folder / 'config.py'], 'go together'),
         ([image, '--model', 'cpm_7s'], "no trained weights of 'cpm_7s'"),
         ([image, 'none.png'], 'none.png: no such file'),
-        ([image, '--boxes', '1,2,3'], 'a box is x1,y1,x2,y2'),
-        ([image, '--boxes', ' -1,2,3'], 'a box is x1,y1,x2,y2'),
+        ([image, '--boxes', '1,2,3'], 'a box is four numbers, x1, y1, x2, y2'),
+        ([image, '--boxes', ' -1,2,3'], 'a box is four numbers, x1, y1, x2, y2'),
         ([image, '--out-dir', folder / 'config.py'], 'is a file; give another folder'),
         ([image, '--bottom-up-model', 'cpm_slim_3s'], "'cpm_slim_3s' is for one person"),
         (
