@@ -134,7 +134,8 @@ def test_the_programs_before_and_beside_a_training(here, run_tool):
 def test_a_wrong_number_of_keypoints_ends_with_the_right_one(here, run_tool):
     done = run_tool(
         'train.py', 'mine/five.py', '--work-dir', 'work_dirs/wrong', '--cfg-options',
-        'model.head.num_keypoints=4',
+        'model.head.num_keypoints=4', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
     )  # fmt: skip
     assert done.returncode != 0
     assert 'has 5 joints, the head num_keypoints=4' in done.stderr

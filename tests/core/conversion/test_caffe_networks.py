@@ -237,7 +237,17 @@ MISTAKES = {
 
 @pytest.mark.parametrize(
     'name, mistake',
-    [pytest.param(name, m, id=f'{name}-{m.__name__}') for name in MISTAKES for m in MISTAKES[name]],
+    [
+        pytest.param(
+            name,
+            mistake,
+            id=f'{name}-{mistake.__name__}',
+            # OpenPose's are large, and most of their mistakes are those of the others
+            marks=[pytest.mark.full] if name.startswith('openpose') else [],
+        )
+        for name, mistakes in MISTAKES.items()
+        for mistake in mistakes
+    ],
 )
 def test_a_mistake_would_show(name, mistake, states):
     model, inputs = build(name, states(name)), inputs_of(name)
