@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from cpm_plugin.apps import demo
 
 DEFAULT_MODEL = 'cpm_lite0_3s'
+BOTTOM_UP = ('bottom_up', 'bottom_up_model', 'bottom_up_weights')
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -135,10 +136,12 @@ def main(argv: list[str] | None = None) -> int:
         parser.error('--det finds the boxes, and --boxes gives them; leave one of them out')
     if args.det_weights and not args.det:
         parser.error('--det-weights is for --det, and none is given')
-    if args.bottom_up_model is None and (args.bottom_up or args.bottom_up_weights):
+    given = [name for name in BOTTOM_UP if getattr(args, name) != parser.get_default(name)]
+    if given and args.bottom_up_model is None:
         parser.error('no network for several people is in the package; give --bottom-up-model')
-    if args.bottom_up and (args.det or args.boxes):
-        parser.error('--bottom-up finds the people, as --det and --boxes do; give one of them')
+    if given and (args.det or args.boxes):
+        option = '--' + given[0].replace('_', '-')
+        parser.error(f'{option} finds the people, as --det and --boxes do; give one of them')
     if not 0 <= args.threshold <= 1:  # NaN neither
         parser.error(f'--threshold {args.threshold}: must be from 0 to 1')
     try:

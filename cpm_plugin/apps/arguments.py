@@ -11,6 +11,7 @@ import glob
 import importlib.util
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -63,6 +64,19 @@ def check_there(*paths: str | Path) -> None:
             raise ValueError(f'{path}: no such file')
 
 
+def camera_number(path: Path) -> int | None:
+    """Return the number of the camera that an input names, as in MMPose's inferencer.
+
+    Args:
+        path: An input, such as ``webcam``, for number 0, or ``webcam:1``.
+
+    Returns:
+        The number, or None for a file.
+    """
+    named = re.fullmatch(r'webcam(:(\d+))?', str(path))
+    return int(named[2] or 0) if named else None
+
+
 def expand(inputs: Sequence[Path]) -> list[Path]:
     """Replace patterns, which not every shell does, and check that there are such inputs.
 
@@ -78,7 +92,7 @@ def expand(inputs: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for given in inputs:
         matching = [given]
-        if not os.path.exists(given) and not str(given).startswith('webcam'):
+        if not os.path.exists(given) and camera_number(given) is None:
             matching = sorted(map(Path, glob.glob(str(given))))
         if not matching:
             raise ValueError(f'{given}: no such file or folder')

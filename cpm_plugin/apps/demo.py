@@ -15,7 +15,7 @@ from ..core.models import AffinityPoseMachine, create_model
 from ..core.models.affinity_models import AFFINITY_MODELS
 from ..core.models.inference import optimize_for_inference
 from ..core.prediction import Poses, propose_people
-from ..core.prediction.proposals import image_maps
+from ..core.prediction.proposals import image_maps, people_in
 from ..mmpose.metrics import joints_of
 from .configs import build_model, read_config
 from .field_panels import fields_figure
@@ -207,7 +207,8 @@ def fields_of_image(image: np.ndarray, network: AffinityPoseMachine) -> Any:
     Returns:
         The matplotlib figure of ``fields_figure``.
     """
-    return fields_figure(image_maps(image, network), propose_people(image, network))
+    maps = image_maps(image, network)
+    return fields_figure(maps, people_in(maps, image, network))
 
 
 def stages_figure(model: Any, image: np.ndarray, box: np.ndarray) -> Any:

@@ -6,21 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .arguments import camera_number
+
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
-
-
-def camera_number(path: Path) -> int | None:
-    """Return the number of the camera that an input names, as in MMPose's inferencer.
-
-    Args:
-        path: An input, such as ``webcam``, for number 0, or ``webcam:1``.
-
-    Returns:
-        The number, or None for a file.
-    """
-    named = re.fullmatch(r'webcam(:(\d+))?', str(path))
-    return int(named[2] or 0) if named else None
 
 
 def is_video(path: Path) -> bool:

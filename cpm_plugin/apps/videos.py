@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .media import camera_number
+from .arguments import camera_number
 from .outputs import check_file
 
 

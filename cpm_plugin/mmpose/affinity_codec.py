@@ -21,6 +21,7 @@ from ..core.maps.grouping import (
 )
 from ..core.maps.joint_sets import joint_set
 from ..core.maps.peaks import PEAK_THRESHOLD
+from .codec import stride_of
 from .labels import LabelError, name_of
 
 from mmpose.codecs.base import BaseKeypointCodec
@@ -92,12 +93,7 @@ class CPMAffinityFields(BaseKeypointCodec):
         max_people: int = MAX_PEOPLE,
     ) -> None:
         super().__init__()
-        strides = {size / cells for size, cells in zip(input_size, heatmap_size)}
-        if len(strides) != 1 or not (stride := strides.pop()).is_integer():
-            raise ValueError(
-                f'input_size {input_size} must be a whole multiple of heatmap_size '
-                f'{heatmap_size}, the same in width and height; a CPM has stride 8'
-            )
+        self.stride = stride_of(input_size, heatmap_size)
         if sigma <= 0 or limb_width <= 0:
             raise ValueError(
                 f'sigma {sigma} and limb_width {limb_width} must be positive; the authors have '
@@ -108,7 +104,6 @@ class CPMAffinityFields(BaseKeypointCodec):
             raise ValueError(f'joints={joints!r} have no limbs; give a joint set with limbs')
         self.input_size = (input_size[0], input_size[1])
         self.heatmap_size = (heatmap_size[0], heatmap_size[1])
-        self.stride = int(stride)
         self.sigma = sigma
         self.limb_width = limb_width
         self.background = background

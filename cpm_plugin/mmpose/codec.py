@@ -20,6 +20,28 @@ from mmpose.registry import KEYPOINT_CODECS
 from mmpose.utils.tensor_utils import to_numpy
 
 
+def stride_of(input_size: tuple[int, int], heatmap_size: tuple[int, int]) -> int:
+    """Return the stride of a codec's maps.
+
+    Args:
+        input_size: (width, height) of the network input in pixels.
+        heatmap_size: (width, height) of the maps in cells.
+
+    Returns:
+        Input pixels per cell.
+
+    Raises:
+        ValueError: If it is no whole number, or not the same in width and height.
+    """
+    strides = {size / cells for size, cells in zip(input_size, heatmap_size)}
+    if len(strides) != 1 or not (stride := strides.pop()).is_integer():
+        raise ValueError(
+            f'input_size {input_size} must be a whole multiple of heatmap_size {heatmap_size}, the '
+            'same in width and height; a CPM has stride 8'
+        )
+    return int(stride)
+
+
 @KEYPOINT_CODECS.register_module()
 class CPMHeatmap(BaseKeypointCodec):
     """Codec that draws the authors' belief maps and finds keypoints at their peaks.
@@ -80,17 +102,11 @@ class CPMHeatmap(BaseKeypointCodec):
         subpixel: bool = True,
     ) -> None:
         super().__init__()
-        strides = {size / cells for size, cells in zip(input_size, heatmap_size)}
-        if len(strides) != 1 or not (stride := strides.pop()).is_integer():
-            raise ValueError(
-                f'input_size {input_size} must be a whole multiple of heatmap_size '
-                f'{heatmap_size}, the same in width and height; a CPM has stride 8'
-            )
+        self.stride = stride_of(input_size, heatmap_size)
         if sigma <= 0:
             raise ValueError(f'sigma {sigma} must be positive')
         self.input_size = (input_size[0], input_size[1])
         self.heatmap_size = (heatmap_size[0], heatmap_size[1])
-        self.stride = int(stride)
         self.sigma = sigma
         self.background = background
         self.all_people = all_people

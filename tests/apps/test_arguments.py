@@ -9,6 +9,7 @@ import pytest
 from cpm_plugin.apps import arguments
 from cpm_plugin.apps.arguments import (
     OptionsAction,
+    camera_number,
     check_packaged,
     check_there,
     expand,
@@ -87,3 +88,13 @@ def test_models_for_one_person_and_for_several_are_told_apart_by_their_configs(
         check_packaged('b')
     with pytest.raises(ValueError, match="no trained weights of 'd'; there are: a, c"):
         check_packaged('d')
+
+
+def test_cameras_are_told_from_files_of_such_names(tmp_path, monkeypatch):
+    names = ('webcam', 'webcam:12', 'webcam.png', 'webcam:x')
+    assert [camera_number(Path(name)) for name in names] == [0, 12, None, None]
+    (tmp_path / 'webcam_1.png').touch()
+    monkeypatch.chdir(tmp_path)
+    assert expand([Path('webcam*.png')]) == [Path('webcam_1.png')]
+    with pytest.raises(ValueError, match='webcam:x: no such file'):
+        expand([Path('webcam:x')])

@@ -131,8 +131,11 @@ def test_proposals_are_shown_alone_or_looked_at(model, two_people):
 
 
 def test_fields_of_an_image_are_drawn_with_its_people(two_people):
+    runs, forward = [], two_people.forward
+    two_people.forward = lambda image: runs.append(image.shape) or forward(image)
     figure = demo.fields_of_image(WIDE, two_people)
     assert figure.axes[0].get_title() == '2 found'
+    assert runs == [(1, 3, 128, 256)]  # maps and people are of one run
 
 
 def test_networks_for_several_people_are_loaded_by_name(tmp_path):

@@ -25,9 +25,6 @@ def test_inputs_of_folders_and_files(tmp_path):
 
 
 def test_names_of_cameras_and_of_what_they_are_written_to():
-    assert [media.camera_number(Path(name)) for name in ('webcam', 'webcam:12', 'webcam.png')] == [
-        0, 12, None,
-    ]  # fmt: skip
     assert media.is_video(Path('webcam')) and media.is_video(Path('a.MP4'))
     assert not media.is_video(Path('webcam.png'))
     assert media.drawing_name(Path('webcam:1')) == 'webcam_1.mp4'

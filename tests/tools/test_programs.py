@@ -105,6 +105,11 @@ def test_demo_refuses_before_it_writes(folder, run_tool):
             [image, '--bottom-up-model', 'openpose_coco', '--bottom-up', '--boxes', '1,2,3,4'],
             '--bottom-up finds the people, as --det and --boxes do',
         ),
+        (
+            [image, '--bottom-up-model', 'openpose_coco', '--boxes', '1,2,3,4'],
+            '--bottom-up-model finds the people',
+        ),
+        ([image, '--bottom-up-weights', image], 'no network for several people is in the package'),
     ):
         done = run_tool('demo.py', '--out-dir', folder / 'refused', *arguments)
         assert done.returncode == 2 and message in done.stderr, done.stderr

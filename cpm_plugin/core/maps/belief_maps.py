@@ -18,7 +18,8 @@ TRUNCATION = 0.01
 
 # Smaller beliefs are set to this before the logarithm, which stays finite. It is far below the
 # peaks of a trained network.
-_SMALLEST_BELIEF = 1e-6
+SMALLEST_BELIEF = 1e-6
+LEAST_BEND = 1e-9  # of the parabola through the logarithms; with less, it is a plateau
 
 
 def ideal_belief_maps(
@@ -262,12 +263,12 @@ def _vertex(lines: FloatArray, peak: npt.NDArray[np.int64]) -> FloatArray:
     if length < 3:
         return np.zeros(len(lines))
     middle = peak.clip(1, length - 2)
-    logs = np.log(lines.clip(_SMALLEST_BELIEF))
+    logs = np.log(lines.clip(SMALLEST_BELIEF))
     index = np.arange(len(lines))
     left, here, right = (logs[index, middle + step] for step in (-1, 0, 1))
     bend = left - 2 * here + right
-    vertex = np.divide(left - right, 2 * bend, out=np.zeros(len(lines)), where=bend < -1e-9)
-    offset = np.where(bend < -1e-9, middle + vertex - peak, 0.0)
+    vertex = np.divide(left - right, 2 * bend, out=np.zeros(len(lines)), where=bend < -LEAST_BEND)
+    offset = np.where(bend < -LEAST_BEND, middle + vertex - peak, 0.0)
     return offset.clip(-0.5, 0.5)
 
 

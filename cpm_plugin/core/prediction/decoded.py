@@ -5,13 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..maps.belief_maps import decode_peaks
+from ..maps.belief_maps import LEAST_BEND, SMALLEST_BELIEF, decode_peaks
 from ..maps.geometry import cell_to_pixel, pixel_to_cell
 
-# As in decode_peaks: smaller beliefs are set to this before the logarithm, and where the parabola
-# bends less, the peak is taken for a plateau.
-_SMALLEST_BELIEF = 1e-6
-_LEAST_BEND = 1e-9
 # Cells by which float32 may put a vertex beyond the border of two cells.
 _SLACK = 1e-3
 
@@ -68,11 +64,11 @@ def _neighbors(flat: Tensor, line: Tensor, peak: Tensor, step: int, length: int)
 
     Returns:
         Places of the middle cell in the line, and the beliefs on its left, at it, and on its right,
-            of at least ``_SMALLEST_BELIEF``. Each is (N, K).
+            of at least ``SMALLEST_BELIEF``. Each is (N, K).
     """
     middle = peak.clamp(1, length - 2)
     places = torch.stack([line + (middle + side) * step for side in (-1, 0, 1)], dim=2)
-    return [middle, *flat.gather(2, places).clamp(min=_SMALLEST_BELIEF).unbind(2)]
+    return [middle, *flat.gather(2, places).clamp(min=SMALLEST_BELIEF).unbind(2)]
 
 
 def _offset(flat: Tensor, line: Tensor, peak: Tensor, step: int, length: int) -> Tensor:
@@ -87,7 +83,7 @@ def _offset(flat: Tensor, line: Tensor, peak: Tensor, step: int, length: int) ->
     # Logarithms of ratios: those of beliefs would lose digits when they are subtracted.
     to_left, to_right = (left / here).log(), (right / here).log()
     bend = to_left + to_right
-    bent = bend < -_LEAST_BEND
+    bent = bend < -LEAST_BEND
     vertex = (to_left - to_right) / (2 * torch.where(bent, bend, -torch.ones_like(bend)))
     offset = torch.where(bent, middle + vertex - peak, torch.zeros_like(vertex))
     return offset.clamp(-0.5, 0.5)

@@ -90,8 +90,28 @@ def propose_people(
         0
     """
     picture = read_image(image)
-    joints = _usable(network)
     maps = image_maps(picture, network, size=size, scales=scales)
+    return people_in(maps, picture, network, **grouping)
+
+
+def people_in(
+    maps: ImageMaps, image: Image, network: AffinityPoseMachine, **grouping: Any
+) -> Poses:
+    """Group the maps of an image into people.
+
+    Args:
+        maps: Maps of ``image_maps``.
+        image: (H, W, 3) of uint8, in BGR order, the image they are of.
+        network: The network they are of, which knows the joints and limbs.
+        **grouping: Thresholds of ``group_people``.
+
+    Returns:
+        The poses; see ``propose_people``.
+
+    Raises:
+        ValueError: If the maps and the network do not fit together, or a threshold is wrong.
+    """
+    joints = _usable(network)
     found = group_people(
         maps.beliefs,
         maps.fields,
@@ -103,7 +123,7 @@ def propose_people(
     known = found.scores > 0
     points = np.where(known[..., None], maps.to_image(found.keypoints), 0.0)
     boxes = [_box_of(person[seen]) for person, seen in zip(points, known)]
-    return Poses(points, found.scores, np.reshape(boxes, (-1, 4)), joints, picture)
+    return Poses(points, found.scores, np.reshape(boxes, (-1, 4)), joints, image)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 # OpenPose's newer arrangement (arXiv 1812.08008): four stages of fields, then two of belief maps,
 # in dense blocks of 3x3 convolutions with PReLU. The layers are those of BODY_25, whose feet COCO
-# does not label; the joints are those of COCO with a neck. The schedule is that of 2017, because
-# OpenPose's own is not in its repository.
+# does not label; the joints are those of COCO with a neck. The schedule is that of 2017: we have not
+# looked for OpenPose's own.
 _base_ = 'paf_cpm-vgg-6s_1xb10-600k_coco-368x368.py'
 
 model = dict(

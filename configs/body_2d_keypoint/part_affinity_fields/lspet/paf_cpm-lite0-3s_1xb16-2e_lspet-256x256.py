@@ -2,7 +2,8 @@
 # larger person, images 1-7500 to train. It begins with the encoder of cpm_lite0_3s in the package, which is for academic use only.
 # Other people in the pictures have no labels and are not masked.
 _base_ = [
-    '../../../_base_/models/paf-cpm-lite0-3s.py', '../../../_base_/schedules/adam-cosine-100e.py'
+    '../../../_base_/models/paf-cpm-lite0-3s.py', '../../../_base_/datasets/lspet.py',
+    '../../../_base_/schedules/adam-cosine-100e.py'
 ]
 load_from = 'cpm_plugin://cpm_lite0_3s'
 
@@ -18,9 +19,6 @@ model = dict(
     backbone=dict(frozen_groups=4),  # a step takes two thirds of the time
     head=dict(joints='lsp', strict_load=False, decoder=codec))
 
-dataset_type = 'LspDataset'
-data_mode = 'topdown'  # of the pictures, which have one labeled person each
-data_root = 'data/lspet/'
 mosaic = dict(type='MosaicPeople', size=codec['input_size'], grid=(2, 2))
 single = dict(type='MosaicPeople', size=codec['input_size'], grid=(1, 1), fill=(0.5, 0.95))
 train_pipeline = [
@@ -46,41 +44,10 @@ val_pipeline = [
         pad_val=(128, 128, 128)),
     dict(type='PackSizes')
 ]
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        image_range=(1, 7500),
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        image_range=(7501, 8000),
-        test_mode=True,
-        pipeline=val_pipeline))
-test_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        image_range=(8001, 9000),
-        test_mode=True,
-        pipeline=val_pipeline))
-val_evaluator = dict(type='CocoMetric', nms_mode='none', score_mode='bbox')
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(batch_size=16, dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(batch_size=16, dataset=dict(pipeline=val_pipeline))
+val_evaluator = dict(_delete_=True, type='CocoMetric', nms_mode='none', score_mode='bbox')
 test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=2, val_interval=1)
