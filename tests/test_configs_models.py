@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
         ('cpm_k7_6s', 'cpm-k7-6s-amp_1xb32-12e_lspet-256x256'),
         ('cpm_slim_3s', 'cpm-slim-3s_1xb32-24e_lspet-128x128'),
         ('cpm_lite0_3s', 'cpm-lite0-3s_1xb32-4e_lspet-256x256'),
+        ('cpm_movenet_3s', 'cpm-movenet-3s_1xb32-6e_lspet-256x256'),
     ],
 )
 def test_named_models_are_those_of_the_configs(name, config, tmp_path):

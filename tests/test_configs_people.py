@@ -29,7 +29,7 @@ from mmpose.structures import PoseDataSample
 
 NAME = re.compile(
     r'paf_cpm-(?P<model>[a-z0-9-]+)-(?P<stages>\d+)s_1xb(?P<batch>\d+)-(?P<length>\d+)'
-    r'(?P<unit>[ek])_(?P<dataset>[a-z]+)-(?P<height>\d+)x(?P<width>\d+)'
+    r'(?P<unit>[ek])_(?P<dataset>[a-z]+)(-[a-z]+)?-(?P<height>\d+)x(?P<width>\d+)'
 )
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -41,7 +41,7 @@ def path(request):
 
 def test_all_are_found():
     assert {path.parent.name for path in PEOPLE} == {'coco', 'figures', 'lspet'}
-    assert len(PEOPLE) == 4
+    assert len(PEOPLE) == 5
 
 
 def test_a_config_agrees_with_its_name_and_itself(path):
@@ -112,10 +112,11 @@ def is_named(model, name):
     } == {key: value.shape for key, value in named.items()}
 
 
-def test_the_network_on_efficientnet_lite0_is_the_named_model():
-    (path,) = (path for path in PEOPLE if 'lite0' in path.stem)
+@pytest.mark.parametrize('encoder', ['lite0', 'movenet'])
+def test_the_network_on_an_encoder_is_the_named_model(encoder):
+    (path,) = (path for path in PEOPLE if encoder in path.stem)
     with torch.device('meta'):
-        assert is_named(MODELS.build(load(path).model), 'paf_lite0_3s')
+        assert is_named(MODELS.build(load(path).model), f'paf_{encoder}_3s')
 
 
 def test_the_network_of_the_paper_is_the_named_model():

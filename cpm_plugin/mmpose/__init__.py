@@ -25,6 +25,7 @@ from .backbone import CPMBackbone  # noqa: E402
 from .checkpoint_hook import SafeCheckpointHook  # noqa: E402
 from .codec import CPMHeatmap  # noqa: E402
 from .crops import GetImageCenterScale, GetPersonCenterScale, PersonCrop, RandomScaleRotate  # noqa: E402
+from .datasets import CombinedPoseDataset  # noqa: E402
 from .figures import FiguresDataset  # noqa: E402
 from .finite_hook import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
@@ -69,6 +70,7 @@ __all__ = [
     'CPMPAFHead',
     'CPMStageHead',
     'ChannelsLastHook',
+    'CombinedPoseDataset',
     'FastInferenceHook',
     'FiguresDataset',
     'FiniteHook',

@@ -250,7 +250,7 @@ class CPMPAFHead(BaseHead):
         Args:
             feats: See ``forward``.
             batch_data_samples: Data samples of the batch, with targets, and with a
-                ``heatmap_mask`` (1, h, w) if cells are left out.
+                ``heatmap_mask`` of ``PeopleMask`` if cells are left out.
             train_cfg: Not used.
 
         Returns:

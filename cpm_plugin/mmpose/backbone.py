@@ -49,7 +49,7 @@ class CPMBackbone(BaseBackbone):
         conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
             ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
         encoder_weights: File of ImageNet weights for the encoder, as
-            ``tools/convert_efficientnet_lite.py`` writes it. With ``vgg_tail``, torchvision's file
+            ``tools/convert_encoder.py`` writes it. With ``vgg_tail``, torchvision's file
             of VGG-19 (``vgg19-dcbb9e9d.pth``). Only ``init_weights`` reads it, at the beginning of
             a training.
         strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: at the
@@ -124,7 +124,7 @@ class CPMBackbone(BaseBackbone):
             source = (
                 "It is torchvision's file of VGG-19"
                 if vgg
-                else 'Make it with tools/convert_efficientnet_lite.py'
+                else 'Make it with tools/convert_encoder.py'
             )
             raise ValueError(
                 f'encoder_weights {self.encoder_weights}: no such file. {source}; or set '
@@ -144,7 +144,7 @@ class CPMBackbone(BaseBackbone):
         if problem:
             raise ValueError(
                 f'encoder_weights {self.encoder_weights} do not fit; {problem}. Make them with '
-                'tools/convert_efficientnet_lite.py'
+                'tools/convert_encoder.py'
             )
         encoder.load_state_dict(state)
 

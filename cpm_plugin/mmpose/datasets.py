@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.maps.joint_sets import joint_set
 from ..core.maps.joints import JointSet
+
+from mmpose.datasets.dataset_wrappers import CombinedDataset
+from mmpose.registry import DATASETS
 
 # Colors by side, as in MMPose's own datasets: right orange, left green, middle blue.
 _COLORS = {'right': [255, 128, 0], 'left': [0, 255, 0], 'middle': [51, 153, 255]}
@@ -76,3 +80,34 @@ def as_coco(person: dict[str, Any]) -> dict[str, Any]:
         keypoints=points.ravel().tolist(),
         area=float(person['area']),
     )
+
+
+@DATASETS.register_module()
+class CombinedPoseDataset(CombinedDataset):
+    """Stock's ``CombinedDataset``, of a named joint set.
+
+    Each dataset's own pipeline makes samples with these joints; ``pipeline`` goes on from there.
+
+    Args:
+        joints: Joint set of the samples, a name in ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``.
+        datasets: Configs of the datasets, with their pipelines.
+        kwargs: See ``mmpose.datasets.CombinedDataset``: ``pipeline`` and ``sample_ratio_factor``.
+
+    Raises:
+        ValueError: If there is no such joint set.
+
+    Examples:
+        LSP Extended and COCO, for a network with the joints of LSP, in a config:
+
+        >>> select = dict(type='SelectJoints', source='coco', target='lsp', partial=True)
+        >>> datasets = [
+        ...     dict(type='LspDataset', pipeline=[dict(type='MosaicPeople', size=(256, 256))]),
+        ...     dict(type='CocoDataset', data_mode='bottomup',
+        ...          pipeline=[dict(type='LoadImage'), select]),
+        ... ]
+        >>> dataset = dict(type='CombinedPoseDataset', joints='lsp', datasets=datasets)
+    """
+
+    def __init__(self, joints: str, datasets: list[dict], **kwargs: Any) -> None:
+        info = dataset_info(joint_set(joints), dataset_name=joints)
+        super().__init__(metainfo=info, datasets=datasets, **kwargs)

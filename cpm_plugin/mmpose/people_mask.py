@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import xtcocotools.mask as cocomask
 
+from ..core.maps.joint_sets import joint_set
 from .transforms import Transform
 
 from mmpose.registry import TRANSFORMS
@@ -27,16 +28,30 @@ class PeopleMask(Transform):
     which it takes for granted, as stock's does.
 
     Required keys: ``img_shape``, ``heatmaps`` (K, h, w), and if there, ``invalid_segs``,
-    ``warp_mat`` and ``input_size``, ``flip`` and ``flip_direction``.
+    ``warp_mat`` and ``input_size``, ``flip`` and ``flip_direction``, and with ``joints``
+    ``affinity_fields`` (2L, h, w) and, if there, ``unknown_joints`` (K,).
 
-    Added keys: ``heatmap_mask`` (1, h, w) of bool. A cell counts if more than half of it is to be
-    learned from.
+    Added keys: ``heatmap_mask`` (1, h, w) of bool, or with ``joints`` (K + 2L, h, w). A cell counts
+    if more than half of it is to be learned from.
+
+    Args:
+        joints: Name of the joint set of the maps, in
+            ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``. With it each map has a mask of its own:
+            belief maps of ``unknown_joints``, which ``SelectJoints(partial=True)`` lists, do not
+            count at all, and neither do their limbs' fields and the background. It is for training
+            on several datasets, where one lacks joints.
+
+    Raises:
+        ValueError: If the name is unknown.
 
     Examples:
         In the pipeline of a config:
 
         >>> step = dict(type='PeopleMask')
     """
+
+    def __init__(self, joints: str | None = None) -> None:
+        self.joints = None if joints is None else joint_set(joints)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
@@ -58,6 +73,12 @@ class PeopleMask(Transform):
         cells = results['heatmaps'].shape[:0:-1]
         mask = cv2.resize(np.ascontiguousarray(mask), cells, interpolation=cv2.INTER_AREA)
         results['heatmap_mask'] = mask[None] > 0.5
+        if self.joints is not None:
+            unknown = results.get('unknown_joints', np.zeros(len(self.joints.names), dtype=bool))
+            known = [*~unknown, *([not unknown.any()] * (len(results['heatmaps']) - len(unknown)))]
+            for start, end in self.joints.limb_indices:
+                known += [not (unknown[start] or unknown[end])] * 2
+            results['heatmap_mask'] = results['heatmap_mask'] & np.reshape(known, (-1, 1, 1))
         return results
 
 

@@ -46,9 +46,11 @@ class _Selection:
         Returns:
             Keypoints and their labels, for the joints of the model.
         """
-        channels = [list(parts) for parts in self.sources]
+        # For a joint that the dataset does not have, any channel does; nobody's is labeled.
+        channels = [list(parts) or [0] for parts in self.sources]
         points = np.stack([keypoints[:, part].mean(axis=1) for part in channels], axis=1)
         known = np.stack([visible[:, part].min(axis=1) for part in channels], axis=1)
+        known[:, [not parts for parts in self.sources]] = 0
         points -= self.first_pixel
         inside = ((points >= 0) & (points < np.array(shape[1::-1]))).all(axis=-1)
         return points, known * (inside if known.ndim == 2 else inside[..., None])
@@ -63,21 +65,25 @@ class SelectJoints(Transform):
     For testing there is ``CPMStageHead(output_joints=...)``, which gives the joints of the
     dataset.
 
-    Required keys: ``keypoints`` (1, K, 2), ``keypoints_visible`` (1, K), or (1, K, 2) as
+    Required keys: ``keypoints`` (P, K, 2), ``keypoints_visible`` (P, K), or (P, K, 2) as
     ``KeypointConverter`` makes it, ``flip_indices``, ``dataset_keypoint_weights`` (K,) and
     ``ori_shape``. All but the last are changed.
 
-    Added keys: ``joint_selection``, for ``AddNeighbors``.
+    Added keys: ``joint_selection``, for ``AddNeighbors``, and with ``partial`` ``unknown_joints``
+    (K,) of bool, for ``PeopleMask``.
 
     Args:
         source: Joint set of the dataset, a name in ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``.
         target: Joint set of the model.
         first_pixel: Number of the first pixel in the dataset's keypoints. It is 1 for stock
             ``MpiiDataset``, which counts centers from 0 and keypoints, as MPII does, from 1.
+        partial: Allow joints of the model that the dataset does not have. Nobody's is labeled then.
+            ``PeopleMask(joints=...)`` keeps the network from learning that there are none.
 
     Raises:
-        ValueError: If a name is unknown, the dataset does not have a joint of the model, or a
-            sample does not have as many joints as ``source``.
+        ValueError: If a name is unknown, the dataset does not have a joint of the model (with
+            ``partial``: one of a left-right pair only), or a sample does not have as many joints as
+            ``source``.
 
     Examples:
         For MPII, in the pipeline of a config:
@@ -85,9 +91,20 @@ class SelectJoints(Transform):
         >>> step = dict(type='SelectJoints', source='mpii', target='cpm', first_pixel=1)
     """
 
-    def __init__(self, source: str, target: str, first_pixel: int = 0) -> None:
+    def __init__(
+        self, source: str, target: str, first_pixel: int = 0, partial: bool = False
+    ) -> None:
         self.source, self.target = joint_set(source), joint_set(target)
-        self.selection = _Selection(self.source.sources(self.target), first_pixel)
+        sources = self.source.sources(self.target, partial=partial)
+        self.selection = _Selection(sources, first_pixel)
+        self.unknown = np.array([not parts for parts in sources]) if partial else None
+        if self.unknown is not None:
+            mirrored = self.unknown[list(self.target.flip_indices)]
+            for name in np.array(self.target.names)[self.unknown & ~mirrored]:
+                raise ValueError(
+                    f'{source!r} has no {name!r}, but its partner: RandomFlip would make one of '
+                    'the other. Leave partial out, and use a dataset with both'
+                )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
@@ -103,9 +120,12 @@ class SelectJoints(Transform):
         results['flip_indices'] = list(self.target.flip_indices)
         weights = np.asarray(results['dataset_keypoint_weights'])
         results['dataset_keypoint_weights'] = np.array(
-            [weights[list(channels)].min() for channels in self.selection.sources], np.float32
+            [weights[list(parts)].min() if parts else 1 for parts in self.selection.sources],
+            np.float32,
         )
         results['joint_selection'] = self.selection
+        if self.unknown is not None:
+            results['unknown_joints'] = self.unknown
         return results
 
 

@@ -197,10 +197,10 @@ def test_other_pool_paddings_are_refused(padding):
 
 
 def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
-    from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+    from cpm_plugin.core.models.encoders import MobileEncoder
     from cpm_plugin.core.weights.checkpoints import write_checkpoint
 
-    source = EfficientNetLite0()
+    source = MobileEncoder('efficientnet_lite0')
     path = tmp_path / 'encoder.pth'
     write_checkpoint(path, source.state_dict(), {})
     arguments = {'encoder': 'efficientnet_lite0', 'channels': 4}

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from cpm_plugin.core.maps.joint_sets import joint_set
+
 from mmpose.datasets.transforms import BottomupGetHeatmapMask
 from mmpose.registry import TRANSFORMS
 
@@ -67,3 +69,24 @@ def test_a_cell_counts_if_more_than_half_of_it_does():
     for columns, cells in ((4, [[0, 1]]), (3, [])):  # of 8, over a whole row of cells
         outline = [8, 0, 8 + columns, 0, 8 + columns, 8, 8, 8]
         assert masked([[outline]]) == cells
+
+
+def test_maps_of_unknown_joints_their_limbs_and_the_background_do_not_count():
+    joints = joint_set('lsp')
+    unknown = np.array([name == 'head_top' for name in joints.names])
+    step = TRANSFORMS.build(dict(type='PeopleMask', joints='lsp'))
+
+    def channels(**results):
+        found = step.transform(
+            dict(
+                img_shape=(8, 16), invalid_segs=[[[0, 0, 8, 0, 8, 8, 0, 8]]],
+                heatmaps=np.zeros((15, 1, 2)), affinity_fields=np.zeros((26, 1, 2)), **results,
+            )
+        )['heatmap_mask']  # fmt: skip
+        assert found.shape == (14 + 1 + 26, 1, 2) and not found[:, 0, 0].any()  # the person
+        return np.flatnonzero(~found[:, 0, 1]).tolist()
+
+    head = joints.limbs.index(('neck', 'head_top'))
+    expected = [joints.names.index('head_top'), 14, 15 + 2 * head, 16 + 2 * head]
+    assert channels(unknown_joints=unknown) == expected
+    assert channels(unknown_joints=np.zeros(14, bool)) == channels() == []

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from cpm_testing.data import coco_content, write_coco
 
+from cpm_plugin.core.maps.joint_sets import JOINT_SETS, joint_set
+from cpm_plugin.core.maps.joints import JointSet
 from cpm_plugin.mmpose import AddNeighbors, PersonCrop, SelectJoints
 
 from mmpose.datasets.transforms import RandomFlip
@@ -415,3 +417,30 @@ def test_joint_that_the_data_set_has_not_is_named_at_once():
 def test_samples_of_another_data_set_are_refused():
     with pytest.raises(ValueError, match='the sample has 16 joints, 14 were expected: right_ankle'):
         SelectJoints('lsp', 'cpm')(mpii_sample())
+
+
+def test_joints_that_the_dataset_lacks_are_nobodys():
+    coco = np.arange(2 * 17 * 2, dtype=np.float32).reshape(2, 17, 2)
+    results = SelectJoints('coco', 'lsp', partial=True)(
+        dict(
+            keypoints=coco, keypoints_visible=np.ones((2, 17), np.float32), flip_indices=[],
+            dataset_keypoint_weights=np.ones(17, np.float32), ori_shape=(100, 100),
+        )
+    )  # fmt: skip
+    names = joint_set('lsp').names
+    assert results['keypoints'].shape == (2, 14, 2)
+    lacking = [name == 'head_top' for name in names]  # the neck is between the shoulders
+    assert results['unknown_joints'].tolist() == lacking
+    assert results['keypoints_visible'].tolist() == [[float(not one) for one in lacking]] * 2
+    shoulders = coco[:, [5, 6]].mean(axis=1)
+    np.testing.assert_array_equal(results['keypoints'][:, names.index('neck')], shoulders)
+    assert len(results['dataset_keypoint_weights']) == 14
+    with pytest.raises(ValueError, match="no joint 'head_top'"):
+        SelectJoints('coco', 'lsp')
+
+
+def test_a_lacking_joint_whose_partner_is_there_is_refused(monkeypatch):
+    one_sided = JointSet(('nose', 'left_eye'))
+    monkeypatch.setitem(JOINT_SETS, 'one_sided', one_sided)
+    with pytest.raises(ValueError, match="'one_sided' has no 'right_eye', but its partner"):
+        SelectJoints('one_sided', 'coco', partial=True)

@@ -42,7 +42,7 @@ MISTAKES = [
     (['compare.py', 'a=cpm_6s'], "a=cpm_6s: no trained weights of 'cpm_6s'; there are: cpm_l"),
     (['convert_caffe.py', 'none', 'o', '--model=cpm_flic'], 'none: no such file'),
     (['convert_caffe.py', HERE, 'o', '--model=cpm_6s'], "invalid choice: 'cpm_6s'"),
-    (['convert_efficientnet_lite.py', 'none.pth', 'o'], 'none.pth: no such file'),
+    (['convert_encoder.py', 'none.pth', 'o'], 'none.pth: no such file'),
     (['convert_mmpose_cpm.py', 'none.pth', 'o'], 'none.pth: no such file'),
     (['demo.py', 'none.png'], 'none.png: no such file or folder'),
     (['demo.py', HERE, '--config', HERE, '--checkpoint', 'none.pth'], 'none.pth: no such file'),
@@ -125,7 +125,7 @@ def test_without_mmpose_one_line_names_the_remedy(name):
 def test_all_programs_that_need_mmpose_say_so():
     assert {*PROGRAMS, *STOCK} - set(RIGHT) == {
         'export_model.py',
-        *(f'convert_{what}.py' for what in ('caffe', 'efficientnet_lite', 'mmpose_cpm')),
+        *(f'convert_{what}.py' for what in ('caffe', 'encoder', 'mmpose_cpm')),
     }
 
 

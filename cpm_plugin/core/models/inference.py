@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..conv.layer import LargeKernelConv2d, is_recorded
 from ..conv.tile_grid import ALLOCATOR_BYTES
-from .efficientnet import SameConv
+from .encoders import SameConv
 from .layers import ConvBlock
 from .trunks import FeatureTrunk
 

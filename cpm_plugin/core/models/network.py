@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..conv.layer import set_conv_method
 from ..maps.joint_sets import joint_set_of
 from ..maps.joints import JointSet
-from .efficientnet import LiteTrunk
+from .encoders import EncoderTrunk
 from .layers import NormLayer
 from .settings import StageSettings, TrunkSettings, split_settings
 from .stages import BeliefStages, split_features
@@ -92,11 +92,11 @@ def build_trunks(settings: TrunkSettings, norm_layer: NormLayer | None = None) -
         norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
 
     Returns:
-        ``LiteTrunk`` for settings with an encoder, ``VggTrunk`` for settings with ``vgg_tail``,
+        ``EncoderTrunk`` for settings with an encoder, ``VggTrunk`` for settings with ``vgg_tail``,
             else ``FeatureTrunks``.
     """
     if settings.encoder is not None:
-        return LiteTrunk(settings, norm_layer)
+        return EncoderTrunk(settings, norm_layer)
     if settings.vgg_tail is not None:
         return VggTrunk(settings, norm_layer)
     return FeatureTrunks(settings, norm_layer)

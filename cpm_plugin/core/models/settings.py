@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .setting_checks import check_counts, check_kernels, check_types
 
-ENCODERS = ('efficientnet_lite0',)
+ENCODERS = ('efficientnet_lite0', 'movenet_thunder')
 
 _Settings = TypeVar('_Settings', bound=Any)
 
@@ -37,8 +37,8 @@ class TrunkSettings:
             are the channels of its convolutions after the third pool.
         vgg_prelu: Number of the last convolutions of a VGG trunk with PReLU instead of ReLU.
             OpenPose's BODY_25 has 3.
-        encoder: Use this ImageNet network, with a feature pyramid, instead of the two trunks of the
-            paper. One of ``ENCODERS``. Its ImageNet weights are loaded separately.
+        encoder: Use this network, with a feature pyramid, instead of the two trunks of the
+            paper. One of ``ENCODERS``. Its weights, such as ImageNet's, are loaded separately.
         frozen_groups: Number of groups of the encoder's blocks that are not trained, 0 to 7. Unless
             it is 0, the first convolution is not trained either. Their batch statistics stay fixed.
             The first two groups, up to stride 4, take half of the time of a training step.

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cpm_plugin.core.conversion.efficientnet_lite import encoder_from_package
-from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+from cpm_plugin.core.models.encoders import MobileEncoder
 
 
 def package_weights() -> dict[str, torch.Tensor]:
@@ -22,7 +22,7 @@ def package_weights() -> dict[str, torch.Tensor]:
         ('blocks.', '_blocks.'),
     ]
     weights = {}
-    for key, value in EfficientNetLite0().state_dict().items():
+    for key, value in MobileEncoder('efficientnet_lite0').state_dict().items():
         for ours, theirs in renames:
             key = key.replace(ours, theirs)
         weights[key] = torch.rand_like(value) if value.is_floating_point() else value
@@ -31,7 +31,7 @@ def package_weights() -> dict[str, torch.Tensor]:
 
 def test_the_packages_weights_give_the_same_features_for_our_input():
     weights = package_weights()
-    encoder = EfficientNetLite0().eval()
+    encoder = MobileEncoder('efficientnet_lite0').eval()
     encoder.load_state_dict(encoder_from_package(weights))
     values = torch.randint(0, 256, (1, 3, 16, 16)).float()  # RGB
     theirs = nn.functional.conv2d((values - 127) / 128, weights['_conv_stem.weight'], stride=2)

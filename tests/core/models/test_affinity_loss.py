@@ -55,6 +55,19 @@ def test_factors_of_the_module():
     check(loss([MAPS], BELIEFS, FIELDS, torch.tensor([[[[1.0, 0.0]]]])), [10.0], [1.5])
 
 
+def test_each_map_can_have_a_mask_of_its_own():
+    """The losses by one mask of all channels are those of the maps that it leaves, one by one."""
+    torch.manual_seed(0)
+    beliefs, fields = torch.rand(2, 3, 4, 5), torch.rand(2, 2, 4, 5)
+    maps = PartMaps(torch.zeros(2, 3, 4, 5), torch.zeros(2, 2, 4, 5))
+    mask = torch.zeros(2, 5, 4, 5)
+    mask[0, 1, 2:] = 1  # of the second belief map
+    mask[1, 4] = 1  # of the second field
+    found = affinity_losses([maps], beliefs, fields, mask)
+    check(found, [float(beliefs[0, 1, 2:].square().sum() / beliefs.numel())],
+          [float(fields[1, 1].square().sum() / fields.numel())])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     'arguments, message',
     [

@@ -17,7 +17,7 @@ from cpm_plugin.core import (
     predict,
 )
 from cpm_plugin.core.models import TrunkSettings
-from cpm_plugin.core.models.efficientnet import LiteTrunk
+from cpm_plugin.core.models.encoders import EncoderTrunk
 from cpm_plugin.core.models.layers import ConvBlock
 from cpm_plugin.core.models.network import build_trunks
 from cpm_plugin.core.models.trunks import FeatureTrunks, VggTrunk
@@ -30,7 +30,7 @@ SMALL = {
 TRUNKS = {
     'vgg': ({'vgg_tail': (6, 4)}, VggTrunk),
     'paper': ({'vgg_tail': None, 'trunk_kernel_size': 3}, FeatureTrunks),
-    'lite': ({'encoder': 'efficientnet_lite0'}, LiteTrunk),
+    'lite': ({'encoder': 'efficientnet_lite0'}, EncoderTrunk),
 }
 KINDS = {
     'both': {},

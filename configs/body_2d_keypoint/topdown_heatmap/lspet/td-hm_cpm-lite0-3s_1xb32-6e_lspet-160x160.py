@@ -19,7 +19,7 @@ val_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.val
 
 model = dict(
     backbone=dict(
-        # tools/convert_efficientnet_lite.py makes it; to train only
+        # tools/convert_encoder.py makes it; to train only
         encoder_weights='data/efficientnet_lite0.pth',
         center_map_sigma=11.),
     head=dict(decoder=codec))

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from cpm_plugin.core import create_model, optimize_for_inference
-from cpm_plugin.core.models.efficientnet import EfficientNetLite0, LiteTrunk, SameConv
+from cpm_plugin.core.models.encoders import EncoderTrunk, MobileEncoder, SameConv
 from cpm_plugin.core.models.settings import TrunkSettings
 
 
 def test_the_size_of_the_published_network():
     # 4,652,008 in all, less 320 x 1280 and its normalization, and 1280 x 1000 and its bias
-    count = sum(p.numel() for p in EfficientNetLite0().parameters())
+    count = sum(p.numel() for p in MobileEncoder('efficientnet_lite0').parameters())
     assert count == 4_652_008 - 320 * 1280 - 2 * 1280 - 1280 * 1000 - 1000
 
 
@@ -27,7 +27,7 @@ def test_padding_is_one_sided_where_it_cannot_be_halved():
 
 
 def test_features_at_stride_8_for_all_stages_alike():
-    trunk = LiteTrunk(
+    trunk = EncoderTrunk(
         TrunkSettings(encoder='efficientnet_lite0', channels=5, center_map_sigma=7.0)
     ).eval()
     levels = trunk.encoder(torch.rand(1, 3, 48, 40))
@@ -43,7 +43,7 @@ def test_features_at_stride_8_for_all_stages_alike():
 
 
 def test_features_are_the_sum_of_the_levels():
-    trunk = LiteTrunk(TrunkSettings(encoder='efficientnet_lite0', channels=2)).eval()
+    trunk = EncoderTrunk(TrunkSettings(encoder='efficientnet_lite0', channels=2)).eval()
     for number, lateral in enumerate(trunk.lateral):
         nn.init.zeros_(lateral.conv.weight)
         nn.init.constant_(lateral.conv.bias, 10.0**number)
@@ -51,7 +51,7 @@ def test_features_are_the_sum_of_the_levels():
 
 
 def test_frozen_groups_keep_weights_and_statistics():
-    trunk = LiteTrunk(
+    trunk = EncoderTrunk(
         TrunkSettings(encoder='efficientnet_lite0', channels=4, frozen_groups=2),
         norm_layer=nn.BatchNorm2d,
     ).train()
@@ -67,7 +67,7 @@ def test_frozen_groups_keep_weights_and_statistics():
     others = {key for key in after if key.endswith(('conv.weight', 'running_mean'))}
     assert {key for key in others if not key.startswith(frozen)} <= moved
     with pytest.raises(ValueError, match='frozen_groups=8'):
-        EfficientNetLite0(frozen_groups=8)
+        MobileEncoder('efficientnet_lite0', frozen_groups=8)
 
 
 def test_gradients_reach_all_of_the_named_network():
@@ -77,7 +77,7 @@ def test_gradients_reach_all_of_the_named_network():
 
 
 def test_bfloat16_on_a_cpu_gives_what_float32_does():
-    trunk = LiteTrunk(
+    trunk = EncoderTrunk(
         TrunkSettings(encoder='efficientnet_lite0', channels=4), norm_layer=nn.BatchNorm2d
     ).eval()
     image = torch.rand(1, 3, 64, 64)
@@ -118,3 +118,11 @@ def test_optimized_for_inference_it_has_no_norms_and_the_same_beliefs():
         for one, other in zip(model(image), fast(image), strict=True):
             assert one.abs().max() > 0.1
             torch.testing.assert_close(other, one, atol=1e-4 * float(one.abs().max()), rtol=0)
+
+
+def test_movenets_encoder_has_biases_in_place_of_normalization():
+    encoder = MobileEncoder('movenet_thunder').eval()
+    assert sum(p.numel() for p in encoder.parameters()) == 5_392_584
+    assert not list(encoder.buffers())
+    shapes = [tuple(level.shape[1:]) for level in encoder(torch.zeros(1, 3, 64, 48))]
+    assert shapes == [(56, 8, 6), (168, 4, 3), (560, 2, 2)]

@@ -1,11 +1,15 @@
-"""EfficientNet-Lite0 as a trunk for small models, whose weights can come from ImageNet.
+"""Encoders for small models, whose weights can come from another task, and a trunk with them.
 
-The layers are those of TensorFlow's ``efficientnet/lite`` (tpu/models/official). That is
-EfficientNet-B0 (Tan & Le, ICML 2019, arXiv 1905.11946, table 1) without squeeze-and-excitation and
-with ReLU6. All tensors are (N, C, H, W).
+Both are chains of inverted residual blocks, as in TensorFlow: EfficientNet-Lite0 of
+``efficientnet/lite`` (tpu/models/official), which is EfficientNet-B0 (Tan & Le, ICML 2019, arXiv
+1905.11946, table 1) without squeeze-and-excitation and with ReLU6, and MobileNetV2 (Sandler et
+al., CVPR 2018, arXiv 1801.04381, table 2) 1.75 times as wide, the encoder of MoveNet Thunder. All
+tensors are (N, C, H, W).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +20,49 @@ from .layers import ConvBlock, NormLayer, initialize
 from .settings import TrunkSettings
 from .trunks import Trunks
 
-# Of each group: expansion, channels, number of blocks, stride of the first block, and kernel size
-# (table 1).
-_GROUPS = (
-    (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
-    (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
-)  # fmt: skip
-# Index of the last group at strides 8, 16 and 32.
-_LEVELS = (2, 4, 6)
+
+class EncoderLayout(NamedTuple):
+    """Sizes of an encoder.
+
+    Attributes:
+        stem: Channels of the first convolution, of 3x3 with stride 2.
+        groups: Of each group of blocks: expansion, channels, number of blocks, stride of the first
+            block, and kernel size.
+        levels: Index of the last group at strides 8, 16 and 32.
+        norm: Whether batch normalization follows each convolution. If not, the convolutions have a
+            bias.
+    """
+
+    stem: int
+    groups: tuple[tuple[int, int, int, int, int], ...]
+    levels: tuple[int, int, int] = (2, 4, 6)
+    norm: bool = True
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Numbers of channels of the features at strides 8, 16 and 32."""
+        return tuple(self.groups[level][1] for level in self.levels)
+
+
+LAYOUTS = {
+    'efficientnet_lite0': EncoderLayout(
+        32,
+        (
+            (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
+            (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
+        ),
+    ),
+    # 1.75 times the channels of table 2, rounded to multiples of 8 as MobileNet does. MoveNet's
+    # weights are published with the normalization folded into them.
+    'movenet_thunder': EncoderLayout(
+        56,
+        (
+            (1, 32, 1, 1, 3), (6, 40, 2, 2, 3), (6, 56, 3, 2, 3), (6, 112, 4, 2, 3),
+            (6, 168, 3, 1, 3), (6, 280, 3, 2, 3), (6, 560, 1, 1, 3),
+        ),
+        norm=False,
+    ),
+}  # fmt: skip
 
 
 class SameConv(nn.Module):
@@ -39,6 +78,7 @@ class SameConv(nn.Module):
         stride: Stride of the convolution.
         groups: Groups of channels of the convolution.
         activation: Whether ReLU6 follows.
+        norm: Whether there is batch normalization. If not, the convolution has a bias.
     """
 
     def __init__(
@@ -50,13 +90,15 @@ class SameConv(nn.Module):
         *,
         groups: int = 1,
         activation: bool = True,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, groups=groups, bias=False
+            in_channels, out_channels, kernel_size, stride, groups=groups, bias=not norm
         )
-        # Epsilon and momentum of TensorFlow's EfficientNet.
-        self.norm: nn.Module = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
+        self.norm: nn.Module = nn.Identity()
+        if norm:  # with epsilon and momentum of TensorFlow's EfficientNet
+            self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
         self.activation = nn.ReLU6(inplace=True) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,16 +143,26 @@ class InvertedResidual(nn.Module):
         expansion: Factor between the input channels and the channels of the filters.
         kernel_size: Side of the filters.
         stride: Stride of the filters.
+        norm: Whether batch normalization follows each convolution.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, expansion: int, kernel_size: int, stride: int
+        self,
+        in_channels: int,
+        out_channels: int,
+        expansion: int,
+        kernel_size: int,
+        stride: int,
+        *,
+        norm: bool = True,
     ) -> None:
         super().__init__()
         width = in_channels * expansion
-        self.expand = SameConv(in_channels, width, 1) if expansion != 1 else nn.Identity()
-        self.depthwise = SameConv(width, width, kernel_size, stride, groups=width)
-        self.project = SameConv(width, out_channels, 1, activation=False)
+        self.expand: nn.Module = nn.Identity()
+        if expansion != 1:
+            self.expand = SameConv(in_channels, width, 1, norm=norm)
+        self.depthwise = SameConv(width, width, kernel_size, stride, groups=width, norm=norm)
+        self.project = SameConv(width, out_channels, 1, activation=False, norm=norm)
         self.adds = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,51 +178,55 @@ class InvertedResidual(nn.Module):
         return x + y if self.adds else y
 
 
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 without its classifier: features at strides 8, 16 and 32.
+class MobileEncoder(nn.Module):
+    """Inverted residual blocks without a classifier: features at strides 8, 16 and 32.
 
     Args:
+        name: Name of the encoder, one of ``ENCODERS``.
         frozen_groups: See ``TrunkSettings``.
 
     Attributes:
-        channels: Numbers of channels of the features: 40, 112 and 320.
+        channels: Numbers of channels of the features.
 
     Raises:
-        ValueError: If ``frozen_groups`` is not between 0 and 7.
+        ValueError: If ``frozen_groups`` is not between 0 and the number of groups.
 
     Examples:
         >>> import torch
-        >>> from cpm_plugin.core.models.efficientnet import EfficientNetLite0
-        >>> network = EfficientNetLite0().eval()
-        >>> [tuple(features.shape) for features in network(torch.zeros(1, 3, 64, 48))]
+        >>> from cpm_plugin.core.models.encoders import MobileEncoder
+        >>> encoder = MobileEncoder('efficientnet_lite0').eval()
+        >>> [tuple(features.shape) for features in encoder(torch.zeros(1, 3, 64, 48))]
         [(1, 40, 8, 6), (1, 112, 4, 3), (1, 320, 2, 2)]
     """
 
-    channels = tuple(_GROUPS[level][1] for level in _LEVELS)
-
-    def __init__(self, *, frozen_groups: int = 0) -> None:
+    def __init__(self, name: str, *, frozen_groups: int = 0) -> None:
         super().__init__()
-        if not 0 <= frozen_groups <= len(_GROUPS):
+        layout = LAYOUTS[name]
+        if not 0 <= frozen_groups <= len(layout.groups):
             raise ValueError(
-                f'frozen_groups={frozen_groups} must be 0, nothing frozen, to {len(_GROUPS)}'
+                f'frozen_groups={frozen_groups} must be 0, nothing frozen, to {len(layout.groups)}'
             )
-        self.stem = SameConv(3, 32, 3, 2)
+        self.channels = layout.channels
+        self.stem = SameConv(3, layout.stem, 3, 2, norm=layout.norm)
         self.blocks = nn.ModuleList()
         self._ends = []  # number of the last block of each level
-        channels = 32
-        for group, (expansion, width, count, stride, kernel_size) in enumerate(_GROUPS):
+        channels = layout.stem
+        for group, (expansion, width, count, stride, kernel_size) in enumerate(layout.groups):
             for number in range(count):
                 step = stride if number == 0 else 1
-                self.blocks.append(InvertedResidual(channels, width, expansion, kernel_size, step))
+                block = InvertedResidual(
+                    channels, width, expansion, kernel_size, step, norm=layout.norm
+                )
+                self.blocks.append(block)
                 channels = width
-            if group in _LEVELS:
+            if group in layout.levels:
                 self._ends.append(len(self.blocks) - 1)
-        blocks = sum(group[2] for group in _GROUPS[:frozen_groups])
+        blocks = sum(group[2] for group in layout.groups[:frozen_groups])
         self._frozen = [self.stem, *self.blocks[:blocks]] if frozen_groups else []
         for part in self._frozen:
             part.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> EfficientNetLite0:
+    def train(self, mode: bool = True) -> MobileEncoder:
         """Set the mode as ``nn.Module.train`` does; frozen parts stay in evaluation mode.
 
         Args:
@@ -202,24 +258,29 @@ class EfficientNetLite0(nn.Module):
         return levels
 
 
-class LiteTrunk(Trunks):
-    """``EfficientNetLite0`` and a feature pyramid that is summed at stride 8, for all stages.
+class EncoderTrunk(Trunks):
+    """``MobileEncoder`` and a feature pyramid that is summed at stride 8, for all stages.
 
     Args:
         settings: See ``TrunkSettings``. Of the sizes, only ``channels`` and ``frozen_groups`` have
             an effect.
-        norm_layer: Makes the normalization of the pyramid, see ``ConvBlock``. The encoder always
-            has batch normalization.
+        norm_layer: Makes the normalization of the pyramid, see ``ConvBlock``. The encoder has
+            its own.
+
+    Raises:
+        ValueError: If the settings have no encoder.
     """
 
     def __init__(self, settings: TrunkSettings, norm_layer: NormLayer | None = None) -> None:
         channels = settings.channels
+        if settings.encoder is None:
+            raise ValueError('encoder=None: give the name of an encoder')
         super().__init__(
             settings, out_channels=channels, sides='side % 8 other than 1', least_side=2
         )
-        self.encoder = EfficientNetLite0(frozen_groups=settings.frozen_groups)
+        self.encoder = MobileEncoder(settings.encoder, frozen_groups=settings.frozen_groups)
         self.lateral = nn.ModuleList(
-            ConvBlock(width, channels, 1, norm_layer) for width in EfficientNetLite0.channels
+            ConvBlock(width, channels, 1, norm_layer) for width in self.encoder.channels
         )
         initialize(self)
 

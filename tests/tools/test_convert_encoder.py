@@ -1,11 +1,12 @@
-"""The package's weights of EfficientNet-Lite0 -> a file that configs name as encoder_weights."""
+"""Published weights of an encoder -> a file that configs name as encoder_weights."""
 
+import json
 from functools import partial
 
 import pytest
 import torch
 
-from cpm_plugin.core.models.efficientnet import EfficientNetLite0
+from cpm_plugin.core.models.encoders import MobileEncoder
 from cpm_plugin.core.weights.checkpoints import read_checkpoint
 
 NAMES = {
@@ -17,12 +18,12 @@ NAMES = {
 
 @pytest.fixture
 def convert(run_tool):
-    return partial(run_tool, 'convert_efficientnet_lite.py')
+    return partial(run_tool, 'convert_encoder.py')
 
 
 def package(path, leave_out=''):
     state = {}
-    for key, value in EfficientNetLite0().state_dict().items():
+    for key, value in MobileEncoder('efficientnet_lite0').state_dict().items():
         if leave_out and leave_out in key:
             continue
         for ours, theirs in NAMES.items():
@@ -34,10 +35,10 @@ def package(path, leave_out=''):
 
 def test_the_file_fits_the_encoder_and_is_not_overwritten(tmp_path, convert, start_tool):
     state = package(tmp_path / 'in.pth')
-    done = start_tool('convert_efficientnet_lite.py', tmp_path / 'in.pth', tmp_path / 'out.pth')
+    done = start_tool('convert_encoder.py', tmp_path / 'in.pth', tmp_path / 'out.pth')
     assert done.returncode == 0 and done.stdout == f'{tmp_path / "out.pth"}\n', done.stderr
     found, _ = read_checkpoint(tmp_path / 'out.pth')
-    EfficientNetLite0().load_state_dict(found)
+    MobileEncoder('efficientnet_lite0').load_state_dict(found)
     key = '_blocks.7._depthwise_conv.weight'
     assert torch.equal(found['blocks.7.depthwise.conv.weight'], state[key])
     done = convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
@@ -49,4 +50,18 @@ def test_other_weights_are_refused_and_nothing_is_written(tmp_path, convert):
     done = convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
     assert done.returncode == 2
     assert 'missing: blocks.7.expand.conv.weight' in done.stderr
+    assert not (tmp_path / 'out.pth').exists()
+
+
+def test_movenets_graph_needs_its_weights_beside_it(tmp_path, convert):
+    graph = {'modelTopology': {'node': []}, 'weightsManifest': []}
+    (tmp_path / 'movenet.json').write_text(json.dumps(graph))
+    done = convert(tmp_path / 'movenet.json', tmp_path / 'out.pth')
+    assert done.returncode == 2 and 'movenet.bin: no such file' in done.stderr
+    (tmp_path / 'movenet.bin').write_bytes(b'')
+    done = convert(tmp_path / 'movenet.json', tmp_path / 'out.pth')
+    assert done.returncode == 2 and 'movenet.json: not MoveNet' in done.stderr
+    (tmp_path / 'movenet.json').write_text('{')
+    done = convert(tmp_path / 'movenet.json', tmp_path / 'out.pth')
+    assert done.returncode == 2 and 'movenet.json: ' in done.stderr
     assert not (tmp_path / 'out.pth').exists()
