@@ -33,6 +33,7 @@ from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
 from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
+from .mend_sides import MendSides  # noqa: E402
 from .metrics import TorsoPCKAccuracy  # noqa: E402
 from .mosaic import MosaicPeople  # noqa: E402
 from .names_hook import KeypointNamesHook  # noqa: E402
@@ -82,6 +83,7 @@ __all__ = [
     'KeypointNamesHook',
     'LspConcatDataset',
     'LspDataset',
+    'MendSides',
     'MosaicPeople',
     'OwnCocoDataset',
     'PackSizes',
