@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..core.conv.layer import set_conv_method
 from ..core.maps.joint_sets import joint_set
 from ..core.models.affinity_settings import AffinityStageSettings
-from ..core.models.affinity_stages import AffinityStages, PartMaps, last_maps
+from ..core.models.affinity_stages import AffinityStages, PartMaps, last_maps, mirror_back
 from ..core.models.settings import settings_from
 from ..core.models.stages import split_features
 from .backbone import norm_layer_of
@@ -137,9 +137,9 @@ class CPMPAFHead(BaseHead):
     def part_maps(self, feats: Any, test_cfg: dict | None = None) -> tuple[Tensor, Tensor]:
         """Compute the last belief maps without background, and fields, averaged as tests ask for.
 
-        Under flip test they are averaged with those of the mirrored image, mirrored back: sides
-        change places, and vectors change sign along x. Under multi-scale test they are averaged
-        over the sizes of the image, at the size of the first.
+        Under flip test they are averaged with those of the mirrored image, see ``mirror_back``.
+        Under multi-scale test they are averaged over the sizes of the image, at the size of the
+        first.
 
         Args:
             feats: Features of the image. With ``test_cfg['flip_test']`` a list of two, of the image
@@ -166,26 +166,18 @@ class CPMPAFHead(BaseHead):
         for scale in scales:
             if test_cfg.get('flip_test', False):
                 one, other = (self._last(feats) for feats in scale)
-                maps = tuple(0.5 * (a + b) for a, b in zip(one, self._mirror(*other)))
+                back = mirror_back(*other, self.joints)
+                one = 0.5 * (one[0] + back[0]), 0.5 * (one[1] + back[1])
             else:
-                maps = self._last(scale)
-            beliefs.append(maps[0])
-            fields.append(maps[1])
+                one = self._last(scale)
+            beliefs.append(one[0])
+            fields.append(one[1])
         return _average(beliefs), _average(fields)
 
-    def _last(self, feats: Any) -> tuple[Tensor, ...]:
+    def _last(self, feats: Any) -> tuple[Tensor, Tensor]:
         beliefs, fields = last_maps(self.forward(feats))
         assert beliefs is not None and fields is not None  # every arrangement has both
         return beliefs[:, : self.stages.num_keypoints].float(), fields.float()
-
-    def _mirror(self, beliefs: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn the maps of a mirrored image into those of the image."""
-        beliefs, fields = beliefs.flip(-1), fields.flip(-1)
-        pairs = fields.unflatten(1, (-1, 2))
-        limbs, turned = zip(*self.joints.flip_limbs)
-        signs = [[-1.0, 1.0] if not turn else [1.0, -1.0] for turn in turned]
-        pairs = pairs[:, list(limbs)] * pairs.new_tensor(signs)[..., None, None]
-        return beliefs[:, list(self.joints.flip_indices)], pairs.flatten(1, 2)
 
     def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
         """Predict the people of each image, in input pixels.

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..maps.joints import JointSet
 from .affinity_settings import AffinityStageSettings
 from .layers import ConvBlock, NormLayer, initialize
 
@@ -53,6 +54,41 @@ def last_maps(stages: Sequence[PartMaps]) -> PartMaps:
     beliefs = [maps.beliefs for maps in stages if maps.beliefs is not None]
     fields = [maps.fields for maps in stages if maps.fields is not None]
     return PartMaps(beliefs[-1] if beliefs else None, fields[-1] if fields else None)
+
+
+def mirror_back(beliefs: Tensor, fields: Tensor, joints: JointSet) -> tuple[Tensor, Tensor]:
+    """Turn the maps of a mirrored image into those of the image, for a flip test.
+
+    Sides change places, and vectors change sign along x. A limb whose direction turns round, such
+    as that from the left to the right hip, changes sign once more.
+
+    Args:
+        beliefs: (N, K, h, w), without background.
+        fields: (N, 2 L, h, w).
+        joints: Names of the joints, and limbs.
+
+    Returns:
+        Belief maps and fields, of the same shapes.
+
+    Raises:
+        ValueError: If a limb has no mirror image among the limbs.
+
+    Examples:
+        >>> import torch
+        >>> from cpm_plugin.core.maps.joint_sets import LSP
+        >>> from cpm_plugin.core.models.affinity_stages import mirror_back
+        >>> beliefs = torch.zeros(1, 14, 1, 2)
+        >>> beliefs[0, LSP.index('left_knee'), 0, 0] = 1
+        >>> mirrored, _ = mirror_back(beliefs, torch.zeros(1, 26, 1, 2), LSP)
+        >>> mirrored[0, LSP.index('right_knee')]
+        tensor([[0., 1.]])
+    """
+    limbs, turned = zip(*joints.flip_limbs)
+    signs = [[1.0, -1.0] if turn else [-1.0, 1.0] for turn in turned]
+    count, _, height, width = fields.shape
+    pairs = fields.flip(-1).reshape(count, len(limbs), 2, height, width)
+    pairs = pairs[:, list(limbs)] * pairs.new_tensor(signs)[..., None, None]
+    return beliefs.flip(-1)[:, list(joints.flip_indices)], pairs.flatten(1, 2)
 
 
 class DenseBlock(nn.Module):

@@ -14,7 +14,7 @@ from ..maps.geometry import FloatArray, cell_to_pixel, pixel_to_cell
 from ..maps.grouping import group_people
 from ..maps.joints import JointSet
 from ..models.affinity_network import AffinityPoseMachine
-from ..models.affinity_stages import last_maps
+from ..models.affinity_stages import last_maps, mirror_back
 from .images import Image, read_image
 from .poses import Poses
 
@@ -58,6 +58,7 @@ def propose_people(
     *,
     size: int | None = None,
     scales: Sequence[float] = (1.0,),
+    flip_test: bool = False,
     **grouping: Any,
 ) -> Poses:
     """Find everybody in an image: belief maps and fields of the whole image, grouped into people.
@@ -70,6 +71,7 @@ def propose_people(
         size: Longer side of the image in the network, in pixels. By default the ``input_size`` of
             the network, or 368.
         scales: Factors of ``size``. The maps of all are averaged, at the cells of the largest.
+        flip_test: Average the maps with those of the mirrored image. It takes twice the time.
         **grouping: Thresholds of ``group_people``.
 
     Returns:
@@ -90,7 +92,7 @@ def propose_people(
         0
     """
     picture = read_image(image)
-    maps = image_maps(picture, network, size=size, scales=scales)
+    maps = image_maps(picture, network, size=size, scales=scales, flip_test=flip_test)
     return people_in(maps, picture, network, **grouping)
 
 
@@ -133,6 +135,7 @@ def image_maps(
     *,
     size: int | None = None,
     scales: Sequence[float] = (1.0,),
+    flip_test: bool = False,
 ) -> ImageMaps:
     """Compute the last belief maps and fields of a whole image.
 
@@ -144,6 +147,7 @@ def image_maps(
         network: See ``propose_people``.
         size: See ``propose_people``.
         scales: See ``propose_people``.
+        flip_test: See ``propose_people``.
 
     Returns:
         The maps, without the background, in float32 on the CPU.
@@ -156,10 +160,10 @@ def image_maps(
     if longer < 1 or not scales or not all(0 < scale < np.inf for scale in scales):
         raise ValueError(f'size={longer} and scales={tuple(scales)} must be positive')
     largest, *others = sorted(scales, reverse=True)
-    result = _maps_at(image, network, len(joints.names), longer * largest)
+    result = _maps_at(image, network, joints, longer * largest, flip_test)
     beliefs, fields = result.beliefs, result.fields
     for scale in others:
-        maps = _maps_at(image, network, len(joints.names), longer * scale)
+        maps = _maps_at(image, network, joints, longer * scale, flip_test)
         beliefs = beliefs + _resampled(maps, maps.beliefs, result)
         fields = fields + _resampled(maps, maps.fields, result)
     return result._replace(beliefs=beliefs / len(scales), fields=fields / len(scales))
@@ -184,7 +188,7 @@ def _usable(network: Any) -> JointSet:
 
 
 def _maps_at(
-    image: Image, network: AffinityPoseMachine, num_joints: int, longer: float
+    image: Image, network: AffinityPoseMachine, joints: JointSet, longer: float, flip_test: bool
 ) -> ImageMaps:
     """Compute the maps of an image whose longer side is resized to ``longer`` pixels."""
     reference = next(network.parameters())
@@ -198,14 +202,24 @@ def _maps_at(
     )
     missing = (0, -columns % _MULTIPLE, 0, -rows % _MULTIPLE)
     values = functional.pad((resized - 128) / 256, missing).to(reference.dtype)
+    beliefs, fields = _last(network, values, joints)
+    if flip_test:
+        # The whole input is mirrored, so that cells meet cells.
+        others = mirror_back(*_last(network, values.flip(-1), joints), joints)
+        beliefs, fields = 0.5 * (beliefs + others[0]), 0.5 * (fields + others[1])
+    return ImageMaps(
+        beliefs[0].cpu(),
+        fields[0].cpu(),
+        np.array([columns / width, rows / height]),
+        values.shape[3] // beliefs.shape[3],
+    )
+
+
+def _last(network: AffinityPoseMachine, values: Tensor, joints: JointSet) -> tuple[Tensor, Tensor]:
+    """Return the last belief maps, without background, and fields, in float32."""
     last = last_maps(network(values))
     assert last.beliefs is not None and last.fields is not None  # last_maps has both
-    return ImageMaps(
-        last.beliefs[0, :num_joints].float().cpu(),
-        last.fields[0].float().cpu(),
-        np.array([columns / width, rows / height]),
-        values.shape[3] // last.beliefs.shape[3],
-    )
+    return last.beliefs[:, : len(joints.names)].float(), last.fields.float()
 
 
 def _resampled(maps: ImageMaps, values: Tensor, target: ImageMaps) -> Tensor:

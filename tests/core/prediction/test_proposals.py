@@ -6,7 +6,9 @@ import torch
 
 from cpm_plugin.core import build_affinity_network, create_model
 from cpm_plugin.core.maps import JointSet, ideal_affinity_fields, ideal_belief_maps
+from cpm_plugin.core.maps.joint_sets import joint_set
 from cpm_plugin.core.models import PartMaps
+from cpm_plugin.core.models.affinity_stages import mirror_back
 from cpm_plugin.core.prediction.proposals import ImageMaps, _resampled, image_maps, propose_people
 
 ARM = JointSet(
@@ -165,3 +167,18 @@ def test_what_cannot_be_used_is_refused():
             propose_people(image, network_of(), **wrong)
     with pytest.raises(ValueError, match='no such file'):
         propose_people('none.jpg', network_of())
+
+
+def test_with_a_flip_test_a_mirrored_image_has_the_mirrored_maps():
+    """Of a real network, at a width that leaves no gray at one side alone."""
+    network = network_of(joint_set('lsp'))
+    image = np.random.default_rng(0).integers(0, 256, (40, 64, 3), np.uint8)
+    settings = dict(size=64, flip_test=True)
+    one = image_maps(image, network, **settings)
+    other = image_maps(np.ascontiguousarray(image[:, ::-1]), network, **settings)
+    back = mirror_back(other.beliefs[None], other.fields[None], network.joints)
+    torch.testing.assert_close(back[0][0], one.beliefs, rtol=0, atol=1e-6)
+    torch.testing.assert_close(back[1][0], one.fields, rtol=0, atol=1e-6)
+    plain = image_maps(image, network, size=64)
+    assert (plain.beliefs - one.beliefs).abs().max() > 1e-4
+    assert propose_people(image, network, **settings).keypoints.shape[1:] == (14, 2)
