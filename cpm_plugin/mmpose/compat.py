@@ -34,11 +34,9 @@ Scripts that import ``mmpose`` before they read a config run as
 from __future__ import annotations
 
 import atexit
-import importlib
 import importlib.util
 import os
 import pickle
-import re
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -47,15 +45,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from cpm_plugin.core.models.torchvision_operators import fix_torchvision, missing_operator
 from cpm_plugin.core.weights.checkpoints import allow_list_is_needed, numpy_safe_globals
-
-# Operators of torchvision that its Python code refers to at import time (versions 0.20 to 0.28).
-_TORCHVISION_SCHEMAS = {
-    name: f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
-    for name in ('nms', 'qnms')
-}
-# Definitions in a torch.library.Library exist as long as the object does.
-_libraries: list[torch.library.Library] = []
 
 
 def apply() -> list[str]:
@@ -72,41 +63,6 @@ def apply() -> list[str]:
         fix_cpu_training,
     )
     return [fix.__name__ for fix in fixes if fix()]
-
-
-def fix_torchvision() -> bool:
-    """Declare the compiled operators whose absence keeps torchvision from being imported.
-
-    Only the schemas of the operators are declared, one for each that the import needs. A call of
-    such an operator still fails. The error is torchvision's own; through ``torch.ops`` it names
-    the operator and the remedy.
-
-    Returns:
-        Whether something was declared.
-
-    Raises:
-        RuntimeError: If torchvision cannot be imported for another reason.
-    """
-    acted = False
-    while True:
-        try:
-            importlib.import_module('torchvision')
-            return acted
-        except ModuleNotFoundError:
-            return acted  # not installed: nothing to fix
-        except RuntimeError as error:
-            found = re.search(r'operator torchvision::(\w+) does not exist', str(error))
-            schema = _TORCHVISION_SCHEMAS.get(found[1]) if found else None
-            if found is None or schema is None:
-                raise
-            for name in [key for key in sys.modules if key.split('.')[0] == 'torchvision']:
-                del sys.modules[name]
-            library = torch.library.Library('torchvision', 'FRAGMENT')
-            library.define(schema)
-            remedy = 'install the torchvision build that belongs to this torch'
-            library.impl(found[1], _missing(f'torchvision::{found[1]}', remedy), 'CPU')
-            _libraries.append(library)
-            acted = True
 
 
 def fix_mmcv_ops() -> bool:
@@ -136,7 +92,7 @@ class _StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__'):
             raise AttributeError(name)
-        return _missing(f'mmcv._ext.{name}', 'install full mmcv, built with its operators')
+        return missing_operator(f'mmcv._ext.{name}', 'install full mmcv, built with its operators')
 
 
 def nms(
@@ -165,13 +121,6 @@ def nms(
         shared = (high - low + offset).clamp(min=0).prod(dim=1)
         left = left[shared <= iou_threshold * (areas[left] + areas[best] - shared)]
     return torch.stack(kept) if kept else scores.new_zeros(0, dtype=torch.long)
-
-
-def _missing(operator: str, remedy: str) -> Any:
-    def raise_missing(*args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError(f'{operator} is not compiled here; to use it, {remedy}')
-
-    return raise_missing
 
 
 def fix_safe_loading() -> bool:

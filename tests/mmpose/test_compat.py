@@ -153,32 +153,6 @@ def test_declared_torchvision_operator_names_itself_and_the_remedy(facts):
     assert 'install the torchvision build' in facts['nms']
 
 
-@pytest.mark.parametrize(
-    'error',
-    [
-        RuntimeError('operator torchvision::roi_pool_of_tomorrow does not exist'),
-        RuntimeError('CUDA driver version is insufficient'),
-        ImportError('libjpeg.so.62: cannot open shared object file'),
-    ],
-    ids=['unknown operator', 'other runtime error', 'import error'],
-)
-def test_other_failures_of_torchvision_are_not_hidden(monkeypatch, error):
-    def import_module(name):
-        raise error
-
-    monkeypatch.setattr(compat.importlib, 'import_module', import_module)
-    with pytest.raises(type(error), match=str(error)):
-        compat.fix_torchvision()
-
-
-def test_torchvision_that_is_not_installed_is_left_alone(monkeypatch):
-    def import_module(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(compat.importlib, 'import_module', import_module)
-    assert not compat.fix_torchvision()
-
-
 # -- mmcv's operators
 
 
