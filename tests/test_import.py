@@ -15,7 +15,9 @@ import pytest
 import cpm_plugin
 
 REPO = Path(__file__).resolve().parents[1]
-BLOCKED = {'mmpose', 'mmengine', 'mmcv', 'mmdet', 'torchvision', 'scipy', 'cv2', 'matplotlib'}
+BLOCKED = {
+    'mmpose', 'mmengine', 'mmcv', 'mmdet', 'torchvision', 'timm', 'scipy', 'cv2', 'matplotlib',
+}  # fmt: skip
 SCRIPT = """
 import json, sys
 
@@ -147,6 +149,7 @@ def test_nothing_imports_upwards_or_sideways(path):
 # Imported when it is needed, and named by the error where it is missing.
 OPTIONAL = {
     'core/prediction/export.py': {'onnxruntime', 'onnxscript'},
+    'core/models/timm_encoder.py': {'safetensors', 'timm'},
     'core/prediction/images.py': {'PIL'},
 }
 CORE_FILES = [path for path in FILES if path.is_relative_to(PACKAGE / 'core')]

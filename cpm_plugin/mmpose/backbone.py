@@ -9,9 +9,11 @@ from torch import Tensor
 
 from ..core.conv.layer import set_conv_method
 from ..core.conversion.vgg import trunk_from_torchvision
+from ..core.models.encoders import MobileEncoder
 from ..core.models.layers import NormLayer
 from ..core.models.network import build_trunks
-from ..core.models.settings import TrunkSettings, settings_from
+from ..core.models.settings import TIMM, TrunkSettings, settings_from
+from ..core.models.timm_encoder import TimmEncoder
 from ..core.models.trunks import VggTrunk
 from ..core.weights.checkpoints import describe_mismatch, read_checkpoint
 from .strict import check_loading
@@ -50,8 +52,9 @@ class CPMBackbone(BaseBackbone):
             ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
         encoder_weights: File of ImageNet weights for the encoder, as
             ``tools/convert_encoder.py`` writes it. With ``vgg_tail``, torchvision's file
-            of VGG-19 (``vgg19-dcbb9e9d.pth``). Only ``init_weights`` reads it, at the beginning of
-            a training.
+            of VGG-19 (``vgg19-dcbb9e9d.pth``). With an encoder of timm, ``'timm'`` for its own
+            weights, which it downloads, or a file, see ``TimmEncoder.load_weights``. Only
+            ``init_weights`` reads it, at the beginning of a training.
         strict_load: Refuse checkpoints that do not fit, where MMEngine only warns. False: at the
             start of a training (``load_from``, ``init_cfg``), take what fits, and log what does
             not. A test or a resumed training refuses it all the same.
@@ -64,6 +67,7 @@ class CPMBackbone(BaseBackbone):
 
     Raises:
         ValueError: If a setting is unknown or out of range.
+        ImportError: If the encoder is of timm, and that is missing.
 
     Examples:
         The trunks of the paper with batch normalization, in a config:
@@ -98,6 +102,12 @@ class CPMBackbone(BaseBackbone):
                     f'with (512, 512), for images of 3 channels, without norm_cfg; not {tail} with '
                     f'norm_cfg={norm_cfg}; leave them out'
                 )
+        timm = (trunk_settings.encoder or '').startswith(TIMM)
+        if encoder_weights == 'timm' and not timm:
+            raise ValueError(
+                f"encoder_weights='timm' is for an encoder of timm, '{TIMM}...', not for "
+                f'{trunk_settings.encoder!r}; give a file'
+            )
         if encoder_weights is not None and 'Pretrained' in str(init_cfg):
             raise ValueError(
                 f'encoder_weights={encoder_weights!r} would replace weights of '
@@ -119,6 +129,16 @@ class CPMBackbone(BaseBackbone):
         super().init_weights()
         if self.encoder_weights is None:
             return
+        encoder = getattr(self.trunks, 'encoder', None)
+        if isinstance(encoder, TimmEncoder):
+            try:
+                encoder.load_weights(self.encoder_weights)
+            except ValueError as error:
+                raise ValueError(
+                    f'encoder_weights: {error}. Or set model.backbone.encoder_weights=None if '
+                    'load_from has weights for the whole model'
+                ) from error
+            return
         vgg = isinstance(self.trunks, VggTrunk)
         if not Path(self.encoder_weights).is_file():
             source = (
@@ -139,7 +159,7 @@ class CPMBackbone(BaseBackbone):
             own = self.trunks.state_dict()
             self.trunks.load_state_dict({**own, **state})
             return
-        encoder = self.trunks.get_submodule('encoder')
+        assert isinstance(encoder, MobileEncoder)
         problem = describe_mismatch(encoder.state_dict(), state)
         if problem:
             raise ValueError(

@@ -226,6 +226,36 @@ def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
         CPMBackbone(encoder_weights=str(path), init_cfg=pretrained, **arguments)
 
 
+def test_weights_of_timm_are_loaded_to_train_alone(tmp_path, monkeypatch):
+    timm = pytest.importorskip('timm', reason='needs the extra [timm]')
+    state = timm.create_model('test_resnet').state_dict()
+
+    def download(place, **arguments):
+        assert place == 'timm/test_resnet.r160_in1k'
+        return dict(state)
+
+    monkeypatch.setattr(timm.models._builder, 'load_state_dict_from_hf', download)
+    torch.save({**state, 'conv1.0.weight': state['conv1.0.weight'] + 1}, tmp_path / 'one.pth')
+    arguments = {'encoder': 'timm/test_resnet', 'channels': 4}
+    for source, more in (('timm', 0), (str(tmp_path / 'one.pth'), 1)):
+        backbone = CPMBackbone(encoder_weights=source, **arguments)
+        weight = backbone.trunks.encoder.network.conv1[0].weight
+        assert not torch.equal(weight, state['conv1.0.weight'] + more)
+        backbone.init_weights()
+        assert torch.equal(weight, state['conv1.0.weight'] + more)
+    assert backbone(torch.rand(1, 3, 64, 72))[0].shape == (1, 4, 8, 9)
+
+    message = r'encoder_weights: checkpoint missing\.pth: no such file.*encoder_weights=None'
+    with pytest.raises(ValueError, match=message):
+        CPMBackbone(encoder_weights='missing.pth', **arguments).init_weights()
+    with pytest.raises(ValueError, match='would replace weights of init_cfg'):
+        CPMBackbone(
+            encoder_weights='timm', init_cfg=dict(type='Pretrained', checkpoint='a'), **arguments
+        )
+    with pytest.raises(ValueError, match=r"'timm' is for .*, not for 'efficientnet_lite0'"):
+        CPMBackbone(encoder_weights='timm', encoder='efficientnet_lite0')
+
+
 def test_vgg_weights_are_read_to_train_and_checked(tmp_path):
     """Torchvision's, of which two layers are looked at; the layers after them begin anew."""
     widths = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), *[(256, 256)] * 3]

@@ -1,10 +1,10 @@
-"""Encoders for small models, whose weights can come from another task, and a trunk with them.
+"""Encoders for small models, whose weights can come from another task.
 
 Both are chains of inverted residual blocks, as in TensorFlow: EfficientNet-Lite0 of
 ``efficientnet/lite`` (tpu/models/official), which is EfficientNet-B0 (Tan & Le, ICML 2019, arXiv
 1905.11946, table 1) without squeeze-and-excitation and with ReLU6, and MobileNetV2 (Sandler et
-al., CVPR 2018, arXiv 1801.04381, table 2) 1.75 times as wide, the encoder of MoveNet Thunder. All
-tensors are (N, C, H, W).
+al., CVPR 2018, arXiv 1801.04381, table 2) 1.75 times as wide, the encoder of MoveNet Thunder.
+All tensors are (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..conv.layer import is_autocast
-from .layers import ConvBlock, NormLayer, initialize
-from .settings import TrunkSettings
-from .trunks import Trunks
 
 
 class EncoderLayout(NamedTuple):
@@ -187,6 +184,7 @@ class MobileEncoder(nn.Module):
 
     Attributes:
         channels: Numbers of channels of the features.
+        strides: Their strides, in pixels of the image.
 
     Raises:
         ValueError: If ``frozen_groups`` is not between 0 and the number of groups.
@@ -198,6 +196,8 @@ class MobileEncoder(nn.Module):
         >>> [tuple(features.shape) for features in encoder(torch.zeros(1, 3, 64, 48))]
         [(1, 40, 8, 6), (1, 112, 4, 3), (1, 320, 2, 2)]
     """
+
+    strides = (8, 16, 32)
 
     def __init__(self, name: str, *, frozen_groups: int = 0) -> None:
         super().__init__()
@@ -256,50 +256,3 @@ class MobileEncoder(nn.Module):
             if number in self._ends:
                 levels.append(x)
         return levels
-
-
-class EncoderTrunk(Trunks):
-    """``MobileEncoder`` and a feature pyramid that is summed at stride 8, for all stages.
-
-    Args:
-        settings: See ``TrunkSettings``. Of the sizes, only ``channels`` and ``frozen_groups`` have
-            an effect.
-        norm_layer: Makes the normalization of the pyramid, see ``ConvBlock``. The encoder has
-            its own.
-
-    Raises:
-        ValueError: If the settings have no encoder.
-    """
-
-    def __init__(self, settings: TrunkSettings, norm_layer: NormLayer | None = None) -> None:
-        channels = settings.channels
-        if settings.encoder is None:
-            raise ValueError('encoder=None: give the name of an encoder')
-        super().__init__(
-            settings, out_channels=channels, sides='side % 8 other than 1', least_side=2
-        )
-        self.encoder = MobileEncoder(settings.encoder, frozen_groups=settings.frozen_groups)
-        self.lateral = nn.ModuleList(
-            ConvBlock(width, channels, 1, norm_layer) for width in self.encoder.channels
-        )
-        initialize(self)
-
-    def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Compute the features of an image, as ``FeatureTrunks.forward``.
-
-        Args:
-            image: (N, 3, H, W), BGR, with values (v - 128) / 256.
-            center_map: (N, 1, H, W); by default a Gaussian in the middle of the image.
-
-        Returns:
-            The features twice, for stage 1 and for the later stages, and the pooled center map if
-                there is one.
-        """
-        self._check(image, center_map)
-        maps = [lateral(level) for lateral, level in zip(self.lateral, self.encoder(image))]
-        features = maps[0]
-        for coarser in maps[1:]:
-            features = features + F.interpolate(
-                coarser, size=features.shape[2:], mode='bilinear', align_corners=False
-            )
-        return features, features, *self._pooled_center(image, center_map, features)

@@ -33,6 +33,8 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     - The first convolution is computed and pooled in bands.
     - The memory format is channels-last.
 
+    An encoder of timm gets the memory format alone.
+
     The weights of the new model have other names: load checkpoints before. Do not change weights
     through ``.data`` afterwards. A model that is optimized already stays as it is.
 

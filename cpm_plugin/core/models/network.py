@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..conv.layer import set_conv_method
 from ..maps.joint_sets import joint_set_of
 from ..maps.joints import JointSet
-from .encoders import EncoderTrunk
+from .encoder_trunk import EncoderTrunk
 from .layers import NormLayer
 from .settings import StageSettings, TrunkSettings, split_settings
 from .stages import BeliefStages, split_features

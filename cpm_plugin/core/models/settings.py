@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from .setting_checks import check_counts, check_kernels, check_types
 
 ENCODERS = ('efficientnet_lite0', 'movenet_thunder')
+TIMM = 'timm/'  # before the name of a network of timm, which is an encoder, too
 
 _Settings = TypeVar('_Settings', bound=Any)
 
@@ -38,10 +39,12 @@ class TrunkSettings:
         vgg_prelu: Number of the last convolutions of a VGG trunk with PReLU instead of ReLU.
             OpenPose's BODY_25 has 3.
         encoder: Use this network, with a feature pyramid, instead of the two trunks of the
-            paper. One of ``ENCODERS``. Its weights, such as ImageNet's, are loaded separately.
+            paper. One of ``ENCODERS``; or ``timm/`` and timm's name of a network, see
+            ``TimmEncoder``. Its weights, such as ImageNet's, are loaded separately.
         frozen_groups: Number of groups of the encoder's blocks that are not trained, 0 to 7. Unless
             it is 0, the first convolution is not trained either. Their batch statistics stay fixed.
-            The first two groups, up to stride 4, take half of the time of a training step.
+            The first two groups, up to stride 4, take half of the time of a training step. timm's
+            networks have no such groups: with them it must be 0.
 
     Raises:
         ValueError: If a value is out of range, or settings do not go together.
@@ -76,8 +79,17 @@ class TrunkSettings:
             if not self.vgg_tail:
                 raise ValueError('vgg_tail is empty: give the channels of at least one convolution')
         if self.encoder is not None:
-            if self.encoder not in ENCODERS:
-                raise ValueError(f'no encoder {self.encoder!r}; there are: {", ".join(ENCODERS)}')
+            if self.encoder.startswith(TIMM):
+                if self.frozen_groups:
+                    raise ValueError(
+                        f'frozen_groups={self.frozen_groups}: encoder={self.encoder!r} has no such '
+                        'groups; set it to 0. To train the encoder less, give it a smaller learning rate'
+                    )
+            elif self.encoder not in ENCODERS:
+                raise ValueError(
+                    f'no encoder {self.encoder!r}; there are: {", ".join(ENCODERS)}, and '
+                    f'{TIMM}NAME for the networks of timm'
+                )
             self._refuse_others(
                 'encoder', 'in_channels', 'kernel_size', 'pool_padding', 'shared_trunk', 'vgg_tail',
                 'vgg_prelu',

@@ -17,7 +17,7 @@ from cpm_plugin.core import (
     predict,
 )
 from cpm_plugin.core.models import TrunkSettings
-from cpm_plugin.core.models.encoders import EncoderTrunk
+from cpm_plugin.core.models.encoder_trunk import EncoderTrunk
 from cpm_plugin.core.models.layers import ConvBlock
 from cpm_plugin.core.models.network import build_trunks
 from cpm_plugin.core.models.trunks import FeatureTrunks, VggTrunk
