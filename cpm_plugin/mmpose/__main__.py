@@ -75,7 +75,7 @@ def run_script(name: str, arguments: list[str]) -> None:
         with options_checked():
             runpy.run_path(str(script), run_name='__main__')
         end_distributed()
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         if not is_for_users(error, arguments):
             raise
         sys.exit(f'error: {error}')

@@ -122,22 +122,31 @@ def test_exit_code_of_the_script_is_kept(tmp_path, monkeypatch):
 
 
 OURS = 'from cpm_plugin.core import create_model\ncreate_model("cpm_7s")\n'
+WITHOUT_TIMM = """
+import sys
+from unittest.mock import patch
+from cpm_plugin.core import create_model
+with patch.dict(sys.modules, timm=None):
+    create_model('cpm_lite0_3s', encoder='timm/resnet18')
+"""
 
 
 @pytest.mark.parametrize(
     ('code', 'message'),
     [
         (OURS, "error: no model 'cpm_7s'"),
+        (WITHOUT_TIMM, "need timm: pip install 'cpm_plugin[timm]'"),
         ('import sys\nopen(sys.argv[1])\n', "No such file or directory: 'no.pth'"),
         ('raise ValueError("of the script")\n', None),
         ('open("other.pth")\n', None),
         ('int("x")\n', None),
+        ('import no_such_package\n', None),
     ],
 )
 def test_errors_for_users_are_one_line_and_others_are_as_in_stock(tmp_path, code, message):
     script = tmp_path / 'fail.py'
     script.write_text(code)
-    with pytest.raises((SystemExit, ValueError, FileNotFoundError)) as caught:
+    with pytest.raises((SystemExit, ValueError, FileNotFoundError, ImportError)) as caught:
         run_script(str(script), ['no.pth'])
     assert (caught.type is SystemExit) == (message is not None)
     if message:

@@ -83,7 +83,7 @@ class TrunkSettings:
                 if self.frozen_groups:
                     raise ValueError(
                         f'frozen_groups={self.frozen_groups}: encoder={self.encoder!r} has no such '
-                        'groups; set it to 0. To train the encoder less, give it a smaller learning rate'
+                        'groups; set it to 0, and give the encoder a smaller learning rate'
                     )
             elif self.encoder not in ENCODERS:
                 raise ValueError(
