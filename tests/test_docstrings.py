@@ -17,7 +17,9 @@ import cpm_plugin.mmpose as mmpose_components
 
 from mmpose.registry import DATASETS, HOOKS, KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
 
-FOLDERS = ('maps', 'conv', 'weights', 'models', 'evaluation', 'conversion', 'prediction')
+FOLDERS = (
+    'maps', 'conv', 'weights', 'models', 'evaluation', 'structure', 'conversion', 'prediction',
+)  # fmt: skip
 PUBLIC = [
     pytest.param(getattr(package, name), id=f'{folder}.{name}')
     for folder in FOLDERS

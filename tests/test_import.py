@@ -92,7 +92,7 @@ def test_import_loads_nothing_but_the_core_and_the_standard_library():
 # The layers of the package, from the ground up: a module imports its own folder and those below.
 LAYERS = (
     ('core.maps', 'core.conv', 'core.weights'),
-    ('core.models', 'core.evaluation'),
+    ('core.models', 'core.evaluation', 'core.structure'),
     ('core.conversion', 'core.prediction'),
     ('core',),  # its __init__, which gathers them
     ('mmpose',),

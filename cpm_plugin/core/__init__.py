@@ -3,7 +3,7 @@
 The subpackages form three levels, and imports only point downwards:
 
 1. ``maps``, ``conv`` and ``weights`` import none of the others.
-2. ``models`` and ``evaluation`` import level 1.
+2. ``models``, ``evaluation`` and ``structure`` import level 1.
 3. ``conversion`` and ``prediction`` import levels 1 and 2.
 """
 
