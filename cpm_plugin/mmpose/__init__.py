@@ -46,6 +46,7 @@ from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .sizes_estimator import SizesPoseEstimator  # noqa: E402
 from .skip_broken import SkipBroken  # noqa: E402
+from .structured_codec import StructuredHeatmap  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 from .warm_up_hook import WarmUpHook  # noqa: E402
 from .workers_hook import WorkersHook  # noqa: E402
@@ -96,6 +97,7 @@ __all__ = [
     'SelectJoints',
     'SizesPoseEstimator',
     'SkipBroken',
+    'StructuredHeatmap',
     'TorsoPCKAccuracy',
     'WarmUpHook',
     'WorkersHook',

@@ -180,7 +180,7 @@ class CPMStageHead(BaseHead):
         ]
 
     def predict(self, feats: Any, batch_data_samples: Sequence[Any], test_cfg: dict = {}) -> Any:  # noqa: B006
-        """Predict the keypoints of the last stage, in input pixels.
+        """Predict the keypoints of the last stage, or of ``test_cfg['stage']``, in input pixels.
 
         Where the samples have ``crop_scales`` (``scale_search``), the features are those of S crops
         of each of N people, person by person. The positions are then whole image pixels, given in
@@ -189,16 +189,19 @@ class CPMStageHead(BaseHead):
         Args:
             feats: See ``keypoint_beliefs``.
             batch_data_samples: Data samples of the batch.
-            test_cfg: See ``keypoint_beliefs``; also ``output_heatmaps``.
+            test_cfg: See ``keypoint_beliefs``; also ``output_heatmaps``, and ``stage``, from 1.
 
         Returns:
             A list of ``InstanceData``. With ``test_cfg['output_heatmaps']`` also a list of
                 ``PixelData`` with ``heatmaps`` (num_keypoints, h, w).
 
         Raises:
-            ValueError: If ``output_heatmaps`` is on with several scales.
+            ValueError: If there is no such stage, or ``output_heatmaps`` is on with several scales.
         """
-        beliefs = self.keypoint_beliefs(feats, batch_data_samples, test_cfg)[-1]
+        stage = test_cfg.get('stage', last := self.stages.num_stages)
+        if stage not in range(1, last + 1):
+            raise ValueError(f'test_cfg has stage={stage!r}; this head has stages 1 to {last}')
+        beliefs = self.keypoint_beliefs(feats, batch_data_samples, test_cfg)[stage - 1]
         several = 'crop_scales' in batch_data_samples[0].metainfo
         if several:
             found = search_scales(beliefs, batch_data_samples, self.decoder)

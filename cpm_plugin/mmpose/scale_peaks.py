@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..core.evaluation.scale_search import full_resolution_peaks
 from .codec import CPMHeatmap
+from .structured_codec import StructuredHeatmap
 
 from mmpose.codecs import MSRAHeatmap
 
@@ -34,7 +35,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
             mean beliefs there.
 
     Raises:
-        ValueError: If the codec is neither a ``CPMHeatmap`` nor an ``MSRAHeatmap``, or the batch
+        X ``CPMHeatmap`` nor an ``MSRAHeatmap``, or the batch
             was not made by ``collate_crops``.
     """
     stride, first_cell = _cell_grid(decoder)
@@ -70,6 +71,11 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
 
 def _cell_grid(decoder: Any) -> tuple[int, float | None]:
     """Return the stride and the input pixel of cell 0 of a codec's maps; None: as in the core."""
+    if isinstance(decoder, StructuredHeatmap):
+        raise ValueError(
+            'StructuredHeatmap fits crops of one size, and scale search has several; leave one of '
+            'the two out'
+        )
     if isinstance(decoder, CPMHeatmap):
         return decoder.stride, None
     if type(decoder) is MSRAHeatmap:

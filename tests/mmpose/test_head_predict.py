@@ -97,6 +97,20 @@ def test_predict_decodes_the_last_stage_without_background(monkeypatch):
     assert again.keypoints.tolist() == instance.keypoints.tolist()
 
 
+def test_predict_decodes_the_stage_of_test_cfg(monkeypatch):
+    maps = [peak_at((x, 1), (x, 2), (x, 3)) for x in (2, 5)]
+    head = slim_head(decoder=dict(CPM_CODEC, subpixel=False))
+    gives(head, maps, monkeypatch)
+    for stage, x in ((1, 19.5), (2, 43.5)):
+        test_cfg = dict(stage=stage, output_heatmaps=True)
+        (instance,), (fields,) = head.predict(None, samples([[1, 1, 1]]), test_cfg)
+        assert instance.keypoints[0, :, 0].tolist() == [x] * 3
+        assert torch.equal(fields.heatmaps, maps[stage - 1][0])
+    for stage in (0, 3, '1', None):
+        with pytest.raises(ValueError, match=f'stage={stage!r}; this head has stages 1 to 2'):
+            head.predict(None, samples([[1, 1, 1]]), dict(stage=stage))
+
+
 @pytest.mark.parametrize(
     ('codec', 'keypoints', 'tolerance'),
     [

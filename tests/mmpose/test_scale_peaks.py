@@ -7,7 +7,8 @@ import pytest
 import torch
 from cpm_testing.blobs import person
 
-from cpm_plugin.mmpose import CPMStageHead
+from cpm_plugin.core.structure import Structure
+from cpm_plugin.mmpose import CPMStageHead, StructuredHeatmap
 from cpm_plugin.mmpose.scale_peaks import search_scales
 from cpm_plugin.mmpose.scale_search import GetOctaveCenterScale, collate_crops
 
@@ -115,3 +116,13 @@ def test_box_outside_the_image_is_named():
     sample = dict(bbox=np.array([[5.0, 300, 50, 400]]), img_shape=(200, 200))
     with pytest.raises(ValueError, match=r'box \[5\.0, 300\.0.*no height inside'):
         GetOctaveCenterScale()(sample)
+
+
+def test_a_structure_fits_crops_of_one_size(tmp_path):
+    path = tmp_path / 'pair.json'
+    pair = Structure(('a', 'b'), (), (('a', 'b'),), ((0, 0.5),), ((0.1, 0.1),))
+    path.write_text(pair.to_json())
+    decoder = StructuredHeatmap(str(path), input_size=(64, 64), heatmap_size=(8, 8))
+    sample = person((64, 64), [[64.0, 64.0], [50.0, 50.0]])
+    with pytest.raises(ValueError, match='scale search has several; leave one of the two out'):
+        search_scales(torch.rand(2, 2, 8, 8), [sample], decoder)
