@@ -20,6 +20,7 @@ __all__ = [
     'errors',
     'figures',
     'figures_dataset',
+    'fit_structure',
     'mean_pose',
     'measure',
     'media',

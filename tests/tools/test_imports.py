@@ -24,6 +24,7 @@ RIGHT = {
     'check_dataset.py': [HERE],
     'compare.py': [f'a={HERE}:{HERE}'],
     'demo.py': [HERE],
+    'fit_structure.py': [HERE, f'{HERE}.none'],
     'make_figures.py': [f'{HERE}.none'],
     'mean_pose.py': [HERE],
     'publish_model.py': [
@@ -48,6 +49,8 @@ MISTAKES = [
     (['demo.py', HERE, '--config', HERE, '--checkpoint', 'none.pth'], 'none.pth: no such file'),
     (['demo.py', HERE, '--model', 'cpm_7s'], "no trained weights of 'cpm_7s'; there are: cpm_l"),
     (['demo.py', HERE, '--threshold', '2'], '--threshold 2.0: must be from 0 to 1'),
+    (['fit_structure.py', 'none.py', 'o'], 'none.py: no such file'),
+    (['fit_structure.py', HERE, 'o', '--quantile', '1'], '--quantile 1.0: must be between 0 and 1'),
     (['make_figures.py', 'out', '--size', '7'], '--size 7: must be at least 48'),
     (['mean_pose.py', 'none.py'], 'none.py: no such file'),
     (['publish_model.py', 'none.py', *RIGHT['publish_model.py'][1:]], 'none.py: no such file'),
@@ -135,8 +138,12 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     assert load_tool('convert_caffe.py').MODELS == CAFFE_MODELS
     pytest.importorskip('mmengine')
     from cpm_plugin.apps.benchmark import DTYPES, STOCK
+    from cpm_plugin.core.structure import BODIES
+    from cpm_plugin.core.structure.structures import QUANTILE
 
     assert tuple(FORMATS) == load_tool('export_model.py').FORMATS
     benchmark = load_tool('benchmark.py')
     assert tuple(DTYPES) == benchmark.PRECISIONS
     assert ('stock CPM', *benchmark.OTHERS) == tuple(STOCK)
+    structures = load_tool('fit_structure.py')
+    assert (tuple(BODIES), QUANTILE) == (structures.KINDS, structures.QUANTILE)

@@ -292,3 +292,21 @@ def test_a_path_may_have_a_colon(folder, load_tool):
     assert load_tool('compare.py').split(f'x={config}:{folder}/a:b.pth') == (
         'x', (config, f'{folder}/a:b.pth'),
     )  # fmt: skip
+
+
+def test_a_fitted_structure_is_used_in_a_test(folder, run_tool):
+    options = ['--cfg-options', 'model.test_cfg.stage=1']
+    out, figures = folder / 'graph.json', {}
+    done = run_tool('fit_structure.py', folder / 'config.py', out, '--kind', 'non-tree')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert '14 joints, 0 larger parts, 17 springs, 4 repulsions, fitted to 4 people' in done.stdout
+    decoder = {'type': 'StructuredHeatmap', 'structure': out, 'weight': 1.0}
+    more = [f'model.head.decoder.{key}={value}' for key, value in decoder.items()]
+    for name, arguments in {'plain': options, 'structured': [*options, *more]}.items():
+        work = folder / f'stage1_{name}'
+        tested = run_tool(
+            'test.py', folder / 'config.py', folder / 'config.pth', '--work-dir', work, *arguments
+        )
+        assert tested.returncode == 0, tested.stderr[-2000:]
+        figures[name] = json.loads(next(work.glob('*/*.json')).read_text())['torso/PCK']
+    assert figures['plain'] != figures['structured']
