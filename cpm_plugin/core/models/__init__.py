@@ -7,6 +7,7 @@ from .affinity_stages import AffinityStages, PartMaps, last_maps
 from .inference import optimize_for_inference
 from .loss import IntermediateSupervisionLoss, stage_losses
 from .network import ConvolutionalPoseMachine, build_network
+from .receptive_field import StageField, effective_field, receptive_field
 from .registry import create_model, list_models
 from .settings import StageSettings, TrunkSettings
 from .stages import BeliefStages
@@ -23,14 +24,17 @@ __all__ = [
     'IntermediateSupervisionLoss',
     'PartLosses',
     'PartMaps',
+    'StageField',
     'StageSettings',
     'TrunkSettings',
     'affinity_losses',
     'build_affinity_network',
     'build_network',
     'create_model',
+    'effective_field',
     'last_maps',
     'list_models',
     'optimize_for_inference',
+    'receptive_field',
     'stage_losses',
 ]
