@@ -85,8 +85,6 @@ def fit_to_config(config: Config, kind: str, quantile: float = QUANTILE) -> Fitt
     init_default_scope(config.get('default_scope') or 'mmpose')
     crop_heights(config, np.zeros((0, 4)))  # before the dataset is read
     train: Any = DATASETS.build(config.train_dataloader.dataset)
-    if not len(train):
-        raise ValueError('nobody to train on; see train_dataloader.dataset')
     joints = joints_of(train.metainfo)
     keypoints, labeled, boxes = annotations_of(train)
     keypoints = keypoints[..., :2]
