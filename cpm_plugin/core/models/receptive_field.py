@@ -181,7 +181,7 @@ def trunk_fields(trunks: Trunks) -> tuple[Field, Field]:
         return local, _along(trunks.shared_trunk or trunks.stage1_trunk, Field())
     if isinstance(trunks, VggTrunk):
         field = _along(trunks.layers, Field())
-    elif isinstance(trunks, EncoderTrunk):
+    elif isinstance(trunks, EncoderTrunk) and isinstance(trunks.encoder, MobileEncoder):
         levels = [
             _along(lateral, level).upsampled(level.stride // trunks.stride)
             for lateral, level in zip(trunks.lateral, _levels(trunks.encoder))
@@ -190,7 +190,7 @@ def trunk_fields(trunks: Trunks) -> tuple[Field, Field]:
     else:
         raise ValueError(
             f'{type(trunks).__name__} is no trunk whose layers are known; there are FeatureTrunks, '
-            'VggTrunk and EncoderTrunk'
+            'VggTrunk, and EncoderTrunk with a MobileEncoder'
         )
     return field, field
 
