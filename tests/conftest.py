@@ -42,7 +42,7 @@ else:
     collect_ignore_glob = [
         'mmpose/test_*.py', 'apps/test_*.py', 'test_configs*.py', 'test_docstrings.py',
         'test_safe_configs.py', 'tools/dev/test_compare_caffe.py', 'tools/test_check_dataset.py',
-        'tools/dev/test_search_accuracy.py', 'tools/test_convert_mmpose_cpm.py',
+        'tools/test_convert_mmpose_cpm.py',
         'tools/test_errors.py',
     ]  # fmt: skip
 

@@ -137,11 +137,11 @@ def test_the_example_gives_the_positions_of_mmpose(width, turned, tmp_path, monk
     save_photo('image.jpg', (width, width * 6 // 5), turned)
     seen, _ = run('docs/getting-started.md')
 
-    found = pose2d('cpm_lite0_3s')
+    found = pose2d('cpm_movenet_3s')
     model = init_model(found['pose2d'], found['pose2d_weights'], 'cpu')
     (people,) = inference_topdown(model, 'image.jpg', seen['poses'].boxes)
     points, scores = people.pred_instances.keypoints, people.pred_instances.keypoint_scores
-    assert (scores > 0.2).sum() >= 6
+    assert (scores > 0.1).sum() >= 6  # a made image
     np.testing.assert_allclose(seen['poses'].keypoints, points, atol=0.01)
     np.testing.assert_allclose(seen['poses'].scores, scores, atol=1e-4)
     assert Image.open('poses.png').size == (width, width * 6 // 5)

@@ -1,32 +1,29 @@
 """Predict the poses of people in images and videos, and draw them.
 
-    python tools/demo.py IMAGE                          # one person, anywhere in the image
+    python tools/demo.py IMAGE                          # everybody in the image
     python tools/demo.py a.jpg b.jpg FOLDER             # the same
     python tools/demo.py FOLDER --boxes boxes.json      # {"a.jpg": [[x1, y1, x2, y2], ...], ...}
     python tools/demo.py IMAGE --boxes 40,30,180,420 210,35,340,415 --stages --json
-    python tools/demo.py IMAGE --bottom-up-model NAME --bottom-up-weights FILE    # everybody
-    python tools/demo.py IMAGE --det rtmdet-m           # everybody whom MMPose's detector finds
+    python tools/demo.py IMAGE --det rtmdet-m           # people found by MMPose's detector
     python tools/demo.py VIDEO --out-dir poses
     python tools/demo.py webcam                         # a camera, until Ctrl-C; or webcam:1
     python tools/demo.py IMAGE --config CONFIG --checkpoint CHECKPOINT
 
-It works offline with the trained model in the package. Other models: --model, one of
+It works offline with the trained models in the package. Other models: --model, one of
 cpm_plugin.list_models(pretrained=True), or --config and --checkpoint.
 
-The models are top-down, so they need to know where the people are. --boxes gives their bounding
-boxes in pixels. --det finds them by a detector of MMDetection: rtmdet-m is the one of MMPose's
-inferencer, whose weights are downloaded once. For others give a config and --det-weights. A network
-with part affinity fields, --bottom-up-model, proposes people, and the model looks at the box of
-each; --bottom-up shows the proposals alone. Without all of these, the program searches for one
-person: it looks at windows of several sizes and takes the one with the largest mean belief. In a
-video it follows that person.
+The models are top-down, so they need to know where the people are. A network with part affinity
+fields, --bottom-up-model, proposes them, and the model looks at the box of each; --bottom-up shows
+the proposals alone. --boxes gives bounding boxes in pixels instead, also of what is no person, for
+a model of other things. --det finds people by a detector of MMDetection: rtmdet-m is the one of
+MMPose's inferencer, whose weights are downloaded once. For others give a config and --det-weights.
 
 It writes into --out-dir, under the names of the inputs:
 
     NAME.jpg, NAME.mp4    the image or video with the skeletons, boxes and mean scores. Doubtful
                           limbs, with a belief below 0.6, are pale
     NAME_stages.png       with --stages: the belief maps of each stage, for each person of an image
-    NAME_fields.png       with --stages and a network for several people: its beliefs and fields
+    NAME_fields.png       with --stages, without boxes and detector: beliefs and fields of everybody
     NAME.json             with --json: names of the joints, the skeleton, and the positions of
                           people, as cpm predict writes them; of a video for each frame
 
@@ -54,9 +51,10 @@ from cpm_plugin.apps.arguments import (
 )
 
 if TYPE_CHECKING:
-    from cpm_plugin.apps import demo
+    from cpm_plugin.apps.demo_outputs import Finder
 
-DEFAULT_MODEL = 'cpm_lite0_3s'
+DEFAULT_MODEL = 'cpm_movenet_3s'
+BOTTOM_UP_MODEL = 'paf_movenet_3s'
 BOTTOM_UP = ('bottom_up', 'bottom_up_model', 'bottom_up_weights')
 
 
@@ -92,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--bottom-up-model',
         metavar='NAME',
-        default=next(iter(packaged_models(several_people=True)), None),
+        default=BOTTOM_UP_MODEL,
         help='find everybody by this network for several people (default: %(default)s)',
     )
     parser.add_argument(
@@ -137,8 +135,6 @@ def main(argv: list[str] | None = None) -> int:
     if args.det_weights and not args.det:
         parser.error('--det-weights is for --det, and none is given')
     given = [name for name in BOTTOM_UP if getattr(args, name) != parser.get_default(name)]
-    if given and args.bottom_up_model is None:
-        parser.error('no network for several people is in the package; give --bottom-up-model')
     if given and (args.det or args.boxes):
         option = '--' + given[0].replace('_', '-')
         parser.error(f'{option} finds the people, as --det and --boxes do; give one of them')
@@ -160,7 +156,6 @@ def main(argv: list[str] | None = None) -> int:
     from cpm_plugin.apps import media
     from cpm_plugin.apps.boxes import check_names, parse_boxes
     from cpm_plugin.apps.demo_outputs import Outputs, show_image, show_video
-    from cpm_plugin.apps.detector import load_detector
     from cpm_plugin.apps.devices import check_device
     from cpm_plugin.apps.errors import FAILURES, one_line
     from cpm_plugin.apps.outputs import check_folder
@@ -173,9 +168,8 @@ def main(argv: list[str] | None = None) -> int:
         taken = [Path(given) for given in args.boxes]
         media.check_outputs(files, args.out_dir, taken, stages=args.stages)
         check_folder(args.out_dir)
-        detect = load_detector(args.det, args.det_weights, args.device) if args.det else None
-        everybody = network_of(args) if not args.det and not args.boxes else None
         model = build(args)
+        finder = None if args.boxes else finder_of(args)
         args.out_dir.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         print(f'error: {one_line(error)}', file=sys.stderr)
@@ -189,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         people = boxes.get(path.name, boxes.get('', [] if boxes else None))
         try:
             show = show_video if media.is_video(path) else show_image
-            show(model, path, people, outputs, detect, everybody)
+            show(model, path, people, outputs, finder)
         except FAILURES as error:
             named = '' if isinstance(error, ValueError) else f'{path}: '
             print(f'error: {named}{one_line(error)}', file=sys.stderr)
@@ -197,12 +191,13 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def network_of(args: argparse.Namespace) -> demo.SeveralPeople | None:
-    """Load the network for several people, if there is one; raise ValueError if that fails."""
+def finder_of(args: argparse.Namespace) -> Finder:
+    """Load what finds people; raise ValueError if that fails."""
     from cpm_plugin.apps import demo
+    from cpm_plugin.apps.detector import load_detector
 
-    if args.bottom_up_model is None:
-        return None
+    if args.det:
+        return demo.DetectedPeople(load_detector(args.det, args.det_weights, args.device))
     network = demo.load_network(args.bottom_up_model, args.bottom_up_weights, args.device)
     return demo.SeveralPeople(network, args.bottom_up)
 

@@ -26,7 +26,6 @@ __all__ = [
     'media',
     'metafile',
     'outputs',
-    'person_search',
     'publish',
     'results',
     'show_stages',

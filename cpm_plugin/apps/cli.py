@@ -146,7 +146,7 @@ def predict(argv: list[str]) -> int:
     )
     parser.add_argument(
         '--model',
-        default='cpm_lite0_3s',
+        default='cpm_movenet_3s',
         choices=packaged_models(),
         help='model (default: %(default)s)',
     )

@@ -14,9 +14,10 @@ from rich.progress import track
 from ..core.prediction import Poses, read_image
 from ..core.prediction.crops import check_box
 from . import demo, media
-from .detector import Detector
 from .outputs import write_figure, write_image, write_text
 from .videos import open_video
+
+Finder = demo.DetectedPeople | demo.SeveralPeople
 
 
 class Outputs(NamedTuple):
@@ -40,40 +41,30 @@ def show_image(
     path: Path,
     boxes: np.ndarray | None,
     outputs: Outputs,
-    detect: Detector | None = None,
-    several: demo.SeveralPeople | None = None,
+    finder: Finder | None = None,
 ) -> None:
     """Write the outputs for an image, and print their paths.
 
     Args:
         model: Model of ``demo.load_model``.
         path: Path of the image.
-        boxes: Bounding boxes of people in pixels, (number, 4) as x1, y1, x2, y2. None: they are
-            those of the detector, or the poses are those of the network for several people;
-            without both, one person is searched for.
+        boxes: Bounding boxes of people in pixels, (number, 4) as x1, y1, x2, y2. None: the finder
+            finds the people.
         outputs: What to write.
-        detect: Detector of ``load_detector``.
-        several: Network for several people. With ``outputs.stages`` its fields are drawn, too.
+        finder: What finds people, if there are no boxes. Of a network for several people the fields
+            are drawn, too, with ``outputs.stages``.
 
     Raises:
         ValueError: If the image cannot be read, has no box or one outside of it, nobody is found in
             it, or an output cannot be written.
     """
     image = read_image(path)
-    everybody = several if boxes is None and detect is None else None
-    if boxes is None and detect is not None:
-        poses = demo.predict(model, image, detect(image))
-        if not len(poses):
-            raise ValueError(f'{path}: the detector finds nobody; give --boxes')
-    elif everybody is not None:
-        poses = everybody.poses(model, image)
-        if not len(poses):
-            raise ValueError(f'{path}: nobody is found; give --boxes')
-    elif boxes is None:
-        poses = demo.find_people(model, image)
-    else:
+    if boxes is not None:
         _check_boxes(path, boxes, image.shape[1::-1])
-        poses = demo.predict(model, image, boxes)
+    poses = _poses(model, image, boxes, finder)
+    if not len(poses):
+        raise ValueError(f'{path}: nobody is found; give --boxes')
+    everybody = finder if boxes is None and isinstance(finder, demo.SeveralPeople) else None
     written = [outputs.folder / media.drawing_name(path)]
     write_image(written[0], _draw(poses, outputs))
     count = f'{len(poses)} {"person" if len(poses) == 1 else "people"}'
@@ -98,19 +89,16 @@ def show_video(
     path: Path,
     boxes: np.ndarray | None,
     outputs: Outputs,
-    detect: Detector | None = None,
-    several: demo.SeveralPeople | None = None,
+    finder: Finder | None = None,
 ) -> None:
     """Write the outputs for a video, and print their paths.
 
     Args:
         model: Model of ``demo.load_model``.
         path: Path of the video.
-        boxes: See ``show_image``. Without boxes, detector and network, one person is searched for,
-            and followed.
+        boxes: See ``show_image``.
         outputs: What to write.
-        detect: Detector of ``load_detector``.
-        several: See ``show_image``.
+        finder: See ``show_image``.
 
     Raises:
         ValueError: If the video cannot be read to the end, has no box or one outside of it, or an
@@ -126,17 +114,8 @@ def show_video(
 
     def frames() -> Iterator[np.ndarray]:
         nonlocal best
-        box = None
         for number, frame in enumerate(track(video, description=path.name, total=video.total)):
-            if boxes is not None:
-                poses = demo.predict(model, frame, boxes)
-            elif detect is not None:
-                poses = demo.predict(model, frame, detect(frame))
-            elif several is not None:
-                poses = several.poses(model, frame)
-            else:
-                poses = demo.find_people(model, frame, box)
-                box = poses.boxes
+            poses = _poses(model, frame, boxes, finder)
             names.update(poses.names())
             found.append({'frame_id': number, 'people': poses.people()})
             drawn.append(poses.drawn(outputs.threshold))
@@ -155,6 +134,15 @@ def show_video(
             f'{path} is incomplete: {video.missing} of {video.total} frames could not be read; the '
             'others are in the output'
         )
+
+
+def _poses(model: Any, image: np.ndarray, boxes: np.ndarray | None, finder: Finder | None) -> Poses:
+    """Return the poses of the people in the boxes, or of those who are found."""
+    if boxes is not None:
+        return demo.predict(model, image, boxes)
+    if finder is None:
+        raise ValueError('no boxes, and nothing that finds people; give one of them')
+    return finder.poses(model, image)
 
 
 def _check_boxes(path: Path, boxes: np.ndarray, size: Sequence[int]) -> None:

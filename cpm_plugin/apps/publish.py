@@ -6,7 +6,7 @@ import datetime
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -230,16 +230,26 @@ def _agree(name: str, weights: Path, model: Any, input_size: tuple[int, int]) ->
     """Raise ValueError unless ``create_model`` makes the same function from the weights."""
     width, height = input_size
     image = torch.rand(1, 3, height, width) - 0.5
-    expected = model.head(model.backbone(image))
-    found = create_model(name, checkpoint=weights).eval()(image)
+    expected = _maps(model.head(model.backbone(image)))
+    found = _maps(create_model(name, checkpoint=weights).eval()(image))
     largest = max(float(beliefs.abs().max()) for beliefs in expected)
     if len(found) != len(expected) or not all(
         float((one - other).abs().max()) <= 1e-4 * largest for one, other in zip(found, expected)
     ):
         raise ValueError(
-            f"create_model({name!r}) gives other beliefs with these weights than the config's "
+            f"create_model({name!r}) gives other maps with these weights than the config's "
             'model; give a name that is not in cpm_plugin.list_models()'
         )
+
+
+def _maps(stages: Iterable[Any]) -> list[Tensor]:
+    """Return the maps of all stages, of one person or of several (``PartMaps``)."""
+    return [
+        maps
+        for stage in stages
+        for maps in ([stage] if isinstance(stage, Tensor) else stage)
+        if maps is not None
+    ]
 
 
 def published_state(path: Path, *, half: bool, averaged: bool) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ def pose2d(name: str, zoo: str | Path | None = None) -> dict[str, str]:
         from cpm_plugin.apps.zoo import pose2d
 
         inferencer = MMPoseInferencer(
-            **pose2d('cpm_lite0_3s'), det_model='whole_image', device='cpu'
+            **pose2d('cpm_movenet_3s'), det_model='whole_image', device='cpu'
         )
         result = next(inferencer('person.jpg'))
         ```

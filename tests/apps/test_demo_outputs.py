@@ -27,9 +27,6 @@ def model(monkeypatch):
         return Poses(points, np.full((len(boxes), 2), 0.5), boxes, PAIR, image)
 
     monkeypatch.setattr(demo_outputs.demo, 'predict', predict)
-    monkeypatch.setattr(
-        demo_outputs.demo, 'find_people', lambda _, image, box=None: predict(_, image, BOXES[:1])
-    )
     return SimpleNamespace(dataset_meta={})
 
 
@@ -56,8 +53,10 @@ def test_an_image(model, image, out, capsys):
     written = json.loads(positions.read_text())
     assert written['joints'] == ['left_hand', 'right_hand']
     assert [person['keypoint_scores'] for person in written['people']] == [[0.5, 0.5]] * 2
-    show_image(model, image, None, out._replace(json=False))
+    show_image(model, image, BOXES[:1], out._replace(json=False))
     assert capsys.readouterr().out == f'{drawing}: 1 person, 1 of 2 joints\n'
+    with pytest.raises(ValueError, match='no boxes, and nothing that finds people'):
+        show_image(model, image, None, out)
 
 
 def test_why_no_joint_is_drawn(model, image, out, capsys, monkeypatch):
@@ -87,7 +86,7 @@ def video_of(frames, folder):
 
 def test_a_video(model, out, tmp_path, capsys):
     path = video_of(3, tmp_path)
-    show_video(model, path, None, out)
+    show_video(model, path, BOXES[:1], out)
     positions = out.folder / 'v.json'
     told = f'{out.folder / "v.mp4"}: 3 frames, 3 of 6 joints\n{positions}\n'
     assert capsys.readouterr().out.endswith(told)
@@ -99,16 +98,20 @@ def test_a_video(model, out, tmp_path, capsys):
         show_video(model, path, BOXES[:0], out)
 
 
+def detected(detect):
+    return demo_outputs.demo.DetectedPeople(detect)
+
+
 def test_people_of_a_detector(model, image, out, tmp_path, capsys):
-    show_image(model, image, None, out, detect=lambda image: BOXES)
+    show_image(model, image, None, out, detected(lambda image: BOXES))
     assert capsys.readouterr().out.startswith(f'{out.folder / "a.png"}: 2 people, 2 of 4 joints')
     before = (out.folder / 'a.png').read_bytes()
-    with pytest.raises(ValueError, match=r'a\.png: the detector finds nobody; give --boxes'):
-        show_image(model, image, None, out, detect=lambda image: BOXES[:0])
+    with pytest.raises(ValueError, match=r'a\.png: nobody is found; give --boxes'):
+        show_image(model, image, None, out, detected(lambda image: BOXES[:0]))
     assert (out.folder / 'a.png').read_bytes() == before
     path = video_of(3, tmp_path)
     people = iter([BOXES, BOXES[:0], BOXES[:1]])
-    show_video(model, path, None, out, detect=lambda frame: next(people))
+    show_video(model, path, None, out, detected(lambda frame: next(people)))
     frames = json.loads((out.folder / 'v.json').read_text())['frames']
     assert [len(frame['people']) for frame in frames] == [2, 0, 1]
 
@@ -116,24 +119,23 @@ def test_people_of_a_detector(model, image, out, tmp_path, capsys):
 def everybody(count, alone=False):
     """A network for several people that finds so many, with belief 0.25."""
 
-    def poses(_, image):
+    def poses(self, model, image):
         points = np.tile([[10.0, 20.0], [20.0, 20.0]], (count, 1, 1))
         boxes = np.tile([0.0, 0.0, 30.0, 40.0], (count, 1))
         return Poses(points, np.full((count, 2), 0.25), boxes, PAIR, image)
 
-    return SimpleNamespace(poses=poses, alone=alone, network=None)
+    found = type('Everybody', (demo_outputs.demo.SeveralPeople,), {'poses': poses})
+    return found(network=None, alone=alone)
 
 
 def test_everybody_whom_a_network_finds(model, image, out, capsys):
     out = out._replace(json=False)
-    show_image(model, image, None, out, None, everybody(3))
+    show_image(model, image, None, out, everybody(3))
     assert ': 3 people, 6 of 6 joints\n' in capsys.readouterr().out
-    show_image(model, image, BOXES, out, None, everybody(3))  # boxes come first
+    show_image(model, image, BOXES, out, everybody(3))  # boxes come first
     assert ': 2 people, 2 of 4 joints\n' in capsys.readouterr().out
-    show_image(model, image, None, out, lambda _: BOXES[:1], everybody(3))
-    assert ': 1 person, 1 of 2 joints\n' in capsys.readouterr().out
     with pytest.raises(ValueError, match=r'a\.png: nobody is found; give --boxes'):
-        show_image(model, image, None, out, None, everybody(0))
+        show_image(model, image, None, out, everybody(0))
 
 
 @pytest.mark.parametrize('alone', [False, True])
@@ -143,6 +145,6 @@ def test_fields_are_drawn_beside_the_stages_of_each_person(model, image, out, mo
     monkeypatch.setattr(demo_outputs.demo, 'fields_of_image', lambda *_: Figure())
     monkeypatch.setattr(demo_outputs.demo, 'stages_figure', lambda *_: Figure())
     out = out._replace(json=False, stages=True)
-    show_image(model, image, None, out, None, everybody(2, alone))
+    show_image(model, image, None, out, everybody(2, alone))
     stages = [] if alone else ['a_stages_1.png', 'a_stages_2.png']
     assert sorted(path.name for path in out.folder.iterdir()) == ['a.png', 'a_fields.png', *stages]

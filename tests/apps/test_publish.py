@@ -218,7 +218,7 @@ def test_weights_that_are_another_function_by_name_leave_nothing(training, tmp_p
     path = tmp_path / 'padded.py'
     path.write_text(f'_base_ = {str(SLIM)!r}\nmodel = dict(backbone=dict(pool_padding=1))\n')
     what = Publication(**{**what.__dict__, 'config': path})
-    with pytest.raises(ValueError, match=r"create_model\('cpm_slim_3s'\) gives other beliefs"):
+    with pytest.raises(ValueError, match=r"create_model\('cpm_slim_3s'\) gives other maps"):
         publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
     assert not (tmp_path / 'zoo').exists() and not (tmp_path / 'm.yml').exists()
 

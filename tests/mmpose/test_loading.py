@@ -131,5 +131,7 @@ def test_trained_weights_are_found_from_any_folder(tmp_path, monkeypatch):
     expected, _ = read_checkpoint(weights_file('cpm_slim_3s'))
     assert found['state_dict'].keys() == expected.keys()
     assert all(torch.equal(found['state_dict'][key], expected[key]) for key in expected)
-    with pytest.raises(ValueError, match=r"no trained weights of 'x'.*cpm_lite0_3s, cpm_slim_3s"):
+    with pytest.raises(
+        ValueError, match=r"no trained weights of 'x'.*cpm_lite0_3s, cpm_movenet_3s"
+    ):
         CheckpointLoader.load_checkpoint('cpm_plugin://x')

@@ -88,11 +88,11 @@ def test_an_image_that_cannot_be_written_to_the_end_leaves_the_old_one(demo, ima
     cv2.imwrite(str(big), np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8))
     (out / 'big.png').write_bytes(b'before')
     with small_disk(8192):
-        done = demo(big, '--out-dir', out)
+        done = demo(big, '--out-dir', out, '--boxes', '0,0,96,96')
     assert failed(done, 1, out / 'big.png', 'File too large')
     assert (out / 'big.png').read_bytes() == b'before'
     with small_disk(8192):
-        done = demo(image, '--out-dir', out, '--stages')
+        done = demo(image, '--out-dir', out, '--stages', '--boxes', '0,0,96,96')
     assert failed(done, 1, out / '000001_stages.png', 'File too large')
     assert {path.name for path in out.iterdir()} == {'big.png', '000001.jpg'}
 
@@ -248,7 +248,8 @@ def test_how_many_joints_are_drawn_is_said(demo, image, video, tmp_path):
 
 
 def test_the_packages_model_draws_joints_without_a_warning(run_tool, image, tmp_path):
-    done = run_tool('demo.py', image, '--model', 'cpm_slim_3s', '--out-dir', tmp_path)
+    box = ['--boxes', '0,0,96,96']
+    done = run_tool('demo.py', image, *box, '--model', 'cpm_slim_3s', '--out-dir', tmp_path)
     (count,) = re.findall(r'000001\.jpg: 1 person, (\d+) of 14 joints\n', done.stdout)
     assert 0 < int(count) <= 14 and done.stderr == ''
 
@@ -314,7 +315,18 @@ def test_a_config_without_a_scope_is_one_of_mmpose(text, folder, image, run_tool
     path = variant(folder, tmp_path, text)
     weights = folder / 'config.pth'
     for name, *arguments in (
-        ('demo.py', image, '--config', path, '--checkpoint', weights, '--out-dir', tmp_path / 'o'),
+        (
+            'demo.py',
+            image,
+            '--config',
+            path,
+            '--checkpoint',
+            weights,
+            '--out-dir',
+            tmp_path / 'o',
+            '--boxes',
+            '0,0,96,96',
+        ),
         ('mean_pose.py', path),
         ('show_stages.py', path, weights, '--out', tmp_path / 's.png'),
     ):

@@ -24,6 +24,7 @@ RIGHT = {
     'check_dataset.py': [HERE],
     'compare.py': [f'a={HERE}:{HERE}'],
     'demo.py': [HERE],
+    'find_swaps.py': [HERE, HERE, '--out', f'{HERE}.none'],
     'fit_structure.py': [HERE, f'{HERE}.none'],
     'make_figures.py': [f'{HERE}.none'],
     'mean_pose.py': [HERE],

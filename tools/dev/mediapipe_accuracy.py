@@ -1,7 +1,7 @@
 """Compare a model of the package with MediaPipe Pose, on the same annotated images.
 
     pip install mediapipe==0.10.14        # in an environment of its own with this package
-    python tools/dev/mediapipe_accuracy.py --lspet data/lspet --model cpm_lite0_3s
+    python tools/dev/mediapipe_accuracy.py --lspet data/lspet --model cpm_movenet_3s
 
 MediaPipe's full model is in its wheel; nothing is downloaded. It has a detector of its own, which
 looks at the whole image, and at the annotated box with half of its longer side around it. Ours
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--lspet', type=Path, required=True, metavar='FOLDER')
     parser.add_argument('--first', type=int, default=8001, help='image (default: %(default)s)')
     parser.add_argument('--images', type=int, default=1000, help='number (default: %(default)s)')
-    parser.add_argument('--model', default='cpm_lite0_3s', help='(default: %(default)s)')
+    parser.add_argument('--model', default='cpm_movenet_3s', help='(default: %(default)s)')
     args = parser.parse_args(argv)
     try:
         from mediapipe.python.solutions import pose as mediapipe_pose

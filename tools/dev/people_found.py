@@ -1,18 +1,18 @@
 """Count the people that the demo's ways to find people find, on annotated images.
 
     python tools/dev/people_found.py --lspet data/lspet --images 50
-    python tools/dev/people_found.py --coco person_keypoints_val2017.json val2017 \\
-        --bottom-up paf_lite0_3s
+    python tools/dev/people_found.py --coco person_keypoints_val2017.json val2017
     python tools/dev/people_found.py --pictures FOLDER --bottom-up NAME --bottom-up-weights FILE
 
-The ways are the search over windows by the model for one person, and with --bottom-up a network
-for several people: alone, and with the model's look at each box that it proposes. An annotated
+The ways are a network for several people alone, and with the look of the model for one person at
+each box that it proposes. An annotated
 person is found if the box of a pose overlaps the box of the annotated joints by half or more.
 People with fewer than 3 of COCO's joints from shoulder to ankle, or with a smaller box than
 --least-side, are not counted.
 
 It prints a table: people found and annotated, poses, PCK@0.2 of those found and of all, where
-joints of people who are not found are wrong, and the seconds for an image. For --pictures, which
+joints of people who are not found are wrong, COCO's AP over these joints of all people, and the
+seconds for an image. For --pictures, which
 are not annotated, it prints the number of poses and of joints with a belief of 0.2 or more, as the
 demo draws them.
 
@@ -25,6 +25,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ from rich.console import Console
 from rich.progress import track
 
 from cpm_plugin.apps import demo, media
+from cpm_plugin.apps.people_ap import average_precision
 from cpm_plugin.apps.people_found import Find, Picture, count_people, read_coco, read_lspet
 from cpm_plugin.apps.tables import table_row
 from cpm_plugin.apps.zoo import pose2d
-from cpm_plugin.core import create_model, optimize_for_inference, propose_people
+from cpm_plugin.core import propose_people
 from cpm_plugin.core.prediction import read_image
 
-HEADER = ('images', 'way', 'found', 'poses', 'PCK of found', 'PCK of all', 's per image')
+HEADER = ('images', 'way', 'found', 'poses', 'PCK of found', 'PCK of all', 'AP', 's per image')
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,23 +49,29 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--coco', nargs=2, type=Path, metavar=('FILE', 'FOLDER'), action='append')
+    parser.add_argument(
+        '--coco', nargs=2, type=Path, metavar=('FILE', 'FOLDER'), action='append', default=[]
+    )
     parser.add_argument('--lspet', type=Path, metavar='FOLDER', help='folder of LSP Extended')
     parser.add_argument('--first', type=int, default=8001, help='of its images (%(default)s)')
     parser.add_argument('--images', type=int, default=50, help='number of these (%(default)s)')
     parser.add_argument('--pictures', type=Path, metavar='FOLDER', help='not annotated')
     parser.add_argument('--least-side', type=float, default=96.0, help='pixels (%(default)s)')
-    parser.add_argument('--model', default='cpm_lite0_3s', help='for one person (%(default)s)')
+    parser.add_argument('--model', default='cpm_movenet_3s', help='for one person (%(default)s)')
     parser.add_argument('--config', type=Path, help='of another model, with --checkpoint')
     parser.add_argument('--checkpoint', type=Path, help='of it')
-    parser.add_argument('--bottom-up', metavar='NAME', help='network for several people')
+    parser.add_argument(
+        '--bottom-up', metavar='NAME', default='paf_movenet_3s', help='several (%(default)s)'
+    )
     parser.add_argument('--bottom-up-weights', type=Path, metavar='FILE', help='(the package)')
     parser.add_argument('--size', type=int, help='longer side of images in it, in pixels')
     args = parser.parse_args(argv)
     try:
         sets: dict[str, list[Picture]] = {}
-        for file, folder in args.coco or ():
-            label = '/'.join(folder.absolute().parts[-2:])
+        coco = {
+            '/'.join(folder.absolute().parts[-2:]): (file, folder) for file, folder in args.coco
+        }
+        for label, (file, folder) in coco.items():
             sets[label] = read_coco(file, folder, args.least_side)
         if args.lspet is not None:
             sets['lspet'] = read_lspet(args.lspet, args.first, args.images, args.least_side)
@@ -72,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError('no images with people that count; give --coco, --lspet or --pictures')
         ways = ways_of(args)
         rows = [
-            [name, way, *row_of(find, images, f'{name}, {way}')]
+            [name, way, *row_of(find, images, f'{name}, {way}', coco.get(name))]
             for name, images in sets.items()
             for way, find in ways.items()
         ]
@@ -93,24 +101,28 @@ def ways_of(args: argparse.Namespace) -> dict[str, Find]:
         model = demo.load_model(found['pose2d'], found['pose2d_weights'])
     else:
         model = demo.load_model(args.config, args.checkpoint)
-    ways: dict[str, Find] = {'windows': lambda image: demo.find_people(model, image)}
-    if args.bottom_up is not None:
-        weights = args.bottom_up_weights
-        trained = {'pretrained': True} if weights is None else {'checkpoint': weights}
-        network = optimize_for_inference(create_model(args.bottom_up, **trained), inplace=True)
-        ways['bottom-up'] = lambda image: propose_people(image, network, size=args.size)
-        ways['both'] = lambda image: demo.find_everybody(model, image, network, size=args.size)
-    return ways
+    network = demo.load_network(args.bottom_up, args.bottom_up_weights, 'cpu')
+    return {
+        'bottom-up': lambda image: propose_people(image, network, size=args.size, **demo.SCALED),
+        'both': lambda image: demo.find_everybody(model, image, network, size=args.size),
+    }
 
 
-def row_of(find: Find, images: list[Picture], label: str) -> list[str]:
+def row_of(
+    find: Find, images: list[Picture], label: str, coco: tuple[Path, Path] | None
+) -> list[str]:
     """Count the people of annotated images; return the cells of a row."""
     count = count_people(find, with_progress(images, label))
+    ap = ''
+    if coco is not None:
+        shown = partial(with_progress, label=f'{label}, AP')
+        ap = f'{average_precision(find, *coco, shown):.1f}'
     return [
         f'{count.found} of {count.people}',
         str(count.poses),
         f'{count.pck_found:.1f}',
         f'{count.pck_all:.1f}',
+        ap,
         f'{count.seconds:.2f}',
     ]
 
@@ -124,12 +136,12 @@ def drawn_of(find: Find, files: list[Path]) -> list[str]:
         found = find(image)
         times.append(time.perf_counter() - start)
         poses, joints = poses + len(found), joints + int(found.drawn().sum())
-    return [f'{joints} joints', str(poses), '', '', f'{np.mean(times):.2f}']
+    return [f'{joints} joints', str(poses), '', '', '', f'{np.mean(times):.2f}']
 
 
 def with_progress(items: Iterable[Any], label: str) -> Iterable[Any]:
     """Pass the items on, with a progress bar on the error stream."""
-    return track(items, description=label, console=Console(stderr=True))
+    return track(list(items), description=label, console=Console(stderr=True))
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ ARMS_AND_LEGS = {
     'arms': ('shoulder', 'elbow', 'wrist'),
     'legs': ('hip', 'knee', 'ankle'),
 }
-# Chosen by eye, on images 7501-7600 of LSP Extended.
+# In torsos. A guess: of the labels it finds in LSP Extended, twelve were looked at.
 NEAR = 0.25
 GAIN = 0.25
 

@@ -46,7 +46,8 @@ class EncoderTrunk(Trunks):
         self.lateral = nn.ModuleList(
             ConvBlock(width, channels, 1, norm_layer) for width in self.encoder.channels
         )
-        initialize(self.lateral)
+        # timm initializes its networks as they need it.
+        initialize(self.lateral if isinstance(self.encoder, TimmEncoder) else self)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
         """Compute the features of an image, as ``FeatureTrunks.forward``.

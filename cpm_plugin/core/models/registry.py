@@ -40,7 +40,7 @@ def list_models(*, pretrained: bool | str | Path | None = False) -> list[str]:
     Examples:
         >>> from cpm_plugin.core import list_models
         >>> list_models(pretrained=True)
-        ['cpm_lite0_3s', 'cpm_slim_3s']
+        ['cpm_lite0_3s', 'cpm_movenet_3s', 'cpm_slim_3s', 'paf_movenet_3s']
     """
     if not pretrained:
         return sorted(MODELS)

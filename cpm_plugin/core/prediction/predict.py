@@ -22,7 +22,7 @@ from .crops import person_crop
 from .images import Image, read_image
 from .poses import Poses
 
-DEFAULT_MODEL = 'cpm_lite0_3s'
+DEFAULT_MODEL = 'cpm_movenet_3s'
 _BATCH = 32  # people that pass the network together
 
 

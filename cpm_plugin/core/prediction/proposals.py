@@ -124,7 +124,7 @@ def people_in(
     )
     known = found.scores > 0
     points = np.where(known[..., None], maps.to_image(found.keypoints), 0.0)
-    boxes = [_box_of(person[seen]) for person, seen in zip(points, known)]
+    boxes = [box_of(person[seen]) for person, seen in zip(points, known)]
     return Poses(points, found.scores, np.reshape(boxes, (-1, 4)), joints, image)
 
 
@@ -238,8 +238,15 @@ def _resampled(maps: ImageMaps, values: Tensor, target: ImageMaps) -> Tensor:
     return sampled
 
 
-def _box_of(points: FloatArray) -> FloatArray:
-    """Return x1, y1, x2, y2 around points (M, 2), with a margin and never without area."""
+def box_of(points: FloatArray) -> FloatArray:
+    """Compute the bounding box of points, with a margin and never without area.
+
+    Args:
+        points: (M, 2), at least one, in pixels.
+
+    Returns:
+        (4,), x1, y1, x2, y2.
+    """
     low, high = points.min(axis=0), points.max(axis=0)
     border = max(MARGIN * float((high - low).max()), 0.5)
     return np.concatenate([low - border, high + border])
