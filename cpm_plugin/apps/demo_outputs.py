@@ -166,7 +166,7 @@ def _tell(what: str, drawn: np.ndarray, best: float, threshold: float) -> None:
     """Print an output and how many joints are drawn in it, and warn if there is none."""
     print(f'{what}, {drawn.sum()} of {drawn.size} joints')
     if not drawn.any():
-        why = 'all are outside the image'
-        if best < threshold:
+        why = 'all are outside the image' if drawn.size else 'nobody is found'
+        if drawn.size and best < threshold:
             why = f'the largest belief is {best:.2f}, below --threshold {threshold:g}'
         print(f'warning: {what}, and no joint is drawn: {why}', file=sys.stderr)

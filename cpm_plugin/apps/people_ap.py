@@ -42,7 +42,8 @@ def average_precision(
         AP in percent.
 
     Raises:
-        ValueError: If the file cannot be read or has other joints, or no image can be read.
+        ValueError: If the file cannot be read or has other joints, an image cannot be read, or
+            nobody has a shared joint.
     """
     channels = [COCO.index(name) for name in SHARED.names]
     try:
@@ -53,10 +54,13 @@ def average_precision(
             person['num_keypoints'] = int((values[channels, 2] > 0).sum())
             person['ignore'] = int(person['num_keypoints'] == 0)
         names = {image['id']: image['file_name'] for image in content['images']}
+        (category,) = {person['category_id'] for person in content['annotations']}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{file}: no people in the format of COCO, with its 17 keypoints ({error})'
         ) from error
+    if all(person['ignore'] for person in content['annotations']):
+        raise ValueError(f'{file}: nobody has a joint from shoulder to ankle')
     found = []
     for number, name in progress(names.items()):
         poses = find(read_image(folder / name))
@@ -64,7 +68,12 @@ def average_precision(
         for points, scores in zip(poses.keypoints[:, own, :2], poses.scores[:, own]):
             values = np.column_stack([points, scores]).ravel().tolist()
             found.append(
-                dict(image_id=number, category_id=1, keypoints=values, score=float(scores.mean()))
+                dict(
+                    image_id=number,
+                    category_id=category,
+                    keypoints=values,
+                    score=float(scores.mean()),
+                )
             )
     if not found:
         return 0.0

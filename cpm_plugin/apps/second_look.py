@@ -28,7 +28,7 @@ def box_around(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def without_doubles(poses: Poses) -> Poses:
-    """Leave out poses of a person who has a surer pose.
+    """Leave out poses of a person who has a surer pose, also one with left and right exchanged.
 
     Args:
         poses: Poses of N people.
@@ -49,7 +49,13 @@ def without_doubles(poses: Poses) -> Poses:
     sides = np.ptp(poses.keypoints, axis=1).max(axis=1, initial=0)
     kept: list[int] = []
     for number in np.argsort(-poses.scores.mean(axis=1), kind='stable').tolist():
-        apart = np.linalg.norm(poses.keypoints[kept] - poses.keypoints[number], axis=2).mean(axis=1)
+        own = poses.keypoints[number]
+        apart = np.minimum(
+            *(
+                np.linalg.norm(poses.keypoints[kept] - points, axis=2).mean(axis=1)
+                for points in (own, own[list(poses.joints.flip_indices)])
+            )
+        )
         if (apart > _SAME * np.maximum(sides[kept], sides[number])).all():
             kept.append(number)
     return chosen(poses, kept)

@@ -94,7 +94,7 @@ class CombinedPoseDataset(CombinedDataset):
         kwargs: See ``mmpose.datasets.CombinedDataset``: ``pipeline`` and ``sample_ratio_factor``.
 
     Raises:
-        ValueError: If there is no such joint set.
+        ValueError: If there is no such joint set, or a dataset gives other joints.
 
     Examples:
         LSP Extended and COCO, for a network with the joints of LSP, in a config:
@@ -109,5 +109,17 @@ class CombinedPoseDataset(CombinedDataset):
     """
 
     def __init__(self, joints: str, datasets: list[dict], **kwargs: Any) -> None:
-        info = dataset_info(joint_set(joints), dataset_name=joints)
+        target = joint_set(joints)
+        info = dataset_info(target, dataset_name=joints)
         super().__init__(metainfo=info, datasets=datasets, **kwargs)
+        for dataset, config in zip(self.datasets, datasets):
+            names = tuple(dataset.metainfo['keypoint_id2name'].values())
+            steps = [step for step in config.get('pipeline', ()) if 'SelectJoints' in step['type']]
+            if steps:
+                names = joint_set(steps[-1]['target']).names
+            if names != target.names:
+                raise ValueError(
+                    f'{config["type"]} gives the joints {", ".join(names)}, not those of '
+                    f"joints={joints!r}; put dict(type='SelectJoints', target={joints!r}, ...) "
+                    'into its pipeline'
+                )

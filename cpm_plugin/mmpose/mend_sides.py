@@ -18,7 +18,9 @@ class MendSides(Transform):
     """Exchange left and right where a list says that the labels of an image have them exchanged.
 
     ``tools/find_swaps.py`` makes such a list. Put it before ``RandomFlip``, and only in the
-    pipeline for training: for a test, labels stay as they are published.
+    pipeline for training: for a test, labels stay as they are published. It is for one person per
+    image, and not for ``MosaicPeople`` and ``AddNeighbors``, which take other people from the
+    dataset.
 
     Required keys: ``img_path``, ``keypoints`` (P, K, 2) and ``keypoints_visible`` (P, K), of which
     the last two are changed for an image of the list.
@@ -30,7 +32,8 @@ class MendSides(Transform):
             ``cpm_plugin.core.maps.joint_sets.JOINT_SETS``.
 
     Raises:
-        ValueError: If the file is missing or is no such list, or the joint set is unknown.
+        ValueError: If the file is missing or is no such list, the joint set is unknown, or a
+            sample has several people.
 
     Examples:
         In the pipeline of a config:
@@ -45,6 +48,12 @@ class MendSides(Transform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
+        if len(results['keypoints']) != 1:
+            raise ValueError(
+                f'{results["img_path"]}: {len(results["keypoints"])} people in a sample; MendSides '
+                'is for one. Leave it out of this pipeline'
+            )
+        results['sides_mended'] = True
         parts = self._parts.get(Path(results['img_path']).name, ())
         if parts:
             for key in ('keypoints', 'keypoints_visible'):

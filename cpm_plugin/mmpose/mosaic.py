@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .transforms import Transform
+from .transforms import Transform, check_unmended
 
 from mmpose.registry import TRANSFORMS
 
@@ -78,6 +78,7 @@ class MosaicPeople(Transform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
+        check_unmended(results, self)
         dataset, own = results['dataset'], results['sample_idx']
         count = self.grid[0] * self.grid[1]
         if self.fixed:

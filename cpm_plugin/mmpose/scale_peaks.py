@@ -35,7 +35,7 @@ def search_scales(beliefs: Tensor, samples: Sequence[Any], decoder: Any) -> list
             mean beliefs there.
 
     Raises:
-        X ``CPMHeatmap`` nor an ``MSRAHeatmap``, or the batch
+        ValueError: If the codec is neither a ``CPMHeatmap`` nor an ``MSRAHeatmap``, or the batch
             was not made by ``collate_crops``.
     """
     stride, first_cell = _cell_grid(decoder)

@@ -26,6 +26,23 @@ class Transform(BaseTransform):
         return f'{type(self).__name__}({settings})'
 
 
+def check_unmended(results: dict[str, Any], step: Transform) -> None:
+    """Refuse a sample of ``MendSides`` in a step that takes other people from the dataset.
+
+    Args:
+        results: A sample.
+        step: The step.
+
+    Raises:
+        ValueError: If ``MendSides`` was here.
+    """
+    if results.get('sides_mended'):
+        raise ValueError(
+            f'{type(step).__name__} takes other people from the dataset, whose labels MendSides '
+            'does not mend; leave MendSides out of this pipeline'
+        )
+
+
 @dataclass(frozen=True)
 class _Selection:
     """What ``SelectJoints`` does to the keypoints of any person in the image."""
@@ -164,6 +181,7 @@ class AddNeighbors(Transform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Apply the transform to a sample; see the class."""
+        check_unmended(results, self)
         if isinstance(results['dataset'], CombinedDataset):
             raise ValueError(
                 'AddNeighbors cannot find neighbors in a CombinedDataset, which hides the number '

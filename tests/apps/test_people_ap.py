@@ -69,3 +69,11 @@ def test_far_poses_are_wrong(root):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r'none\.json: no people in the format of COCO'):
         average_precision(None, tmp_path / 'none.json', tmp_path)
+
+
+def test_nobody_with_a_shared_joint_is_refused(root):
+    content = json.loads((root / 'people.json').read_text())
+    content['annotations'] = content['annotations'][3:]  # a face
+    (root / 'people.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='nobody has a joint from shoulder to ankle'):
+        average_precision(None, root / 'people.json', root)

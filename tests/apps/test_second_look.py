@@ -51,3 +51,10 @@ def test_nobody_and_a_choice():
     both = poses([[[0, 0], [9, 9]], [[50, 50], [90, 90]]], [0.1, 0.2])
     assert chosen(both, [1]).keypoints.tolist() == [[[50, 50], [90, 90]]]
     assert chosen(both, []).boxes.shape == (0, 4)
+
+
+def test_left_for_right_is_the_same_person():
+    joints = JointSet(('left_hip', 'right_hip'))
+    points = np.array([[[0, 0], [100, 0]], [[100, 0], [0, 0]]], float)
+    both = Poses(points, np.array([[0.4, 0.4], [0.5, 0.5]]), np.zeros((2, 4)), joints, IMAGE)
+    assert without_doubles(both).scores[:, 0].tolist() == [0.5]

@@ -74,5 +74,15 @@ def test_datasets_of_other_joints_are_combined(tmp_path):
     assert mosaic_fields.heatmap_mask[head].any() and not coco_fields.heatmap_mask[head].any()
     assert coco_fields.heatmap_mask[names.index('neck')].any()
     assert coco_fields.heatmaps[names.index('neck')].max() > 0.1
+    with pytest.raises(ValueError, match=r"CocoDataset gives the joints nose.*joints='lsp'"):
+        CombinedPoseDataset(
+            'lsp',
+            [
+                dict(
+                    type='CocoDataset', data_root=str(tmp_path / 'coco'), ann_file='people.json',
+                    data_prefix=dict(img=''), data_mode='bottomup',
+                )
+            ],
+        )  # fmt: skip
     with pytest.raises(ValueError, match='no joint set'):
         CombinedPoseDataset('lps', [])

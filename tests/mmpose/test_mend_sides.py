@@ -70,3 +70,15 @@ def test_other_files_are_refused(tmp_path, content, words):
         (tmp_path / 'swaps.json').write_text(content)
     with pytest.raises(ValueError, match=words):
         read_swaps(tmp_path / 'swaps.json')
+
+
+def test_several_people_and_those_of_other_samples_are_refused(tmp_path):
+    step = mend(tmp_path, {'a.jpg': ['legs']})
+    people = sample('a.jpg')
+    people['keypoints'] = np.repeat(people['keypoints'], 2, axis=0)
+    with pytest.raises(ValueError, match=r'a\.jpg: 2 people in a sample; MendSides is for one'):
+        step(people)
+    mended = dict(step(sample('a.jpg')), dataset=[], sample_idx=0)
+    for other in (dict(type='MosaicPeople', size=(8, 8)), dict(type='AddNeighbors')):
+        with pytest.raises(ValueError, match=f'{other["type"]} takes other people'):
+            TRANSFORMS.build(other)(mended)

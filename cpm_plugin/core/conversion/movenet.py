@@ -81,11 +81,11 @@ def _layer_of(node: str) -> str | None:
     words = inside.partition('/')[0].split('_')
     if words[0] == 'Conv1':
         return 'stem'
-    if words[:2] == ['expanded', 'conv'] and words[2] in _LAYERS:
+    if len(words) < 3 or words[2] not in _LAYERS:
+        return None
+    if words[:2] == ['expanded', 'conv']:
         return f'blocks.0.{words[2]}'
-    if words[0] == 'block' and words[2] in _LAYERS:
-        return f'blocks.{words[1]}.{words[2]}'
-    return None
+    return f'blocks.{words[1]}.{words[2]}' if words[0] == 'block' else None
 
 
 def _read(manifest: Any, weights: bytes) -> dict[str, NDArray[Any]]:

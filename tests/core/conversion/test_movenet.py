@@ -41,7 +41,8 @@ def graph_of(encoder):
         nodes.append(dict(name=PREFIX + node, op=op, input=inputs))
     add('Stateful/head', np.zeros((2, 3)))  # what is not the encoder's
     nodes.append(dict(name='Stateful/kpt_heatmap_0/conv2d', op='_FusedConv2D', input=[]))
-    nodes.append(dict(name=f'{PREFIX}block_2_add/add', op='AddV2', input=['a', 'b']))
+    for name in ('block_2_add/add', 'block_2/x', 'expanded_conv/x', 'x'):
+        nodes.append(dict(name=PREFIX + name, op='AddV2', input=['a', 'b']))
     graph = {'modelTopology': {'node': nodes}, 'weightsManifest': [{'weights': entries}]}
     return graph, values
 

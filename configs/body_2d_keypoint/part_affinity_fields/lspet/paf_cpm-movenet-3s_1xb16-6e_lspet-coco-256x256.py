@@ -1,7 +1,8 @@
 # Training of paf_movenet_3s, for several people in real pictures, on one CPU core with bfloat16
 # instructions. It takes mosaics of people of LSP Extended, as the config with EfficientNet does, and
 # images of COCO, which have no tops of heads. The encoder begins with MoveNet Thunder's weights, which
-# were trained for poses on other images.
+# were trained for poses on other images. The shipped weights saw 110 images of COCO train2017 only,
+# each 5 times an epoch: sample_ratio_factor=[1, 5] of the combined dataset.
 _base_ = 'paf_cpm-lite0-3s_1xb16-2e_lspet-256x256.py'
 load_from = None
 
