@@ -2,13 +2,14 @@
 
     python tools/find_swaps.py CONFIG CHECKPOINT --out swaps.json
 
-In LSP Extended some people were labeled as a mirror shows them. A model that has seen mostly right
-labels predicts the person's own sides there. Arms or legs are listed whose labels fit its
-prediction much better with the sides exchanged: by a quarter of the torso in the mean. In training,
-dict(type='MendSides', file='swaps.json', joints='lsp') mends them.
+Some people are labeled as a mirror shows them. A model that has seen mostly right labels may
+predict the person's own sides there. Arms or legs are listed whose labels fit its prediction much
+better with the sides exchanged: by a quarter of the torso in the mean. Look at some of them before
+you believe the list: where people stand on their hands, the model may be what is wrong. In
+training, dict(type='MendSides', file='swaps.json', joints='lsp') mends them.
 
 It writes OUT, a JSON file of names of images, mapped to "arms" and "legs", and prints how many.
-About 12 minutes for 7,500 images and cpm_movenet_3s on one CPU core.
+It took 14 minutes for 7,500 images and cpm_movenet_3s, on one busy CPU core.
 
 Exit codes: 0 when done; 2 for wrong arguments or files.
 """

@@ -35,8 +35,7 @@ def find_swaps(
         ValueError: If the dataset has no shoulders or hips, or several people in an image, whom a
             list by image cannot tell apart.
     """
-    settings = dict(config.train_dataloader.dataset)
-    dataset = DATASETS.build(dict(settings, pipeline=[]))
+    dataset = DATASETS.build(config.train_dataloader.dataset)
     joints = joints_of(dataset.metainfo)
     check_torso(joints)
     found: dict[str, list[str]] = {}

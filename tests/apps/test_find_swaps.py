@@ -48,3 +48,18 @@ def test_several_people_in_an_image_are_refused(tmp_path, monkeypatch, truth):
     monkeypatch.setattr(module, 'predict', lambda *_, **__: SimpleNamespace(keypoints=truth[:1]))
     with pytest.raises(ValueError, match=r'im00001\.jpg: several people'):
         find_swaps(None, config_of(tmp_path), lambda numbers: [0, 1, 0])
+
+
+def test_a_wrapped_dataset_is_read_like_any_other(tmp_path, monkeypatch, truth):
+    labels = exchange_sides(truth, LSP, ('legs',))
+    write_lsp(tmp_path, labels, np.ones((4, 14)), size=(64, 64))
+    config = config_of(tmp_path)
+    config.train_dataloader.dataset = dict(
+        type='LspConcatDataset', datasets=[config.train_dataloader.dataset]
+    )
+    order = iter(truth)
+    monkeypatch.setattr(
+        module, 'predict', lambda *_, **__: SimpleNamespace(keypoints=next(order)[None])
+    )
+    found, count = find_swaps(None, config)
+    assert count == len(found) == 4 and set(map(tuple, found.values())) == {('legs',)}

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from cpm_plugin.apps.metafile import (
     read_metafile,
 )
 from cpm_plugin.apps.outputs import write_text
-from cpm_plugin.apps.publish import Publication, publish
+from cpm_plugin.apps.publish import Publication, _agree, publish
 from cpm_plugin.apps.zoo import pose2d
 from cpm_plugin.core.weights.zoo import file_sha256, read_index
 
@@ -221,6 +222,21 @@ def test_weights_that_are_another_function_by_name_leave_nothing(training, tmp_p
     with pytest.raises(ValueError, match=r"create_model\('cpm_slim_3s'\) gives other maps"):
         publish(what, tmp_path / 'zoo', metafile=tmp_path / 'm.yml')
     assert not (tmp_path / 'zoo').exists() and not (tmp_path / 'm.yml').exists()
+
+
+@pytest.mark.parametrize('changed', ['beliefs', 'fields'])
+def test_the_maps_of_several_people_are_compared_by_every_stage(changed, tmp_path):
+    """The config's model has other weights in the last stage alone, of belief maps or of fields."""
+    torch.manual_seed(0)
+    network = create_model('paf_lite0_3s').eval()
+    torch.save(network.state_dict(), tmp_path / 'weights.pth')
+    model = SimpleNamespace(backbone=network.trunks, head=lambda feats: network.stages(*feats))
+    _agree('paf_lite0_3s', tmp_path / 'weights.pth', model, (64, 64))
+    last = getattr(network.stages, changed)[-1]
+    with torch.no_grad():
+        list(last.parameters())[-1].add_(1)
+    with pytest.raises(ValueError, match='gives other maps'):
+        _agree('paf_lite0_3s', tmp_path / 'weights.pth', model, (64, 64))
 
 
 def test_a_config_of_ones_own_goes_into_the_zoo(training, tmp_path, monkeypatch):

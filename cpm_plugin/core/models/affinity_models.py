@@ -92,6 +92,9 @@ def paf_movenet_3s(**changes: Any) -> AffinityPoseMachine:
     """Build 3 stages of 64 channels with fields on MoveNet Thunder's encoder, for several people.
 
     Source: ours. The encoder is that of ``cpm_movenet_3s``.
+
+    Weights: in the package, trained on LSP Extended and images of COCO, for academic use. Those of
+        the encoder began as MoveNet's (Apache 2.0).
     """
     own = {'encoder': 'movenet_thunder', 'channels': 64, 'hidden_channels': 64}
     return paf_lite0_3s(**{**own, **changes})

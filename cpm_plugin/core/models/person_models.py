@@ -212,5 +212,8 @@ def cpm_movenet_3s(**changes: Any) -> ConvolutionalPoseMachine:
     """Build 3 stages of 64 channels on MoveNet Thunder's encoder, for images of about 256 pixels.
 
     Source: ours. The encoder is that of MoveNet, which ``tools/convert_encoder.py`` converts.
+
+    Weights: in the package, trained on LSP Extended, for academic use. Those of the encoder
+        began as MoveNet's (Apache 2.0).
     """
     return cpm_lite0_3s(**{'encoder': 'movenet_thunder', 'channels': 64, **changes})

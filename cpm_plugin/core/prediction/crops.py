@@ -183,11 +183,15 @@ def _taps(
 
 
 def _averaged(image: Image, size: tuple[int, int]) -> Image:
-    """Average an image (H, W, 3) over areas, to ``size`` (width, height)."""
+    """Average an image (H, W, 3) over areas, to ``size`` (width, height), as OpenCV does."""
     rows = _area_means(image.reshape(len(image), -1), size[1])
     columns = rows.reshape(size[1], image.shape[1], 3).transpose(1, 0, 2)
     means = _area_means(columns.reshape(image.shape[1], -1), size[0])
-    result: Image = np.floor(means + 0.5).astype(np.uint8).reshape(size[0], size[1], 3)
+    means = means.round(6)  # a half is one, whatever the order of the sums
+    # OpenCV rounds halves up where it averages 2 x 2 pixels, and else to even numbers.
+    halved = image.shape[:2] == (2 * size[1], 2 * size[0])
+    whole = np.floor(means + 0.5) if halved else np.rint(means)
+    result: Image = whole.astype(np.uint8).reshape(size[0], size[1], 3)
     return np.ascontiguousarray(result.transpose(1, 0, 2))
 
 

@@ -79,7 +79,8 @@ def tree_body(joints: JointSet) -> Body:
     """
     known = [one for one in JOINT_SETS.values() if set(one.names) == set(joints.names)]
     limbs = next((one.limbs for one in (joints, *known) if one.limbs), ())
-    edges = _spanning(joints.names, limbs or joints.links)
+    joined = JointSet(joints.names, limbs=tuple(limbs or joints.links))
+    edges = tuple(joined.limbs[position] for position in joined.tree_limbs)
     nodes = joints.names
     ones = np.ones((2, len(edges), 2))
     pairs = np.array([[nodes.index(name) for name in edge] for edge in edges]).reshape(-1, 2)
@@ -196,15 +197,3 @@ BODIES: dict[str, Callable[[JointSet], Body]] = {
 
 def _present(joints: JointSet, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in joints.names)
-
-
-def _spanning(names: tuple[str, ...], edges: Iterable[Edge]) -> tuple[Edge, ...]:
-    """Return the edges that join parts so far apart."""
-    part = {name: name for name in names}
-    taken = []
-    for first, second in edges:
-        kept, lost = part[first], part[second]
-        if kept != lost:
-            taken.append((first, second))
-            part = {name: kept if one == lost else one for name, one in part.items()}
-    return tuple(taken)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cpm_plugin.core.prediction import person_crop
+from cpm_plugin.core.prediction.crops import _averaged
 
 
 @pytest.fixture(scope='module')
@@ -70,3 +71,20 @@ def test_a_whole_ratio_averages_squares_of_pixels():
 def test_boxes_without_a_person_are_refused(photo, box, message):
     with pytest.raises(ValueError, match=message):
         person_crop(photo, box, 32)
+
+
+@pytest.mark.parametrize('ratio', [2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize('more', [0, 1])
+def test_averages_are_opencvs_to_the_last_gray_level(ratio, more):
+    """With an even whole ratio, every average is a half: of 2 x 2 pixels, OpenCV rounds it up."""
+    cv2 = pytest.importorskip('cv2')
+    height, width = 12 * ratio + more, 10 * ratio + 2 * more
+    y, x = np.arange(height)[:, None], np.arange(width)
+    levels = 100 + y // ratio % 2 + (x % ratio < ratio / 2)
+    image = np.repeat(levels[..., None], 3, axis=2).astype(np.uint8)
+    size = (round(width / ratio), round(height / ratio))
+    expected = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(_averaged(image, size), expected)
+    if ratio % 2 == more == 0:
+        averages = cv2.resize(image.astype(float), size, interpolation=cv2.INTER_AREA)
+        assert set(averages.ravel().round(3)) == {100.5, 101.5}

@@ -148,7 +148,7 @@ def test_what_cannot_be_had_says_why(zoo, tmp_path, serve):
 def test_the_packages_weights(name):
     entry = read_index()[name]
     assert 'academic' in entry.license
-    assert (PACKAGED / entry.file).stat().st_size < 25e6
+    assert (PACKAGED / entry.file).stat().st_size < (25e6 if 'movenet' in name else 10e6)
     assert f'-{entry.sha256[:8]}_' in entry.file
     model = cpm_plugin.create_model(name, pretrained=True).eval()
     fresh = cpm_plugin.create_model(name).eval()

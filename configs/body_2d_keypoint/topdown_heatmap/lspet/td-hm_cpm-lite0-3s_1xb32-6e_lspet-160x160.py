@@ -3,7 +3,7 @@
 # instructions, optim_wrapper.type=Bfloat16OptimWrapper is faster.
 _base_ = [
     '../../../_base_/models/cpm-lite0-3s.py', '../../../_base_/datasets/lspet.py',
-    '../../../_base_/schedules/adam-cosine-100e.py'
+    '../../../_base_/schedules/adam-cosine-6e.py'
 ]
 
 codec = dict(
@@ -27,18 +27,7 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 
-train_cfg = dict(max_epochs=6, val_interval=3)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),  # warm-up
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=6,
-        T_max=6,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
+train_cfg = dict(val_interval=3)
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(
