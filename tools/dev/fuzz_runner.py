@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -212,11 +213,26 @@ def _work(fuzzer: Fuzzer, numbers: Sequence[int], pipe: Connection) -> None:
 
 
 def limit_memory(more: int) -> None:
-    """Let this process take ``more`` bytes of address space than it has."""
+    """Let this process take ``more`` bytes than it uses."""
     gc.collect()  # or what is garbage now could be taken besides
     pages = int(Path('/proc/self/statm').read_text().split()[0])
-    bound = pages * resource.getpagesize() + more
-    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+    size = pages * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+    _occupy_free_heap()
+    resource.setrlimit(resource.RLIMIT_AS, (size + more, size + more))
+
+
+def _occupy_free_heap() -> None:
+    """Take free memory of this process's heap, in blocks from 1 MB on, while it must not grow.
+
+    The limit is one of address space, of which the parent's freed objects are still a part.
+    """
+    malloc = ctypes.CDLL(None).malloc
+    malloc.argtypes, malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+    for exponent in range(32, 19, -1):
+        while malloc(1 << exponent):  # never written to, so it costs no memory
+            pass
 
 
 def _judge_error(error: BaseException, path: Path) -> tuple[str, str]:
