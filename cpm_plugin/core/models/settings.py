@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .setting_checks import check_counts, check_kernels, check_types
 
-ENCODERS = ('efficientnet_lite0', 'movenet_thunder')
+ENCODERS = ('efficientnet_lite0', 'movenet_lightning', 'movenet_thunder')
 TIMM = 'timm/'  # before the name of a network of timm, which is an encoder, too
 
 _Settings = TypeVar('_Settings', bound=Any)

@@ -1,12 +1,15 @@
 """MoveNet's TensorFlow.js graph as our encoder, on a graph with random weights."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from cpm_plugin.core.conversion.movenet import encoder_from_movenet
-from cpm_plugin.core.models.encoders import MobileEncoder
+from cpm_plugin.core.models.encoders import InvertedResidual, MobileEncoder, SameConv
 
 PREFIX = 'Stateful/center_net_mobile_net_v2fpn_feature_extractor/model_1/model/'
 
@@ -47,26 +50,41 @@ def graph_of(encoder):
     return graph, values
 
 
+@pytest.fixture(scope='module', params=['movenet_lightning', 'movenet_thunder'])
+def name(request):
+    return request.param
+
+
 @pytest.fixture(scope='module')
-def encoder():
+def encoder(name):
     torch.manual_seed(0)
-    encoder = MobileEncoder('movenet_thunder').eval()
+    encoder = MobileEncoder(name).eval()
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.copy_(torch.randn_like(parameter).mul(0.1).half().float())
     return encoder
 
 
-def test_every_weight_comes_to_its_layer(encoder):
-    state = encoder_from_movenet(*graph_of(encoder))
+def test_every_weight_comes_to_its_layer(encoder, name):
+    found, state = encoder_from_movenet(*graph_of(encoder))
     own = encoder.state_dict()
+    assert found == name
     assert state.keys() == own.keys()
     assert all(torch.equal(state[key], own[key]) for key in own if not key.startswith('stem'))
 
 
-def test_the_features_for_our_input_are_those_of_movenets(encoder):
-    other = MobileEncoder('movenet_thunder').eval()
-    other.load_state_dict(encoder_from_movenet(*graph_of(encoder)))
+def test_layers_that_our_encoder_lacks_are_left_out(encoder, name):
+    encoder = deepcopy(encoder)
+    own = set(encoder.state_dict())
+    channels = encoder.blocks[-1].project.conv.out_channels
+    encoder.blocks.append(InvertedResidual(channels, 24, 6, 3, 1, norm=False))
+    _, state = encoder_from_movenet(*graph_of(encoder))
+    assert set(state) == own
+
+
+def test_the_features_for_our_input_are_those_of_movenets(encoder, name):
+    other = MobileEncoder(name).eval()
+    other.load_state_dict(encoder_from_movenet(*graph_of(encoder))[1])
     values = torch.randint(0, 256, (1, 3, 32, 32)).float()  # RGB
     stem = encoder.stem.conv
     theirs = functional.conv2d(values / 127.5 - 1, stem.weight, stem.bias, stride=2).clamp(0, 6)
@@ -84,3 +102,10 @@ def test_other_graphs_and_weights_are_refused(encoder):
     graph['modelTopology']['node'] = graph['modelTopology']['node'][1:]  # without the first layer
     with pytest.raises(ValueError, match='not MoveNet'):
         encoder_from_movenet(graph, values)
+
+
+def test_other_widths_are_refused():
+    other = nn.Module()
+    other.stem = SameConv(3, 24, 3, 2, norm=False)
+    with pytest.raises(ValueError, match='has 32 or 56 channels: 24'):
+        encoder_from_movenet(*graph_of(other))
