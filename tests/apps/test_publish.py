@@ -228,15 +228,15 @@ def test_weights_that_are_another_function_by_name_leave_nothing(training, tmp_p
 def test_the_maps_of_several_people_are_compared_by_every_stage(changed, tmp_path):
     """The config's model has other weights in the last stage alone, of belief maps or of fields."""
     torch.manual_seed(0)
-    network = create_model('paf_lite0_3s').eval()
+    network = create_model('paf_movenet_3s').eval()
     torch.save(network.state_dict(), tmp_path / 'weights.pth')
     model = SimpleNamespace(backbone=network.trunks, head=lambda feats: network.stages(*feats))
-    _agree('paf_lite0_3s', tmp_path / 'weights.pth', model, (64, 64))
+    _agree('paf_movenet_3s', tmp_path / 'weights.pth', model, (64, 64))
     last = getattr(network.stages, changed)[-1]
     with torch.no_grad():
         list(last.parameters())[-1].add_(1)
     with pytest.raises(ValueError, match='gives other maps'):
-        _agree('paf_lite0_3s', tmp_path / 'weights.pth', model, (64, 64))
+        _agree('paf_movenet_3s', tmp_path / 'weights.pth', model, (64, 64))
 
 
 def test_a_config_of_ones_own_goes_into_the_zoo(training, tmp_path, monkeypatch):

@@ -200,10 +200,10 @@ def test_encoder_weights_are_read_to_train_and_checked(tmp_path):
     from cpm_plugin.core.models.encoders import MobileEncoder
     from cpm_plugin.core.weights.checkpoints import write_checkpoint
 
-    source = MobileEncoder('efficientnet_lite0')
+    source = MobileEncoder('movenet_thunder')
     path = tmp_path / 'encoder.pth'
     write_checkpoint(path, source.state_dict(), {})
-    arguments = {'encoder': 'efficientnet_lite0', 'channels': 4}
+    arguments = {'encoder': 'movenet_thunder', 'channels': 4}
     backbone = CPMBackbone(encoder_weights=str(path), **arguments)
     weight = 'blocks.9.project.conv.weight'
     assert not torch.equal(
@@ -252,8 +252,8 @@ def test_weights_of_timm_are_loaded_to_train_alone(tmp_path, monkeypatch):
         CPMBackbone(
             encoder_weights='timm', init_cfg=dict(type='Pretrained', checkpoint='a'), **arguments
         )
-    with pytest.raises(ValueError, match=r"'timm' is for .*, not for 'efficientnet_lite0'"):
-        CPMBackbone(encoder_weights='timm', encoder='efficientnet_lite0')
+    with pytest.raises(ValueError, match=r"'timm' is for .*, not for 'movenet_thunder'"):
+        CPMBackbone(encoder_weights='timm', encoder='movenet_thunder')
 
 
 def test_vgg_weights_are_read_to_train_and_checked(tmp_path):

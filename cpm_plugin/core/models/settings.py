@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .setting_checks import check_counts, check_kernels, check_types
 
-ENCODERS = ('efficientnet_lite0', 'movenet_lightning', 'movenet_thunder')
+ENCODERS = ('movenet_lightning', 'movenet_thunder')  # those of ``encoders.LAYOUTS``
 TIMM = 'timm/'  # before the name of a network of timm, which is an encoder, too
 
 _Settings = TypeVar('_Settings', bound=Any)
@@ -41,10 +41,11 @@ class TrunkSettings:
         encoder: Use this network, with a feature pyramid, instead of the two trunks of the
             paper. One of ``ENCODERS``; or ``timm/`` and timm's name of a network, see
             ``TimmEncoder``. Its weights, such as ImageNet's, are loaded separately.
-        frozen_groups: Number of groups of the encoder's blocks that are not trained, 0 to 7. Unless
-            it is 0, the first convolution is not trained either. Their batch statistics stay fixed.
-            The first two groups, up to stride 4, take half of the time of a training step. timm's
-            networks have no such groups: with them it must be 0.
+        frozen_groups: Number of groups of the encoder's blocks that are not trained. Unless it
+            is 0, the first convolution is not trained either. Their batch statistics stay fixed.
+            The first two groups, up to stride 4, take half of the time of a training step. Of
+            timm's networks, EfficientNet, MobileNetV3 and their kin have such groups. With others
+            it must be 0.
 
     Raises:
         ValueError: If a value is out of range, or settings do not go together.
@@ -79,13 +80,7 @@ class TrunkSettings:
             if not self.vgg_tail:
                 raise ValueError('vgg_tail is empty: give the channels of at least one convolution')
         if self.encoder is not None:
-            if self.encoder.startswith(TIMM):
-                if self.frozen_groups:
-                    raise ValueError(
-                        f'frozen_groups={self.frozen_groups}: encoder={self.encoder!r} has no such '
-                        'groups; set it to 0, and give the encoder a smaller learning rate'
-                    )
-            elif self.encoder not in ENCODERS:
+            if not self.encoder.startswith(TIMM) and self.encoder not in ENCODERS:
                 raise ValueError(
                     f'no encoder {self.encoder!r}; there are: {", ".join(ENCODERS)}, and '
                     f'{TIMM}NAME for the networks of timm'

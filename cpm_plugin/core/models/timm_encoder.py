@@ -36,6 +36,7 @@ class TimmEncoder(nn.Module):
     Args:
         name: timm's name of the network, such as ``resnet18`` or ``resnet18.a1_in1k``. The latter
             says which of timm's weights ``load_weights`` takes.
+        frozen_groups: See ``TrunkSettings``.
 
     Attributes:
         channels: Numbers of channels of the features.
@@ -44,7 +45,8 @@ class TimmEncoder(nn.Module):
         only_size: Height and width of the only images that the network takes; None for any.
 
     Raises:
-        ValueError: If timm has no such network, or it has no such features.
+        ValueError: If timm has no such network, it has no such features, or fewer groups of blocks
+            than ``frozen_groups``.
         ImportError: If timm is missing. The message says how to install it.
 
     Examples:
@@ -60,9 +62,10 @@ class TimmEncoder(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, frozen_groups: int = 0) -> None:
         super().__init__()
         self.name = name
+        self.frozen_groups = frozen_groups
         plan = _whole(name)
         last = {part['reduction']: index for index, part in enumerate(plan.feature_info)}
         self.strides = tuple(one for one in sorted(last) if _STRIDES[0] <= one <= _STRIDES[1])
@@ -91,6 +94,39 @@ class TimmEncoder(nn.Module):
         )
         self.register_buffer('scale', (256 / 255 / std).float(), persistent=False)
         self.register_buffer('shift', ((128 / 255 - mean) / std).float(), persistent=False)
+        for part in self._frozen():
+            part.requires_grad_(False)
+
+    def _frozen(self) -> list[nn.Module]:
+        """Return what is not trained: all before the groups of blocks, and the first groups."""
+        if not self.frozen_groups:
+            return []
+        # timm's classes EfficientNetFeatures and MobileNetV3Features have their groups here.
+        groups = getattr(self.network, 'blocks', None)
+        if not isinstance(groups, nn.Sequential):
+            groups = nn.Sequential()
+        if not 0 < self.frozen_groups <= len(groups):
+            raise ValueError(
+                f'frozen_groups={self.frozen_groups}: encoder {TIMM + self.name!r} has '
+                f'{len(groups)} groups of blocks, so it must be 0 to {len(groups)}; or give the '
+                'encoder a smaller learning rate'
+            )
+        children = list(self.network.children())
+        return [*children[: children.index(groups)], *list(groups)[: self.frozen_groups]]
+
+    def train(self, mode: bool = True) -> TimmEncoder:
+        """Set the mode as ``nn.Module.train`` does; frozen parts stay in evaluation mode.
+
+        Args:
+            mode: True for training, False for evaluation.
+
+        Returns:
+            The network itself.
+        """
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Compute the features of an image.

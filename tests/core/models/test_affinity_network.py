@@ -30,7 +30,7 @@ SMALL = {
 TRUNKS = {
     'vgg': ({'vgg_tail': (6, 4)}, VggTrunk),
     'paper': ({'vgg_tail': None, 'trunk_kernel_size': 3}, FeatureTrunks),
-    'lite': ({'encoder': 'efficientnet_lite0'}, EncoderTrunk),
+    'movenet': ({'encoder': 'movenet_thunder'}, EncoderTrunk),
 }
 KINDS = {
     'both': {},

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a trunk: what it gives the stages, and what is frozen."""
+"""MoveNet's encoder as a trunk: what it gives the stages, and what is frozen."""
 
 import pytest
 import torch
@@ -11,14 +11,12 @@ from cpm_plugin.core.models.settings import TrunkSettings
 
 
 def test_features_at_stride_8_for_all_stages_alike():
-    trunk = EncoderTrunk(
-        TrunkSettings(encoder='efficientnet_lite0', channels=5, center_map_sigma=7.0)
-    ).eval()
+    trunk = EncoderTrunk(TrunkSettings(encoder='movenet_thunder', channels=5, center_map_sigma=7.0))
     levels = trunk.encoder(torch.rand(1, 3, 48, 40))
     assert [tuple(level.shape) for level in levels] == [
-        (1, 40, 6, 5),
-        (1, 112, 3, 3),
-        (1, 320, 2, 2),
+        (1, 56, 6, 5),
+        (1, 168, 3, 3),
+        (1, 560, 2, 2),
     ]
     first, shared, center = trunk(torch.rand(2, 3, 48, 40))
     assert first is shared
@@ -27,16 +25,16 @@ def test_features_at_stride_8_for_all_stages_alike():
 
 
 def test_features_are_the_sum_of_the_levels():
-    trunk = EncoderTrunk(TrunkSettings(encoder='efficientnet_lite0', channels=2)).eval()
+    trunk = EncoderTrunk(TrunkSettings(encoder='movenet_thunder', channels=2))
     for number, lateral in enumerate(trunk.lateral):
         nn.init.zeros_(lateral.conv.weight)
         nn.init.constant_(lateral.conv.bias, 10.0**number)
     assert (trunk(torch.rand(1, 3, 32, 32))[0] == 111).all()
 
 
-def test_frozen_groups_keep_weights_and_statistics():
+def test_frozen_groups_keep_their_weights():
     trunk = EncoderTrunk(
-        TrunkSettings(encoder='efficientnet_lite0', channels=4, frozen_groups=2),
+        TrunkSettings(encoder='movenet_thunder', channels=4, frozen_groups=2),
         norm_layer=nn.BatchNorm2d,
     ).train()
     before = {key: value.clone() for key, value in trunk.encoder.state_dict().items()}
@@ -47,22 +45,20 @@ def test_frozen_groups_keep_weights_and_statistics():
     after = trunk.encoder.state_dict()
     moved = {key for key in after if not torch.equal(after[key], before[key])}
     frozen = ('stem.', 'blocks.0.', 'blocks.1.', 'blocks.2.')
-    assert not [key for key in moved if key.startswith(frozen)]
-    others = {key for key in after if key.endswith(('conv.weight', 'running_mean'))}
-    assert {key for key in others if not key.startswith(frozen)} <= moved
-    with pytest.raises(ValueError, match='frozen_groups=8'):
-        MobileEncoder('efficientnet_lite0', frozen_groups=8)
+    assert moved == {key for key in after if not key.startswith(frozen)}
+    with pytest.raises(ValueError, match='frozen_groups=8 must be 0, nothing frozen, to 7'):
+        MobileEncoder('movenet_thunder', frozen_groups=8)
 
 
 def test_gradients_reach_all_of_the_named_network():
-    model = create_model('cpm_lite0_3s').train()
+    model = create_model('cpm_movenet_3s').train()
     sum(beliefs.square().mean() for beliefs in model(torch.rand(2, 3, 64, 64))).backward()
     assert [name for name, p in model.named_parameters() if not p.grad.abs().sum() > 0] == []
 
 
 def test_bfloat16_on_a_cpu_gives_what_float32_does():
     trunk = EncoderTrunk(
-        TrunkSettings(encoder='efficientnet_lite0', channels=4), norm_layer=nn.BatchNorm2d
+        TrunkSettings(encoder='movenet_thunder', channels=4), norm_layer=nn.BatchNorm2d
     ).eval()
     image = torch.rand(1, 3, 64, 64)
     exact = trunk(image)[0]
@@ -74,9 +70,9 @@ def test_bfloat16_on_a_cpu_gives_what_float32_does():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ({'encoder': 'resnet'}, "no encoder 'resnet'; there are: efficientnet_lite0"),
+        ({'encoder': 'resnet'}, "no encoder 'resnet'; there are: movenet_lightning, movenet_thunder"),
         (
-            {'encoder': 'efficientnet_lite0', 'in_channels': 1},
+            {'encoder': 'movenet_thunder', 'in_channels': 1},
             'in_channels=1 has no effect with encoder',
         ),
     ],
@@ -88,7 +84,7 @@ def test_arguments_that_do_not_go_together(arguments, message):
 
 def test_optimized_for_inference_it_has_no_norms_and_the_same_beliefs():
     torch.manual_seed(0)
-    model = create_model('cpm_lite0_3s', channels=8, first_stage_channels=8).eval()
+    model = create_model('cpm_movenet_3s', channels=8, first_stage_channels=8).eval()
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.normal_(norm.running_mean, std=0.1)

@@ -38,13 +38,13 @@ def test_the_figures_of_the_paper_and_of_the_released_network():
 def test_small_models_by_hand():
     # 5, 7, 15, 19, 35, 43; 3x3: 59, 3x3: 75; three 7x7 are 18 cells of 8 pixels
     assert pixels(create_model('cpm_slim_3s', **FEW)) == [75, 219, 363]
-    # stem 3 at stride 2; 3x3: 7. To stride 4: 11, 19; to 8 with 5x5: 35, 67; to 16: 83, 115, 147;
-    # 5x5: 211, 275, 339; to 32: 403, 531, 659, 787; 3x3: 851. One cell more by upsampling: 883.
-    # Two 3x3 at stride 8: 915
-    lite = create_model('cpm_lite0_3s', **FEW)
+    # stem 3 at stride 2; 3x3: 7. To stride 4: 11, 19; to 8: 27, 43, 59; to 16: 75, 107, 139, 171;
+    # 203, 235, 267; to 32: 299, 363, 427; 491. One cell more by upsampling: 523. Two 3x3 at
+    # stride 8: 555
+    movenet = create_model('cpm_movenet_3s', **FEW)
     # 18 cells are 4.5 steps of 32 pixels, and so 5 for some of them; 36 cells are 9
-    assert pixels(lite) == [915, 915 + 5 * 32, 915 + 9 * 32]
-    assert receptive_field(lite)[0].cells == 5
+    assert pixels(movenet) == [555, 555 + 5 * 32, 555 + 9 * 32]
+    assert receptive_field(movenet)[0].cells == 5
 
 
 def test_the_vgg_networks():
@@ -74,7 +74,7 @@ def linear(model):
     [
         ('cpm_slim_3s', dict(), 448),
         ('cpm_slim_3s', dict(pool_padding=1, num_stages=2, reduced_channels=None), 320),
-        ('cpm_lite0_3s', dict(num_stages=2), 1280),
+        ('cpm_movenet_3s', dict(num_stages=2), 896),
     ],
 )
 def test_it_is_where_there_is_a_gradient(name, changes, width):

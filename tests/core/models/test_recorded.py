@@ -6,7 +6,7 @@ import torch
 from cpm_plugin.core import create_model, optimize_for_inference, set_conv_method
 
 
-@pytest.fixture(scope='module', params=['cpm_slim_3s', 'cpm_lite0_3s'])
+@pytest.fixture(scope='module', params=['cpm_slim_3s', 'cpm_movenet_3s'])
 def model(request):
     return create_model(request.param, pretrained=True).eval()
 

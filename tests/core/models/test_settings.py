@@ -56,7 +56,7 @@ def test_unknown_settings_are_named_with_the_known_ones():
         ({'pool_padding': 2}, 'pool_padding=2 must be 0'),
         ({'center_map_sigma': 0.0}, r'center_map_sigma=0\.0 must be positive'),
         ({'vgg_tail': ()}, 'vgg_tail is empty'),
-        ({'encoder': 'vgg'}, "no encoder 'vgg'; there are: efficientnet_lite0"),
+        ({'encoder': 'vgg'}, "no encoder 'vgg'; there are: movenet_lightning, movenet_thunder"),
         ({'frozen_groups': 2}, 'frozen_groups=2 is for an encoder'),
         ({'channels': True}, 'channels=True must be a whole number'),
         ({'center_map_sigma': '21'}, "center_map_sigma='21' must be a number or None"),
@@ -64,7 +64,7 @@ def test_unknown_settings_are_named_with_the_known_ones():
         ({'shared_trunk': 'no'}, "shared_trunk='no' must be True or False"),
         ({'encoder': 5}, 'encoder=5 must be a text or None'),
         *(
-            ({'encoder': 'efficientnet_lite0', name: value}, f'{name}=.* has no effect with enc')
+            ({'encoder': 'movenet_thunder', name: value}, f'{name}=.* has no effect with enc')
             for name, value in (
                 ('vgg_tail', (3,)),
                 ('in_channels', 4),

@@ -5,20 +5,15 @@ from functools import cache
 
 import pytest
 import torch
+from cpm_testing.extras import needs_timm, timm
 from cpm_testing.networks import random_norms
 from torch import nn
 
 from cpm_plugin.core import create_model, load_checkpoint, optimize_for_inference
 from cpm_plugin.core.models.encoder_trunk import EncoderTrunk
 from cpm_plugin.core.models.settings import TrunkSettings
-from cpm_plugin.core.models.timm_encoder import TimmEncoder, timm_package
+from cpm_plugin.core.models.timm_encoder import TimmEncoder
 from cpm_plugin.core.weights import write_checkpoint
-
-try:
-    timm = timm_package()
-except ImportError:
-    timm = None
-needs_timm = pytest.mark.skipif(timm is None, reason='needs the extra [timm]')
 
 # strides and channels of the features, as the papers have them
 FAMILIES = {
@@ -149,57 +144,72 @@ def test_coarse_features_stay_in_their_place(name, stride, side):
     torch.testing.assert_close(inside, torch.arange(1, 12) * 8 + 3.5)
 
 
-# -- the built-in encoder as timm has it
-
-
-def timm_weights(scale, shift):
-    """Weights of ``cpm_lite0_3s`` by timm's names, for an input of scale * x + shift in RGB."""
-    model = create_model('cpm_lite0_3s', pretrained=True)
-    ours = model.trunks.encoder.state_dict()
-    places = [(group, block) for group, count in enumerate((1, 2, 2, 3, 3, 4, 1))
-              for block in range(count)]  # fmt: skip
-    convs = ('expand', 'conv_pw', 'bn1'), ('depthwise', 'conv_dw', 'bn2'), (
-        'project', 'conv_pwl', 'bn3')  # fmt: skip
-    found = {}
-    for key, value in ours.items():
-        part, _, leaf = key.rpartition('.')
-        if part in ('stem.conv', 'stem.norm'):
-            found[{'stem.conv': 'conv_stem', 'stem.norm': 'bn1'}[part] + f'.{leaf}'] = value
-            continue
-        _, number, layer, kind = part.split('.')
-        group, block = places[int(number)]
-        names = {name: (conv, norm) for name, conv, norm in convs}
-        if group == 0:  # without expansion
-            names = {'depthwise': ('conv_dw', 'bn1'), 'project': ('conv_pw', 'bn2')}
-        found[f'blocks.{group}.{block}.{names[layer][kind == "norm"]}.{leaf}'] = value
-    weight = found['conv_stem.weight'].flip(1) / scale
-    found['conv_stem.weight'] = weight
-    found['bn1.running_mean'] = found['bn1.running_mean'] + shift * weight.sum(dim=(1, 2, 3))
-    return model.trunks.encoder.eval(), found
+# -- the published network
 
 
 @needs_timm
-@pytest.mark.parametrize('as_timm', [True, False])
-def test_our_weights_give_our_features_in_timms_network(as_timm):
-    """With timm's conversion of colors, or with none, where the padding is equal, too."""
-    encoder = TimmEncoder('tf_efficientnet_lite0').eval()
-    scale, shift = 256 / 127.5, 128 / 127.5 - 1  # v / 127.5 - 1 of v = 256 x + 128
-    torch.testing.assert_close(encoder.scale, torch.full((3, 1, 1), scale))
-    torch.testing.assert_close(encoder.shift, torch.full((3, 1, 1), shift))
-    if not as_timm:
-        scale, shift = 1.0, 0.0
-        encoder.scale.fill_(scale)
-        encoder.shift.fill_(shift)
-    ours, weights = timm_weights(scale, shift)
-    encoder.network.load_state_dict(weights)
-    image = torch.rand(1, 3, 128, 96) - 0.5
+def test_the_size_of_the_published_network():
+    # 4,652,008 in all, less 320 x 1280 and its normalization, and 1280 x 1000 and its bias
+    count = sum(p.numel() for p in TimmEncoder('tf_efficientnet_lite0').parameters())
+    assert count == 4_652_008 - 320 * 1280 - 2 * 1280 - 1280 * 1000 - 1000
+
+
+# Beliefs of cell (8, 6) in an image of waves, by the code that had trained the published weights:
+# 14 joints and the background, of stages 1 and 3.
+RECORDED = (
+    (-0.002866, -0.001413, 0.002913, 0.000028, 0.004622, -0.001659, 0.003242, 0.001016,
+     0.000802, -0.001101, 0.003456, -0.000180, -0.002730, -0.006011, 0.983557),
+    (0.001292, 0.001599, -0.001694, 0.000893, -0.000947, 0.001898, -0.000735, 0.002503,
+     -0.000647, 0.000466, 0.000535, 0.001045, 0.003069, 0.003911, 0.990764),
+)  # fmt: skip
+
+
+@needs_timm
+@pytest.mark.parametrize('optimized', [False, True])
+def test_published_weights_give_what_they_gave_where_they_were_trained(optimized):
+    """Up to 6e-6: the first convolution is padded with timm's 127.5, where it was with 128."""
+    model = create_model('cpm_lite0_3s', pretrained=True).eval()
+    model = optimize_for_inference(model) if optimized else model
+    y, x = torch.arange(128.0)[:, None], torch.arange(96.0)
+    image = torch.stack([(x / 5 + c).sin() * (y / (7 + c)).cos() for c in range(3)])[None] / 2
     with torch.no_grad():
-        levels = [ours(image), encoder(image)]
-    if as_timm:  # Outputs at stride 8 see 33 pixels to each side. Timm's border is 127.5.
-        levels = [[features[0][:, :, :11, :7]] for features in levels]
-    for one, other in zip(*levels, strict=True):
-        assert one.abs().max() > 1
-        torch.testing.assert_close(other, one, rtol=0, atol=1e-5 * float(one.abs().max()))
+        first, _, last = model(image)
+    for beliefs, expected in zip((first, last), RECORDED, strict=True):
+        torch.testing.assert_close(beliefs[0, :, 8, 6], torch.tensor(expected), rtol=0, atol=1e-5)
+
+
+# -- frozen groups
+
+
+@needs_timm
+@pytest.mark.parametrize('name', ['tf_efficientnet_lite0', 'mobilenetv3_small_050'])
+def test_frozen_groups_keep_weights_and_statistics(name):
+    settings = TrunkSettings(encoder=f'timm/{name}', channels=4, frozen_groups=2)
+    trunk = EncoderTrunk(settings, norm_layer=nn.BatchNorm2d).eval().train()
+    before = {key: value.clone() for key, value in trunk.encoder.state_dict().items()}
+    optimizer = torch.optim.SGD(trunk.parameters(), 0.1)
+    features = trunk(torch.rand(2, 3, 64, 64))[0]
+    (features * torch.rand_like(features)).sum().backward()
+    optimizer.step()
+    after = trunk.encoder.state_dict()
+    moved = {key for key in after if not torch.equal(after[key], before[key])}
+    frozen = tuple(f'network.{part}.' for part in ('conv_stem', 'bn1', 'blocks.0', 'blocks.1'))
+    assert not [key for key in moved if key.startswith(frozen)]
+    others = {key for key in after if key.endswith(('.weight', 'running_mean'))}
+    assert {key for key in others if not key.startswith(frozen)} <= moved
+    trunk.eval()
+    assert not any(part.training for part in trunk.modules())
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    ('name', 'count', 'groups'),
+    [('tf_efficientnet_lite0', 8, 7), ('tf_efficientnet_lite0', -1, 7), ('resnet18', 2, 0)],
+)
+def test_more_frozen_groups_than_there_are_are_refused(name, count, groups):
+    message = f"frozen_groups={count}: encoder 'timm/{name}' has {groups} groups .*0 to {groups};"
+    with pytest.raises(ValueError, match=message):
+        EncoderTrunk(TrunkSettings(encoder=f'timm/{name}', frozen_groups=count))
 
 
 # -- in a whole network
@@ -346,12 +356,22 @@ def test_a_network_of_one_image_size_takes_no_other():
         trunk(torch.rand(1, 3, 64, 224))
 
 
-def test_frozen_groups_are_refused():
-    with pytest.raises(ValueError, match="frozen_groups=2: encoder='timm/resnet18' has no such"):
-        TrunkSettings(encoder='timm/resnet18', frozen_groups=2)
-
-
 def test_without_timm_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'timm', None)
     with pytest.raises(ImportError, match=r"need timm: pip install 'cpm_plugin\[timm\]'"):
-        create_model('cpm_lite0_3s', encoder='timm/resnet18')
+        create_model('cpm_lite0_3s', pretrained=True)
+    create_model('cpm_movenet_3s', pretrained=True)  # which needs none
+
+
+@needs_timm
+def test_checkpoints_by_the_names_of_before_are_refused(tmp_path):
+    """Of a ``cpm_lite0_3s`` from when the package had an EfficientNet of its own."""
+    state = create_model('cpm_lite0_3s').state_dict()
+    old = {key.replace('network.conv_stem', 'stem.conv'): value for key, value in state.items()}
+    write_checkpoint(tmp_path / 'old.pth', old, {})
+    message = (
+        r'old\.pth does not fit the model; missing: trunks\.encoder\.network\.conv_stem\.weight; '
+        r'left over: trunks\.encoder\.stem\.conv\.weight'
+    )
+    with pytest.raises(ValueError, match=message):
+        create_model('cpm_lite0_3s', checkpoint=tmp_path / 'old.pth')

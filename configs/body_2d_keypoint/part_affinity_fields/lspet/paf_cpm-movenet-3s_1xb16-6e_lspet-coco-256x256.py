@@ -1,18 +1,17 @@
 # Training of paf_movenet_3s, for several people in real pictures, on one CPU core with bfloat16
-# instructions. It takes mosaics of people of LSP Extended, as the config with EfficientNet does, and
-# images of COCO, which have no tops of heads. The encoder begins with MoveNet Thunder's weights, which
-# were trained for poses on other images. The shipped weights saw 110 images of COCO train2017 only,
-# each 5 times an epoch: sample_ratio_factor=[1, 5] of the combined dataset.
-_base_ = 'paf_cpm-lite0-3s_1xb16-2e_lspet-256x256.py'
-load_from = None
+# instructions. It takes mosaics of people of LSP Extended, and images of COCO, which have no tops of
+# heads. The encoder begins with MoveNet Thunder's weights, which were trained for poses on other
+# images. The shipped weights saw 110 images of COCO train2017 only, each 5 times an epoch:
+# sample_ratio_factor=[1, 5] of the combined dataset.
+_base_ = [
+    '../../../_base_/models/paf-cpm-movenet-3s.py', '../../../_base_/datasets/lspet-mosaics.py',
+    '../../../_base_/schedules/adam-cosine-6e.py'
+]
 
 model = dict(
-    backbone=dict(
-        encoder='movenet_thunder',
-        # tools/convert_encoder.py makes the file; to train only
-        encoder_weights='data/movenet_thunder.pth',
-        channels=64),
-    head=dict(in_channels=64, channels=64, hidden_channels=64, strict_load=True))
+    # tools/convert_encoder.py makes the file; to train only
+    backbone=dict(encoder_weights='data/movenet_thunder.pth'),
+    head=dict(joints='lsp', decoder=_base_.codec))
 
 people = dict(
     type='LspDataset',
@@ -41,17 +40,12 @@ train_dataloader = dict(
         datasets=[people, images],
         pipeline=train_pipeline))
 
-train_cfg = dict(max_epochs=6)
+train_cfg = dict(val_interval=1)
 optim_wrapper = dict(
     type='Bfloat16OptimWrapper',
     paramwise_cfg=dict(custom_keys=dict(encoder=dict(lr_mult=0.2))))
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),  # warm-up
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=6,
-        T_max=6,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
+auto_scale_lr = dict(base_batch_size=16)
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best='coco/AP', rule='greater'))
+custom_hooks = [dict(type='ChannelsLastHook'), dict(type='SyncBuffersHook')]

@@ -18,10 +18,8 @@ train_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.t
 val_pipeline = [dict(step, **sized.get(step['type'], {})) for step in _base_.val_pipeline]
 
 model = dict(
-    backbone=dict(
-        # tools/convert_encoder.py makes it; to train only
-        encoder_weights='data/efficientnet_lite0.pth',
-        center_map_sigma=11.),
+    # those of ImageNet, which timm downloads; to train only
+    backbone=dict(encoder_weights='timm', center_map_sigma=11.),
     head=dict(decoder=codec))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))

@@ -1,11 +1,11 @@
-# Your own keypoints, fine-tuned from the trained weights of cpm_lite0_3s in the package, which are
+# Your own keypoints, fine-tuned from the trained weights of cpm_movenet_3s in the package, which are
 # for academic use only (docs/tutorials/own-data.md). In a leaf set num_keypoints, data_root,
 # ann_file and data_prefix.
 _base_ = [
-    '../../../_base_/models/cpm-lite0-3s.py', '../../../_base_/datasets/own.py',
+    '../../../_base_/models/cpm-movenet-3s.py', '../../../_base_/datasets/own.py',
     '../../../_base_/schedules/own-60e.py'
 ]
-load_from = 'cpm_plugin://cpm_lite0_3s'
+load_from = 'cpm_plugin://cpm_movenet_3s'
 
 codec = dict(
     type='CPMHeatmap',
