@@ -19,7 +19,7 @@ demo: .venv/ready
 	$(BIN)/python tools/train.py $(FIGURES) --work-dir demo_output/train 2>&1 | $(BRIEF)
 	$(BIN)/python tools/test.py $(FIGURES) "$$(cat demo_output/train/last_checkpoint)" \
 		--work-dir demo_output/test 2>&1 | $(BRIEF)
-	$(BIN)/python tools/show_stages.py $(FIGURES) "$$(cat demo_output/train/last_checkpoint)" \
+	$(BIN)/python tools/analysis/stages.py $(FIGURES) "$$(cat demo_output/train/last_checkpoint)" \
 		--out demo_output/stages.png
 
 test: .venv/ready

@@ -272,7 +272,7 @@ def test_stock_modules_come_after_what_lets_them_be_imported(path):
         ('from ..mmpose.head import X\nfrom mmpose.apis import init_model', False),
         ('import cpm_plugin.mmpose\nimport mmdet', False),
         ('from cpm_plugin.apps.zoo import pose2d\nimport mmpose', True),
-        ('from cpm_plugin.apps import show_stages\ndef main():\n    import mmpose', False),
+        ('from cpm_plugin.apps import stages\ndef main():\n    import mmpose', False),
         ('def main():\n    import mmdet', True),
         ('import numpy', False),
     ],

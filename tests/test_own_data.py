@@ -102,7 +102,7 @@ def test_it_is_tested_and_shown_stage_by_stage(trained, run_tool, start_tool):
     assert 'of 5 joints' in done.stdout
     assert Path('demo_output/poses/000003_stages.png').is_file()
 
-    done = run_tool('show_stages.py', 'mine/five.py', trained, '--person', 1)
+    done = run_tool('analysis/stages.py', 'mine/five.py', trained, '--person', 1)
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'no PCK of the stages: PCK relative to the torso needs left_shoulder' in done.stdout
     assert 'person 1' in done.stdout and Path('stages.png').is_file()

@@ -28,7 +28,7 @@ __all__ = [
     'outputs',
     'publish',
     'results',
-    'show_stages',
+    'stages',
     'tables',
     'zoo',
 ]

@@ -15,7 +15,7 @@ PROGRAMS = {
     'demo': ('demo.py', 'draw poses in images, folders and videos, with MMPose'),
     'train': ('train.py', "train by a config (MMPose's own script)"),
     'test': ('test.py', "test a checkpoint (MMPose's own script)"),
-    'stages': ('show_stages.py', 'accuracy and belief maps of every stage'),
+    'stages': ('analysis/stages.py', 'accuracy and belief maps of every stage'),
     'compare': ('compare.py', 'compare trained models'),
     'check': ('check_dataset.py', 'check images and annotations before training'),
     'publish': ('publish_model.py', 'publish trained weights'),

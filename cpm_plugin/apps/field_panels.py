@@ -14,7 +14,7 @@ from ..core.prediction.proposals import ImageMaps
 # A field this strong or stronger has full color: that of an ideal limb. The mean of opposite limbs
 # is weaker.
 _FULL = 1.0
-# A belief of 1 is not yet white, as in ``show_stages.draw_stages``.
+# A belief of 1 is not yet white, as in ``stages.draw_stages``.
 _HEAT: Any = {'cmap': 'hot', 'vmin': 0, 'vmax': 1.2}
 _WHEEL = 61  # pixels of the color wheel's side
 

@@ -57,7 +57,7 @@ def demo(run_tool, own):
 
 @pytest.fixture
 def stages(run_tool, folder):
-    return partial(run_tool, 'show_stages.py', folder / 'config.py', folder / 'config.pth')
+    return partial(run_tool, 'analysis/stages.py', folder / 'config.py', folder / 'config.pth')
 
 
 @pytest.fixture
@@ -146,13 +146,20 @@ def test_generated_figures_that_cannot_be_written_to_the_end(run_tool, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('program', ['demo', 'show_stages', 'compare', 'benchmark', 'make_figures'])
+@pytest.mark.parametrize(
+    'program', ['demo', 'analysis/stages', 'compare', 'benchmark', 'make_figures']
+)
 def test_a_folder_that_cannot_be_written_into_is_known_before_the_work(
     program, folder, image, own, run_tool, tmp_path, monkeypatch
 ):
     arguments = {
         'demo': [image, *own, '--out-dir', tmp_path / 'new'],
-        'show_stages': [folder / 'config.py', folder / 'config.pth', '--out', tmp_path / 's.png'],
+        'analysis/stages': [
+            folder / 'config.py',
+            folder / 'config.pth',
+            '--out',
+            tmp_path / 's.png',
+        ],
         'compare': [f'a={folder}/config.py:{folder}/config.pth', '--out-dir', tmp_path / 'new'],
         'benchmark': ['--out', tmp_path / 'new' / 'b.csv'],
         'make_figures': [tmp_path / 'new'],
@@ -196,14 +203,19 @@ def test_a_device_file_is_not_replaced_and_a_link_stays_one(tmp_path):
 # -- devices
 
 
-@pytest.mark.parametrize('program', ['demo', 'show_stages', 'compare'])
+@pytest.mark.parametrize('program', ['demo', 'analysis/stages', 'compare'])
 @pytest.mark.parametrize('device', ['cuda:99', 'tpu', 'meta', ''])
 def test_a_device_that_is_not_here_is_named(
     program, device, folder, image, own, run_tool, tmp_path
 ):
     arguments = {
         'demo': [image, *own, '--out-dir', tmp_path / 'out'],
-        'show_stages': [folder / 'config.py', folder / 'config.pth', '--out', tmp_path / 's.png'],
+        'analysis/stages': [
+            folder / 'config.py',
+            folder / 'config.pth',
+            '--out',
+            tmp_path / 's.png',
+        ],
         'compare': [f'a={folder}/config.py:{folder}/config.pth', '--out-dir', tmp_path / 'out'],
     }[program]
     done = run_tool(f'{program}.py', *arguments, '--device', device)
@@ -328,7 +340,7 @@ def test_a_config_without_a_scope_is_one_of_mmpose(text, folder, image, run_tool
             '0,0,96,96',
         ),
         ('mean_pose.py', path),
-        ('show_stages.py', path, weights, '--out', tmp_path / 's.png'),
+        ('analysis/stages.py', path, weights, '--out', tmp_path / 's.png'),
     ):
         init_default_scope('mmengine')  # as at the start of a program
         done = run_tool(name, *arguments)
@@ -339,7 +351,7 @@ NO_FILE = '_base_ = "nothing.py"\n'
 
 
 @pytest.mark.parametrize(
-    'program', ['demo', 'show_stages', 'mean_pose', 'compare', 'publish_model']
+    'program', ['demo', 'analysis/stages', 'mean_pose', 'compare', 'publish_model']
 )
 @pytest.mark.parametrize(
     ('text', 'message'),
@@ -352,7 +364,7 @@ def test_configs_that_cannot_be_read(program, text, message, folder, image, run_
     (tmp_path / 'results.json').write_text('{"torso/PCK": 50.0}')
     arguments = {
         'demo': [image, '--config', path, '--checkpoint', weights, '--out-dir', tmp_path / 'out'],
-        'show_stages': [path, weights, '--out', tmp_path / 's.png'],
+        'analysis/stages': [path, weights, '--out', tmp_path / 's.png'],
         'mean_pose': [path],
         'compare': [f'a={path}:{weights}', '--out-dir', tmp_path / 'out'],
         'publish_model': [
@@ -372,14 +384,18 @@ def test_configs_that_cannot_be_built(folder, image, run_tool, tmp_path):
         run_tool('demo.py', image, '--config', path, '--checkpoint', weights),
         2, f'{path}: KeyError: CPMBackbon is not in the mmpose::model registry',
     )  # fmt: skip
-    assert failed(run_tool('show_stages.py', path, weights, *out), 1, f'{path}: KeyError: CPMBackb')
+    assert failed(
+        run_tool('analysis/stages.py', path, weights, *out), 1, f'{path}: KeyError: CPMBackb'
+    )
     path = variant(folder, tmp_path, "\ntest_dataloader['dataset']['indices'] = 0\n")
-    assert failed(run_tool('show_stages.py', path, weights, *out), 1, 'has no samples')
+    assert failed(run_tool('analysis/stages.py', path, weights, *out), 1, 'has no samples')
     assert failed(run_tool('mean_pose.py', path), 2, 'has no samples')
     path = variant(folder, tmp_path, "\nmodel['head'].pop('decoder')\n")
-    assert failed(run_tool('show_stages.py', path, weights, *out), 1, 'decoder has not been set')
+    assert failed(
+        run_tool('analysis/stages.py', path, weights, *out), 1, 'decoder has not been set'
+    )
     (tmp_path / 'no.pth').write_text('no weights')
-    done = run_tool('show_stages.py', folder / 'config.py', tmp_path / 'no.pth', *out)
+    done = run_tool('analysis/stages.py', folder / 'config.py', tmp_path / 'no.pth', *out)
     assert failed(done, 1, 'no.pth cannot be read (PyTorch has not written it)')
 
 
@@ -392,8 +408,8 @@ def test_an_image_of_the_test_set_that_is_broken(folder, run_tool, tmp_path):
         (tmp_path / 'val' / entry['file_name']).touch()
     options = ['--cfg-options', f'test_dataloader.dataset.data_root={tmp_path}/']
     done = run_tool(
-        'show_stages.py', folder / 'config.py', folder / 'config.pth', '--out', tmp_path / 's.png',
-        *options,
+        'analysis/stages.py', folder / 'config.py', folder / 'config.pth', '--out',
+        tmp_path / 's.png', *options,
     )  # fmt: skip
     assert failed(done, 1, f'error: {tmp_path}/val/00000', 'cannot be read as an image')
 

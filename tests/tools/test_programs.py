@@ -22,13 +22,14 @@ def last_row(output):
 def test_last_stage_is_what_the_stock_test_script_prints(folder, name, run_tool):
     image = folder / 'a' / f'{name}.png'
     trained = (folder / f'{name}.py', folder / f'{name}.pth')
-    shown = run_tool('show_stages.py', *trained, '--out', image)
+    shown = run_tool('analysis/stages.py', *trained, '--out', image)
     assert shown.returncode == 0, shown.stderr[-2000:]
     row = re.compile(r'^\| (stage \d) \|.*?([\d.]+) \| [\d.]+ \| 6 \(0\) \| 84 \|$', re.M)
     rows = row.findall(shown.stdout)
     assert [name for name, _ in rows] == ['stage 1', 'stage 2', 'stage 3']
     assert image.read_bytes().startswith(b'\x89PNG')
     assert ('PCK@0.35' if name == 'authors' else 'PCK@0.2') in shown.stdout
+    assert shown.stdout.count('\n| wrong, right |') == shown.stdout.count('\n| stage 3 |') - 1 == 1
     tested = run_tool('test.py', *trained, '--work-dir', folder / f'test_{name}')
     assert tested.returncode == 0, tested.stderr[-2000:]
     figures = json.loads(next((folder / f'test_{name}').glob('*/*.json')).read_text())
@@ -41,6 +42,22 @@ def test_last_stage_is_what_the_stock_test_script_prints(folder, name, run_tool)
     assert fast_figures['torso/PCK'] == pytest.approx(figures['torso/PCK'], abs=0.005)
 
 
+def test_examples_of_what_the_stages_repair_and_break_are_drawn(folder, run_tool):
+    out = folder / 'examples' / 's.png'
+    trained = (folder / 'config.py', folder / 'config.pth')
+    done = run_tool('analysis/stages.py', *trained, '--out', out, '--examples', 2, '--near', 3)
+    assert done.returncode == 0, done.stderr[-2000:]
+    people = dict(re.findall(r'^Most joints (\w+): people (.+)$', done.stdout, re.M))
+    expected = {
+        f's_{kind}_{number}_person_{person}.png'
+        for kind in ('repaired', 'broken')
+        for number, person in enumerate(re.findall(r'\d+', people[kind]), start=1)
+    }
+    assert expected and len(expected) <= 4
+    assert {path.name for path in out.parent.iterdir()} == {'s.png', *expected}
+    assert '| both within 3 |' in done.stdout
+
+
 def test_mean_pose_prints_its_pck(folder, run_tool):
     done = run_tool('mean_pose.py', folder / 'config.py')
     assert done.returncode == 0, done.stderr[-2000:]
@@ -51,7 +68,7 @@ def test_mean_pose_prints_its_pck(folder, run_tool):
 
 def test_person_out_of_range_is_named_and_nothing_is_drawn(folder, run_tool):
     done = run_tool(
-        'show_stages.py', folder / 'config.py', folder / 'config.pth', '--person', 6,
+        'analysis/stages.py', folder / 'config.py', folder / 'config.pth', '--person', 6,
         '--out', folder / 'none.png',
     )  # fmt: skip
     assert done.returncode == 2 and '0 to 5' in done.stderr
@@ -310,3 +327,12 @@ def test_a_fitted_structure_is_used_in_a_test(folder, run_tool):
         assert tested.returncode == 0, tested.stderr[-2000:]
         figures[name] = json.loads(next(work.glob('*/*.json')).read_text())['torso/PCK']
     assert figures['plain'] != figures['structured']
+    done = run_tool(
+        'analysis/stages.py', folder / 'config.py', folder / 'config.pth', '--out',
+        folder / 'structured.png', *options, *more,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = dict(re.findall(r'^\| (stage [^|]+) \|.*?([\d.]+) \| [\d.]+ \| 6', done.stdout, re.M))
+    assert list(rows) == ['stage 1', 'stage 2', 'stage 3', 'stage 1, structured']
+    assert float(rows['stage 1']) == pytest.approx(figures['plain'], abs=0.005)
+    assert float(rows['stage 1, structured']) == pytest.approx(figures['structured'], abs=0.005)

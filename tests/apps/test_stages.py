@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cpm_plugin.apps.show_stages import StagePredictions, draw_stages
+from cpm_plugin.apps.stages import Changes, StagePredictions, draw_stages
 from cpm_plugin.core.maps.joint_sets import LSP
 
 
@@ -31,6 +31,39 @@ def test_most_helped_person_has_most_joints_corrected_from_first_to_last_stage()
     assert StagePredictions(stages, truth, labeled).most_helped(LSP) == 0
     labeled[0, :2] = 0  # what is not labeled does not count: one against two
     assert StagePredictions(stages, truth, labeled).most_helped(LSP) == 1
+
+
+def test_changes_are_of_labeled_joints_of_people_with_a_torso():
+    stages, truth, labeled = predictions()
+    stages[0, 0, :3] += 30  # repaired, but for the second, which is not labeled
+    stages[2, 0, 5] += 30  # broken
+    stages[0, 1, :3] += 30
+    stages[:, 1, 4] += 30  # wrong before and after
+    labeled[0, 1] = 0
+    changes = StagePredictions(stages, truth, labeled).changes(LSP)
+    assert np.argwhere(changes.repaired).tolist() == [[0, 0], [0, 2], [1, 0], [1, 1], [1, 2]]
+    assert np.argwhere(changes.broken).tolist() == [[0, 5]]
+    assert not StagePredictions(stages, truth, labeled).changes(LSP, 0.5).repaired.any()
+    labeled[1, [LSP.index('left_shoulder'), LSP.index('right_shoulder')]] = 0  # no torso
+    changes = StagePredictions(stages, truth, labeled).changes(LSP)
+    assert changes.repaired.any(axis=1).tolist() == [True, False]
+
+
+def test_most_changed_people_come_in_their_order_and_only_those():
+    repaired = np.array([[1, 0, 0], [0, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 0]], bool)
+    broken = np.array([[0, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]], bool)
+    changes = Changes(repaired, broken)
+    assert changes.most(2) == [3, 2]
+    assert changes.most(9) == [3, 2, 4]  # none who lost a joint, or none
+    assert changes.most(9, broken=True) == [0]
+
+
+def test_other_predictions_are_rows_beside_the_stages():
+    stages, truth, labeled = predictions()
+    shown = StagePredictions(stages, truth, labeled, {'stage 1, structured': truth + 30})
+    names = ['stage 1', 'stage 2', 'stage 3', 'stage 1, structured']
+    assert list(shown.pck(LSP)) == list(shown.doubled(LSP)) == names
+    assert [pck.mean for pck in shown.pck(LSP).values()] == [100, 100, 100, 0]
 
 
 def test_image_has_a_row_a_stage_and_marks_the_decoded_joints():

@@ -1,19 +1,30 @@
 """Show how the stages of a trained CPM refine their belief maps.
 
-    python tools/show_stages.py CONFIG CHECKPOINT
-    python tools/show_stages.py CONFIG CHECKPOINT --person 7 --out stages.png
-    python tools/show_stages.py CONFIG CHECKPOINT --cfg-options test_dataloader.dataset.indices=20
+    python tools/analysis/stages.py CONFIG CHECKPOINT
+    python tools/analysis/stages.py CONFIG CHECKPOINT --person 7 --out stages.png
+    python tools/analysis/stages.py CONFIG CHECKPOINT --examples 5 --out examples/stages.png
+    python tools/analysis/stages.py CONFIG CHECKPOINT \\
+        --cfg-options test_dataloader.dataset.indices=20
 
 It runs the test set of the config, all of it also with --person. The last example takes only a part
-of it.
+of it. It prints three tables:
 
-It prints the PCK relative to the torso for every stage. If the config's evaluator has a
-TorsoPCKAccuracy, that is at its thr, and the last row is what tools/test.py prints; else at 0.2.
+- The PCK relative to the torso for every stage. If the config's evaluator has a TorsoPCKAccuracy,
+  that is at its thr, and the last row is what tools/test.py prints; else at 0.2. With a
+  StructuredHeatmap as decoder, the last row is with the structure, of the stage of test_cfg.
+- How many joints were wrong at stage 1 and right at the last stage, and the reverse.
+- Double counting: how often a stage puts both ankles, knees, wrists or elbows at the same place. Of
+  people whose two labels are more than twice --near torsos apart, those whose predictions are at
+  most --near torsos apart.
+
 A dataset without shoulders and hips has no torso: then it only draws, by default person 0.
 
 It writes the image of --out: for one person of the test set, the belief maps of each stage and the
 skeleton found in them. Without --person it is the person whose joints the later stages corrected
 most. That is an example of what they do, and not of the average image.
+
+--examples N also draws the N people with most joints repaired, and the N with most broken. Their
+images lie beside --out: stages_repaired_1_person_17.png.
 
 Exit codes: 0 when done; 1 if the model or the data cannot be loaded, or the image not be written; 2
 for wrong arguments, or a config that it cannot use.
@@ -50,6 +61,16 @@ def main(argv: list[str] | None = None) -> int:
         help='number of the person in the test set, from 0 (default: see above)',
     )
     parser.add_argument(
+        '--examples', type=int, default=0, metavar='N', help='see above (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--near',
+        type=float,
+        default=0.2,
+        metavar='SHARE',
+        help='largest distance of one place, as a fraction of the torso (default: %(default)s)',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionsAction,
@@ -62,6 +83,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
+        if args.examples < 0:
+            raise ValueError(f'--examples {args.examples}: must not be negative')
+        if not 0 < args.near < float('inf'):
+            raise ValueError(f'--near {args.near}: must be positive')
         check_there(args.config)
         if not Path(args.checkpoint).is_file():
             raise ValueError(f'{args.checkpoint}: no such file')
@@ -104,14 +129,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def show(model: Any, loader: Any, thresholds: list[float], args: argparse.Namespace) -> None:
-    """Print the PCK of every stage, and write the image of one person."""
+    """Print the tables, and write the images."""
     from mmengine.dataset import pseudo_collate
     from rich.progress import track
 
     from cpm_plugin.apps.outputs import write_figure
-    from cpm_plugin.apps.show_stages import person_figure, predict_stages
+    from cpm_plugin.apps.stage_report import changes_table, doubled_table
+    from cpm_plugin.apps.stages import person_figure, predict_stages
     from cpm_plugin.core.evaluation.pck import format_table
     from cpm_plugin.mmpose.metrics import check_torso, joints_of
+
+    def draw(path: Path, person: int) -> None:
+        figure = person_figure(model, pseudo_collate([loader.dataset[person]]), meta)
+        write_figure(path, figure, dpi=110)
 
     meta = loader.dataset.metainfo
     joints = joints_of(meta)
@@ -119,14 +149,26 @@ def show(model: Any, loader: Any, thresholds: list[float], args: argparse.Namesp
         check_torso(joints)
     except ValueError as error:
         print(f'no PCK of the stages: {error}')
-        person, thresholds = args.person or 0, []
+        person, thresholds, predictions = args.person or 0, [], None
     else:
         predictions = predict_stages(model, track(loader, description='stages on the test set'))
         person = predictions.most_helped(joints) if args.person is None else args.person
-    figure = person_figure(model, pseudo_collate([loader.dataset[person]]), meta)
-    write_figure(args.out, figure, dpi=110)
+    draw(args.out, person)
     for threshold in thresholds:
         print(format_table(predictions.pck(joints, threshold), threshold))
+        changes = predictions.changes(joints, threshold)
+        print(f'\nJoints by PCK@{threshold:g}, at stage 1 and at the last stage:\n')
+        print(changes_table(changes, joints) + '\n')
+    if predictions is not None:
+        print(f'Pairs put at the same place, within {args.near:g} of the torso:\n')
+        print(doubled_table(predictions.doubled(joints, args.near), args.near))
+        for kind, broken in (('repaired', False), ('broken', True)):
+            people = predictions.changes(joints, thresholds[0]).most(args.examples, broken=broken)
+            for number, someone in enumerate(people, start=1):
+                name = f'{args.out.stem}_{kind}_{number}_person_{someone}{args.out.suffix}'
+                draw(args.out.with_name(name), someone)
+            if args.examples:
+                print(f'\nMost joints {kind}: people {", ".join(map(str, people)) or "none"}')
     print(f'\nBelief maps of each stage and skeleton (person {person}): {args.out.resolve()}')
 
 
