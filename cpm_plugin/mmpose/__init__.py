@@ -29,6 +29,7 @@ from .datasets import CombinedPoseDataset  # noqa: E402
 from .figures import FiguresDataset  # noqa: E402
 from .finite_hook import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
+from .gradient_flow_hook import GradientFlowHook  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
 from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
@@ -46,6 +47,7 @@ from .reproducible_hook import ReproducibleHook  # noqa: E402
 from .scale_search import GetOctaveCenterScale, ScaleSearchHook  # noqa: E402
 from .sizes_estimator import SizesPoseEstimator  # noqa: E402
 from .skip_broken import SkipBroken  # noqa: E402
+from .stage_by_stage_hook import StageByStageHook  # noqa: E402
 from .structured_codec import StructuredHeatmap  # noqa: E402
 from .transforms import AddNeighbors, SelectJoints  # noqa: E402
 from .warm_up_hook import WarmUpHook  # noqa: E402
@@ -80,6 +82,7 @@ __all__ = [
     'GetImageCenterScale',
     'GetOctaveCenterScale',
     'GetPersonCenterScale',
+    'GradientFlowHook',
     'IntermediateSupervisionLoss',
     'KeypointNamesHook',
     'LspConcatDataset',
@@ -97,6 +100,7 @@ __all__ = [
     'SelectJoints',
     'SizesPoseEstimator',
     'SkipBroken',
+    'StageByStageHook',
     'StructuredHeatmap',
     'TorsoPCKAccuracy',
     'WarmUpHook',
