@@ -163,6 +163,10 @@ def test_components_build_and_the_schedule_ends_with_training(path, name):
     if name['dataset'] == 'own':  # it scales with the data, and MMEngine ends it with the training
         warm_up, *main = main
         assert warm_up['end'] == 2 and [part.get('end', length) for part in main] == [length]
+    elif main[0]['type'] == 'CosineRestartLR':  # and warm-ups of a part of an epoch
+        assert main[0]['end'] == sum(main[0]['periods']) == length
+        begins = [sum(main[0]['periods'][:n]) for n in range(len(main[0]['periods']))]
+        assert [part['begin'] for part in main[1:]] == begins
     else:
         assert [part['end'] for part in main] == [length]
     assert length % cfg.train_cfg.val_interval == 0  # the last is validated
@@ -225,4 +229,4 @@ def test_widths_of_the_labels():
         'cpm-lite0-3s_1xb32-4e_lspet-256x256', 'cpm-movenet-3s_1xb32-6e_lspet-256x256',
     }  # fmt: skip
     assert not any('256x256' in name for name in widths[7])
-    assert len(widths[7]) == 7
+    assert len(widths[7]) == 14
