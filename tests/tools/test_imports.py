@@ -16,10 +16,20 @@ from cpm_plugin.core.prediction.export import FORMATS
 
 REPO = Path(__file__).resolve().parents[2]
 STOCK = {'train.py', 'test.py'}  # MMPose's, which parse after their own imports
-PROGRAMS = sorted({path.name for path in REPO.glob('tools/*.py')} - STOCK)
+PROGRAMS = sorted(
+    {
+        str(path.relative_to(REPO / 'tools'))
+        for folder in ('tools', 'tools/analysis')
+        for path in (REPO / folder).glob('*.py')
+    }
+    - STOCK
+)
 HERE = __file__  # of the files that arguments name, all that matters here is that they exist
 # Arguments that are right by all that can be known without the packages.
 RIGHT = {
+    'analysis/gradient_flow.py': [HERE],
+    'analysis/receptive_field.py': [HERE],
+    'analysis/stages.py': [HERE, HERE],
     'benchmark.py': [],
     'check_dataset.py': [HERE],
     'compare.py': [f'a={HERE}:{HERE}'],
@@ -32,12 +42,17 @@ RIGHT = {
         HERE, HERE, '--results', HERE, '--zoo', f'{HERE}.none',
         *(f'--{name}=x' for name in ('name', 'dataset', 'training-data', 'training', 'license')),
     ],
-    'show_stages.py': [HERE, HERE],
     'test.py': [],
     'train.py': [],
 }  # fmt: skip
 # Each with what is told of it.
 MISTAKES = [
+    (['analysis/gradient_flow.py', 'none.csv'], 'none.csv: no such file'),
+    (['analysis/receptive_field.py'], 'give a MODEL, or --plot CSV'),
+    (['analysis/receptive_field.py', '--plot', 'none.csv'], 'none.csv: no such file'),
+    (['analysis/stages.py', HERE, 'none.pth'], 'none.pth: no such file'),
+    (['analysis/stages.py', HERE, HERE, '--near', '0'], '--near 0.0: must be positive'),
+    (['analysis/stages.py', HERE, HERE, '--examples', '-1'], '--examples -1: must not be'),
     (['benchmark.py', '--others', 'stock VGG'], 'there are stock ResNet-50'),
     (['check_dataset.py', 'none.py'], 'none.py: no such file'),
     (['compare.py', 'a=none.py:none.pth'], 'a=none.py:none.pth: none.py: no such file'),
@@ -55,7 +70,6 @@ MISTAKES = [
     (['make_figures.py', 'out', '--size', '7'], '--size 7: must be at least 48'),
     (['mean_pose.py', 'none.py'], 'none.py: no such file'),
     (['publish_model.py', 'none.py', *RIGHT['publish_model.py'][1:]], 'none.py: no such file'),
-    (['show_stages.py', HERE, 'none.pth'], 'none.pth: no such file'),
 ]
 # Runs programs where there is nothing but Python and the repository.
 SCRIPT = """
@@ -101,14 +115,14 @@ def runs():
 def test_help_needs_no_package(name):
     code, out, _ = runs()[name, '--help']
     assert code == 0
-    assert out.startswith(f'usage: {name} ')
+    assert out.startswith(f'usage: {Path(name).name} ')
 
 
 @pytest.mark.parametrize('name', PROGRAMS)
 def test_an_unknown_option_needs_no_package(name):
     code, _, err = runs()[name, '--no-such-option']
     assert code == 2
-    assert f'{name}: error: ' in err
+    assert f'{Path(name).name}: error: ' in err
 
 
 @pytest.mark.parametrize(('words', 'message'), MISTAKES)
@@ -122,7 +136,7 @@ def test_a_mistake_needs_no_package(words, message):
 def test_without_mmpose_one_line_names_the_remedy(name):
     code, out, err = runs()[(name, *RIGHT[name])]
     assert (code, out) == (2, '')
-    assert err.startswith(f'{name}: error: there is no ') and err.count('\n') == 1
+    assert err.startswith(f'{Path(name).name}: error: there is no ') and err.count('\n') == 1
     assert "pip install '.[mmpose]'" in err
 
 
