@@ -6,5 +6,15 @@ from .images import read_image
 from .poses import Poses
 from .predict import predict
 from .proposals import propose_people
+from .stages import PersonStages, person_stages
 
-__all__ = ['Poses', 'export_network', 'person_crop', 'predict', 'propose_people', 'read_image']
+__all__ = [
+    'PersonStages',
+    'Poses',
+    'export_network',
+    'person_crop',
+    'person_stages',
+    'predict',
+    'propose_people',
+    'read_image',
+]

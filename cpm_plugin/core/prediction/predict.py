@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from ..maps.belief_maps import decode_peaks
-from ..maps.joints import JointSet
-from ..models.affinity_models import AFFINITY_MODELS
-from ..models.affinity_network import REFUSAL, AffinityPoseMachine
-from ..models.inference import optimize_for_inference
 from ..models.network import ConvolutionalPoseMachine
-from ..models.registry import create_model
 from .crops import person_crop
 from .images import Image, read_image
 from .poses import Poses
+from .stages import DEFAULT_MODEL, stage_beliefs, trained_network, usable
 
-DEFAULT_MODEL = 'cpm_movenet_3s'
 _BATCH = 32  # people that pass the network together
 
 
@@ -91,11 +83,12 @@ def predict(
             f'boxes of {len(given)} images for {len(images)} images; give one entry for each image'
         )
     per_image = [_boxes_of(one, its) for one, its in zip(images, given)]
-    network = _trained(model, device) if isinstance(model, str) else model
-    joints, size = _usable(network, model)
+    network = trained_network(model, device) if isinstance(model, str) else model
+    joints, size = usable(network, model)
     crops = [person_crop(one, box, size) for one, its in zip(images, per_image) for box in its]
+    pixels = [crop for crop, _, _ in crops]
     decoded = [
-        _decode(network, [crop for crop, _, _ in crops[begin : begin + _BATCH]], joints, flip_test)
+        decode_peaks(stage_beliefs(network, pixels[begin : begin + _BATCH], joints, flip_test)[-1])
         for begin in range(0, len(crops), _BATCH)
     ]
     points = np.concatenate([np.zeros((0, len(joints.names), 2)), *(one for one, _ in decoded)])
@@ -127,50 +120,3 @@ def _boxes_of(image: Image, boxes: Any) -> Any:
             'person [[x1, y1, x2, y2]]'
         )
     return array
-
-
-@lru_cache(maxsize=4)
-def _trained(name: str, device: str) -> ConvolutionalPoseMachine:
-    """Build a trained model for inference; raise ValueError if there is no such model or device."""
-    if name in AFFINITY_MODELS:
-        raise ValueError(f'model={name!r} cannot be used here: {REFUSAL}')
-    network: Any = optimize_for_inference(create_model(name, pretrained=True), inplace=True)
-    try:
-        torch.zeros(1, device=device).item()
-        placed: ConvolutionalPoseMachine = network.to(device)
-        return placed
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={device!r} cannot be used ({reason}); give 'cpu'") from error
-
-
-def _usable(network: ConvolutionalPoseMachine, model: Any) -> tuple[JointSet, int]:
-    """Return joints and input size of a network; raise ValueError if it cannot be used."""
-    if isinstance(network, AffinityPoseMachine):
-        raise ValueError(f'this network cannot be used here: {REFUSAL}')
-    if not isinstance(network, ConvolutionalPoseMachine):
-        raise ValueError(f'model={model!r} must be a name or a ConvolutionalPoseMachine')
-    if network.joints is None or network.input_size is None:
-        raise ValueError(
-            'the network has no joints or no input_size, so its output cannot be understood; give '
-            'both to create_model or build_network, for example joints=JointSet(names) (of '
-            'cpm_plugin.core) with the names of the keypoints in their order'
-        )
-    if network.training:
-        raise ValueError('the network is in training mode; call eval() first')
-    return network.joints, network.input_size
-
-
-@torch.no_grad()
-def _decode(
-    network: ConvolutionalPoseMachine, crops: list[Image], joints: JointSet, flip_test: bool
-) -> tuple[Any, Any]:
-    """Find the keypoints (N, K, 2) in pixels of the crops, and their scores (N, K)."""
-    reference = next(network.parameters())
-    batch = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2)).to(reference.device)
-    images = ((batch.float() - 128) / 256).to(reference.dtype)
-    beliefs: Tensor = network(images)[-1][:, : len(joints.names)]
-    if flip_test:
-        mirrored = network(images.flip(3))[-1].flip(3)
-        beliefs = (beliefs + mirrored[:, list(joints.flip_indices)]) * 0.5
-    return decode_peaks(beliefs.float().cpu().numpy())
