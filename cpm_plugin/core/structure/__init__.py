@@ -4,6 +4,7 @@ from .bodies import BODIES, Body
 from .deformations import Deformations, fit_deformations
 from .distance_transform import Convolved, max_convolve
 from .loopy import LoopyResult, Repulsions, loopy_max_sum
+from .packaged import PackagedStructure, packaged_structure
 from .pictorial import BestPositions, best_positions, max_marginals
 from .springs import Springs, unary_scores
 from .structured_maps import StructuredMaps, best_pose, structured_maps
@@ -16,6 +17,7 @@ __all__ = [
     'Convolved',
     'Deformations',
     'LoopyResult',
+    'PackagedStructure',
     'Repulsions',
     'Springs',
     'Structure',
@@ -27,6 +29,7 @@ __all__ = [
     'loopy_max_sum',
     'max_convolve',
     'max_marginals',
+    'packaged_structure',
     'structured_maps',
     'unary_scores',
 ]
