@@ -20,18 +20,10 @@ from ..core.prediction.proposals import image_maps, people_in
 from ..mmpose.metrics import joints_of
 from .configs import build_model, read_config
 from .field_panels import fields_figure
-from .second_look import box_around, chosen, without_doubles
+from .second_look import SCALED, look_for_people
 from .stages import person_figure
 
 from mmpose.structures import PoseDataSample, merge_data_samples
-
-# Sizes of the image for a network for several people, as parts of its input size. With the second
-# it finds more people on training images of COCO, and no fewer on images 7501-7540 of LSP Extended.
-SCALED: dict[str, Any] = {'scales': (1.0, 1.5)}
-# Smallest mean belief of a person whom the model sees in the whole image alone. It is for
-# cpm_movenet_3s: on images 7501-7550 of LSP Extended, one of 41 people more is found than with 0.6.
-# Wrong poses on sample photographs have about as much. Beliefs of smaller models are lower.
-_LEAST = 0.5
 
 
 def load_model(config: str | Path, weights: str | Path, device: str = 'cpu') -> Any:
@@ -120,12 +112,6 @@ def find_everybody(
 ) -> Poses:
     """Find all people of an image by a network for several people, and predict their poses.
 
-    The network proposes people, by default from its maps at two sizes. The model, which is for one
-    person, looks at the box of each, and again at the box of the joints that it sees. Of several
-    poses of a person the surest stays. The model looks at the whole image, too, for the network may
-    miss a person who fills it; what it sees in the second look there counts if its mean belief is
-    0.5 or more.
-
     Args:
         model: Model of ``load_model``.
         image: (H, W, 3), BGR.
@@ -133,20 +119,16 @@ def find_everybody(
         **proposal: Arguments of ``propose_people``.
 
     Returns:
-        The poses of N people, by falling mean belief, and the boxes of the second look.
+        The poses of N people, as ``look_for_people`` says.
 
     Raises:
         ValueError: If the network cannot be used.
     """
-    proposed = propose_people(image, network, **SCALED | proposal).boxes
-    whole = [[0, 0, image.shape[1], image.shape[0]]]
-    first = predict(model, image, np.concatenate([proposed, whole]), flip_test=False)
-    boxes = [box_around(*person) for person in zip(first.keypoints, first.scores)]
-    second = predict(model, image, np.array(boxes))
-    last = len(proposed)
-    if second.scores[last].mean() < _LEAST:
-        second = chosen(second, list(range(last)))
-    return without_doubles(second)
+
+    def look(boxes: np.ndarray, flip_test: bool) -> Poses:
+        return predict(model, image, boxes, flip_test=flip_test)
+
+    return look_for_people(image, network, look, **proposal)
 
 
 @dataclass(frozen=True)

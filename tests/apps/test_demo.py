@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cpm_plugin.apps import demo
+from cpm_plugin.apps import demo, second_look
 from cpm_plugin.core import (
     LSP,
     PartMaps,
@@ -106,7 +106,7 @@ def test_everybody_who_is_proposed_is_looked_at_twice(model, two_people):
 
 
 def test_what_is_seen_in_the_whole_image_alone_has_to_be_sure(model, two_people, monkeypatch):
-    monkeypatch.setattr(demo, '_LEAST', 0.8)
+    monkeypatch.setattr(second_look, '_LEAST', 0.8)
     people = demo.find_everybody(model, WIDE, two_people, scales=(1,))
     assert len(people) == 2
     nobody = demo.find_everybody(model, WIDE, two_people, scales=(1,), min_parts=15)
@@ -114,7 +114,7 @@ def test_what_is_seen_in_the_whole_image_alone_has_to_be_sure(model, two_people,
 
 
 def test_proposals_are_shown_alone_or_looked_at(model, two_people):
-    proposed = propose_people(WIDE, two_people, **demo.SCALED).keypoints
+    proposed = propose_people(WIDE, two_people, **second_look.SCALED).keypoints
     alone = demo.SeveralPeople(two_people, alone=True).poses(model, WIDE)
     assert alone.keypoints.tolist() == proposed.tolist()
     both = demo.SeveralPeople(two_people).poses(model, WIDE)
