@@ -1,6 +1,6 @@
 """Functions that the programs in ``tools/`` consist of; each module is for one program or several.
 
-They use ``core`` and ``mmpose``.
+They use ``core`` and ``mmpose``; those of the page use ``core`` alone.
 """
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     'demo',
     'demo_outputs',
     'devices',
+    'drawn_people',
     'errors',
     'figures',
     'figures_dataset',
@@ -26,6 +27,11 @@ __all__ = [
     'media',
     'metafile',
     'outputs',
+    'page',
+    'page_answers',
+    'page_looks',
+    'page_pictures',
+    'page_server',
     'publish',
     'results',
     'stages',

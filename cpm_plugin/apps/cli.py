@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Commands that are programs of tools/, with what they do.
 PROGRAMS = {
     'demo': ('demo.py', 'draw poses in images, folders and videos, with MMPose'),
+    'app': ('app.py', 'a page in the browser: beliefs of every stage, and what came before'),
     'train': ('train.py', "train by a config (MMPose's own script)"),
     'test': ('test.py', "test a checkpoint (MMPose's own script)"),
     'stages': ('analysis/stages.py', 'accuracy and belief maps of every stage'),

@@ -53,6 +53,9 @@ MISTAKES = [
     (['analysis/stages.py', HERE, 'none.pth'], 'none.pth: no such file'),
     (['analysis/stages.py', HERE, HERE, '--near', '0'], '--near 0.0: must be positive'),
     (['analysis/stages.py', HERE, HERE, '--examples', '-1'], '--examples -1: must not be'),
+    (['app.py', '--model', 'paf_movenet_3s'], "'paf_movenet_3s' finds several people in an image"),
+    (['app.py', '--port', '0'], '--port 0: must be from 1 to 65535'),
+    (['app.py'], 'there is no gradio, which draws the page: pip install gradio'),
     (['benchmark.py', '--others', 'stock VGG'], 'there are stock ResNet-50'),
     (['check_dataset.py', 'none.py'], 'none.py: no such file'),
     (['compare.py', 'a=none.py:none.pth'], 'a=none.py:none.pth: none.py: no such file'),
@@ -142,6 +145,7 @@ def test_without_mmpose_one_line_names_the_remedy(name):
 
 def test_all_programs_that_need_mmpose_say_so():
     assert {*PROGRAMS, *STOCK} - set(RIGHT) == {
+        'app.py',
         'export_model.py',
         *(f'convert_{what}.py' for what in ('caffe', 'encoder', 'mmpose_cpm')),
     }

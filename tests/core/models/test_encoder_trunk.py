@@ -70,7 +70,10 @@ def test_bfloat16_on_a_cpu_gives_what_float32_does():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ({'encoder': 'resnet'}, "no encoder 'resnet'; there are: movenet_lightning, movenet_thunder"),
+        (
+            {'encoder': 'resnet'},
+            "no encoder 'resnet'; there are: movenet_lightning, movenet_thunder",
+        ),
         (
             {'encoder': 'movenet_thunder', 'in_channels': 1},
             'in_channels=1 has no effect with encoder',
