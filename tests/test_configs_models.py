@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip('mmengine')
 
-from cpm_testing.configs import LEAVES, datasets, load, load_lspet, meta_of, random_batch
+from cpm_testing.configs import LEAVES, datasets, load, meta_of, random_batch
 from cpm_testing.extras import skip_without_timm
 
 from cpm_plugin import create_model
@@ -20,15 +20,20 @@ pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
 @pytest.mark.parametrize(
     'name, config',
     [
-        ('cpm_6s_bn', 'cpm-6s_1xb32-100e_lspet-368x368'),
-        ('cpm_k7_6s', 'cpm-k7-6s-amp_1xb32-12e_lspet-256x256'),
-        ('cpm_slim_3s', 'cpm-slim-3s_1xb32-24e_lspet-128x128'),
-        ('cpm_lite0_3s', 'cpm-lite0-3s_1xb32-4e_lspet-256x256'),
-        ('cpm_movenet_3s', 'cpm-movenet-3s_1xb32-6e_lspet-256x256'),
+        ('cpm_6s_bn', 'lspet/td-hm_cpm-6s_1xb32-100e_lspet-368x368'),
+        ('cpm_k7_6s', 'lspet/td-hm_cpm-k7-6s-amp_1xb32-12e_lspet-256x256'),
+        ('cpm_slim_3s', 'lspet/td-hm_cpm-slim-3s_1xb32-24e_lspet-128x128'),
+        ('cpm_lite0_3s', 'lspet/td-hm_cpm-lite0-3s_1xb32-4e_lspet-256x256'),
+        ('cpm_movenet_3s', 'lspet/td-hm_cpm-movenet-3s_1xb32-6e_lspet-256x256'),
+        ('cpm_lightning_3s', 'lspet/td-hm_cpm-lightning-3s_1xb32-8e_lspet-192x192'),
+        (
+            'cpm_movenet_coco_3s',
+            'coco/td-hm_cpm-movenet-3s_1xb32-4e_coco-lspet-256x256',
+        ),
     ],
 )
 def test_named_models_are_those_of_the_configs(name, config, tmp_path):
-    model = load_lspet(config).model
+    model = load(LEAVES[0].parents[1] / f'{config}.py').model
     skip_without_timm(model.backbone)
     model.backbone.pop('encoder_weights', None)
     built = torch.nn.ModuleDict({part: MODELS.build(model[part]) for part in ('backbone', 'head')})

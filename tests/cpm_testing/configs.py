@@ -22,7 +22,7 @@ LEAVES = sorted((CONFIGS / 'body_2d_keypoint/topdown_heatmap').rglob('*.py'))
 PEOPLE = sorted((CONFIGS / 'body_2d_keypoint/part_affinity_fields').rglob('*.py'))
 NAME = re.compile(
     r'td-hm_(?P<model>[a-z0-9_-]+?)_(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<length>\d+)(?P<unit>[ek])_'
-    r'(?P<dataset>[a-z]+)-(?P<height>\d+)x(?P<width>\d+)'
+    r'(?P<dataset>[a-z]+)(-[a-z]+)?-(?P<height>\d+)x(?P<width>\d+)'
 )
 CROPS = ('TopdownAffine', 'PersonCrop')
 read = cache(Config.fromfile)
@@ -35,8 +35,10 @@ def load(path):
 
 
 def datasets(loader):
-    """The datasets of a loader; a ConcatDataset's parts."""
+    """The datasets of a loader with whole pipelines; the parts of a combined one."""
     dataset = loader['dataset']
+    if dataset.type == 'CombinedDataset':
+        return [dict(part, pipeline=part.pipeline + dataset.pipeline) for part in dataset.datasets]
     return dataset.get('datasets') or [dataset]
 
 
@@ -47,6 +49,11 @@ def step(pipeline, *kinds):
 
 def loaders(cfg):
     return [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
+
+
+def is_partial(dataset):
+    """Whether it is one that lacks joints, beside that of the config."""
+    return any(step.get('partial') for step in dataset['pipeline'])
 
 
 def meta_of(dataset):

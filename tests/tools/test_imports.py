@@ -55,7 +55,6 @@ MISTAKES = [
     (['analysis/stages.py', HERE, HERE, '--examples', '-1'], '--examples -1: must not be'),
     (['app.py', '--model', 'paf_movenet_3s'], "'paf_movenet_3s' finds several people in an image"),
     (['app.py', '--port', '0'], '--port 0: must be from 1 to 65535'),
-    (['app.py'], 'there is no gradio, which draws the page: pip install gradio'),
     (['benchmark.py', '--others', 'stock VGG'], 'there are stock ResNet-50'),
     (['check_dataset.py', 'none.py'], 'none.py: no such file'),
     (['compare.py', 'a=none.py:none.pth'], 'a=none.py:none.pth: none.py: no such file'),

@@ -218,3 +218,34 @@ def cpm_movenet_3s(**changes: Any) -> ConvolutionalPoseMachine:
         began as MoveNet's (Apache 2.0).
     """
     return _build(changes, **_ON_ENCODER, encoder='movenet_thunder', channels=64)
+
+
+@_register
+def cpm_movenet_coco_3s(**changes: Any) -> ConvolutionalPoseMachine:
+    """Build ``cpm_movenet_3s`` for COCO's 17 keypoints.
+
+    Source: ours.
+
+    Weights: in the package, from those of ``cpm_movenet_3s``, trained on LSP Extended, for academic
+        use, and on images of COCO.
+    """
+    own = {**_ON_ENCODER, 'joints': 'coco', 'num_keypoints': 17}
+    return _build(changes, **own, encoder='movenet_thunder', channels=64)
+
+
+@_register
+def cpm_lightning_3s(**changes: Any) -> ConvolutionalPoseMachine:
+    """Build 3 stages of 56 channels on MoveNet Lightning's encoder, for images of about 192 pixels.
+
+    Source: ours. The encoder is that of MoveNet, which ``tools/convert_encoder.py`` converts.
+
+    Weights: in the package, trained on LSP Extended, for academic use. Those of the encoder
+        began as MoveNet's (Apache 2.0).
+    """
+    own = {
+        **_ON_ENCODER,
+        'input_size': 192,
+        'center_map_sigma': 11.25,  # 21 of 368 pixels, at 192
+        'refine_kernel_size': 5,
+    }
+    return _build(changes, **own, encoder='movenet_lightning', channels=56)

@@ -14,8 +14,9 @@ SMALL = {'channels': 4, 'first_stage_channels': 4, 'reduced_channels': 2}
 
 def test_list_of_models():
     assert list_models() == [
-        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_k7_6s', 'cpm_lite0_3s', 'cpm_lsp',
-        'cpm_movenet_3s', 'cpm_mpii', 'cpm_mpii_vgg', 'cpm_person', 'cpm_slim_3s',
+        'cpm_6s', 'cpm_6s_bn', 'cpm_flic', 'cpm_k7_6s', 'cpm_lightning_3s',
+        'cpm_lite0_3s', 'cpm_lsp', 'cpm_movenet_3s', 'cpm_movenet_coco_3s', 'cpm_mpii',
+        'cpm_mpii_vgg', 'cpm_person', 'cpm_slim_3s',
         'openpose_body25', 'openpose_coco', 'paf_lite0_3s', 'paf_movenet_3s',
     ]  # fmt: skip
     assert cpm_plugin.__all__ == [
