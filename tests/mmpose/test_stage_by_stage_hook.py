@@ -1,5 +1,6 @@
 """Stages that are trained one after the other: what moves, what stays, and after a resume."""
 
+import csv
 import json
 import os
 import subprocess
@@ -252,6 +253,7 @@ found = []
 for unused in (True, False):
     config = here.config(repo, data, out, here.STAGEWISE, **{{'find_unused_parameters': unused}})
     config.launcher = 'pytorch'
+    config.custom_hooks.append(dict(type='GradientFlowHook', interval=1))
     try:
         Runner.from_cfg(config).train()
         states = [{{k.removeprefix('module.'): v for k, v in s.items()}}
@@ -280,6 +282,12 @@ def test_two_processes_train_stage_by_stage(repo, data, tmp_path):
         env={**os.environ, 'PYTHONPATH': f'{repo}:{repo / "tests"}'},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    with (tmp_path / 'gradient_flow.csv').open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    counts = {(row['iter'], row['layer']): bool(row['mean']) for row in rows}
+    assert len(counts) == len(rows)  # of one process
+    assert {moves for (i, name), moves in counts.items() if i == '1' and 'later' in name} == {False}
+    assert {moves for (i, name), moves in counts.items() if i == '1' and 'first' in name} == {True}
     together, refused = json.loads((tmp_path / 'found.json').read_text())
     assert together == [[1], [2], [1, 2]]
     assert 'set find_unused_parameters=True' in refused
