@@ -104,12 +104,13 @@ def models(argv: list[str]) -> int:
     from ..core.models.registry import MODELS, list_models
     from ..core.weights.zoo import read_index
 
-    index = read_index()
-    for name in list_models():
+    index, names = read_index(), list_models()
+    width = max(map(len, names)) + 1
+    for name in names:
         summary = (MODELS[name].__doc__ or '').splitlines()[0]
         summary = summary.removeprefix('Build ').replace('``', '')
         weights = f' [weights: {index[name].license}]' if name in index else ''
-        print(f'{name:16}{summary}{weights}')
+        print(f'{name:{width}}{summary}{weights}')
     return 0
 
 
