@@ -12,7 +12,9 @@ from ..core.prediction import Poses
 from ..core.prediction.images import Image, pillow
 
 SIDE = 384  # of the pictures of a crop, in pixels
-LONGEST = 1280  # side of the picture of the whole image; more takes long to send
+# Smallest and largest length of the longer side of the picture of the whole image: of less, limbs
+# could not be seen; more takes long to send.
+SIDES = (512, 1280)
 # How bright the crop is under the beliefs, where nothing is believed.
 _DIMMED = 0.5
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
@@ -88,7 +90,7 @@ def pose_picture(
     return np.asarray(poses.draw(threshold=-np.inf))
 
 
-def people_picture(poses: Poses, chosen: int, *, longest: int = LONGEST) -> Image:
+def people_picture(poses: Poses, chosen: int, *, sides: tuple[int, int] = SIDES) -> Image:
     """Draw everybody in an image, with numbers where there are several.
 
     A number stands above the highest joint that is drawn. That of the chosen person is black on
@@ -97,23 +99,24 @@ def people_picture(poses: Poses, chosen: int, *, longest: int = LONGEST) -> Imag
     Args:
         poses: The poses of N people, at least one.
         chosen: Position of the person whose box is drawn.
-        longest: Larger images are reduced to this length of the longer side, in pixels.
+        sides: Smallest and largest length of the longer side in pixels. Other images are enlarged
+            or reduced to it.
 
     Returns:
         (H, W, 3) of uint8, RGB.
     """
     drawing = pillow()
-    small = reduced(poses, longest)
-    canvas = small.draw()
-    if len(small) > 1:
+    shown = resized(poses, int(np.clip(max(poses.image.shape[:2]), *sides)))
+    canvas = shown.draw()
+    if len(shown) > 1:
         pen, size = drawing.ImageDraw.Draw(canvas), max(12, max(canvas.size) // 40)
         font = drawing.ImageFont.load_default(size)
         room = np.array(canvas.size) - 1
-        corners = small.boxes[chosen].clip(0, np.tile(room, 2)).tolist()
+        corners = shown.boxes[chosen].clip(0, np.tile(room, 2)).tolist()
         pen.rectangle(corners, outline=_WHITE, width=2)
         # the chosen one last, above others
-        for number in sorted(range(len(small)), key=lambda number: number == chosen):
-            x, y = _highest(small, number) - (size / 2, 1.5 * size)
+        for number in sorted(range(len(shown)), key=lambda number: number == chosen):
+            x, y = _highest(shown, number) - (size / 2, 1.5 * size)
             left, top = np.array([x, y]).clip(0, room - size).tolist()
             paper, ink = (_WHITE, _BLACK) if number == chosen else (_BLACK, _WHITE)
             pen.rectangle([left, top, left + size, top + size], fill=paper)
@@ -122,28 +125,30 @@ def people_picture(poses: Poses, chosen: int, *, longest: int = LONGEST) -> Imag
     return np.asarray(canvas)
 
 
-def reduced(poses: Poses, longest: int) -> Poses:
-    """Reduce the image of poses, with all that is in its pixels.
+def resized(poses: Poses, longer: int) -> Poses:
+    """Resize the image of poses, with all that is in its pixels.
 
     Args:
         poses: The poses.
-        longest: Length of the longer side in pixels; a shorter one stays.
+        longer: Length of the longer side in pixels.
 
     Returns:
-        The poses in the smaller image.
+        The poses in the larger or smaller image; the same ones if it has this length.
     """
     height, width = poses.image.shape[:2]
-    if max(height, width) <= longest:
+    factor = longer / max(height, width)
+    if factor == 1:
         return poses
-    size = [max(1, round(side * longest / max(height, width))) for side in (width, height)]
-    image = pillow().Image.fromarray(poses.image).resize(size, pillow().Image.Resampling.BOX)
+    images = pillow().Image
+    method = images.Resampling.BOX if factor < 1 else images.Resampling.BICUBIC
+    size = [max(1, round(side * factor)) for side in (width, height)]
     zoom = np.array(size) / (width, height)
     return Poses(
         (poses.keypoints + 0.5) * zoom - 0.5,
         poses.scores,
         poses.boxes * np.tile(zoom, 2),
         poses.joints,
-        np.asarray(image),
+        np.asarray(images.fromarray(poses.image).resize(size, method)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from typing import Any
@@ -70,10 +71,15 @@ def serve(app: Any, listening: socket.socket) -> None:
     """
     import uvicorn
 
-    # Browsers keep a connection open; a second is enough to answer what was asked.
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: Any = None) -> None:
+            # Browsers keep connections open. That these are broken off is no error.
+            logging.getLogger('uvicorn.error').setLevel(logging.CRITICAL)
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(app, log_level='warning', timeout_graceful_shutdown=1)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         pass
     finally:

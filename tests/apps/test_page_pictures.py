@@ -9,12 +9,13 @@ from cpm_plugin.apps.page_pictures import (
     heat_colors,
     people_picture,
     pose_picture,
-    reduced,
+    resized,
 )
 from cpm_plugin.core import JointSet, Poses
 
 HIPS = JointSet(('right_hip', 'left_hip'), links=(('right_hip', 'left_hip'),))
 ORANGE, GREEN, WHITE, BLACK = (255, 128, 0), (0, 255, 0), (255, 255, 255), (0, 0, 0)
+ANY = (1, 10000)  # sides: no image is resized
 # BGR; its mean is 60, so that it is 30 where nothing is believed
 CROP = np.full((2, 2, 3), (30, 60, 90), np.uint8)
 
@@ -83,12 +84,12 @@ def poses(count, size=(100, 200)):
 
 def test_one_person_has_no_number():
     alone = poses(1)
-    np.testing.assert_array_equal(people_picture(alone, 0), np.asarray(alone.draw()))
+    np.testing.assert_array_equal(people_picture(alone, 0, sides=ANY), np.asarray(alone.draw()))
 
 
 def test_the_chosen_one_of_several_has_a_box_and_a_white_number():
     """Numbers are 12 pixels large here, and end 6 above the highest joint."""
-    picture = people_picture(poses(2), 1)
+    picture = people_picture(poses(2), 1, sides=ANY)
     # x from 100 to the border, y from 20 to 80, two pixels wide
     for x, y in ((100, 50), (101, 50), (150, 20), (150, 80), (199, 50), (198, 79)):
         assert tuple(picture[y, x]) == WHITE
@@ -97,21 +98,30 @@ def test_the_chosen_one_of_several_has_a_box_and_a_white_number():
     assert tuple(picture[23, 14]) == tuple(picture[34, 26]) == BLACK  # around (20, 40)
     assert tuple(picture[13, 114]) == tuple(picture[24, 126]) == WHITE  # around (120, 30)
     assert (picture[13:24, 115:126] < 128).all(axis=2).any()  # its number, smooth at the edges
-    assert tuple(people_picture(poses(2), 0)[23, 14]) == WHITE
+    assert tuple(people_picture(poses(2), 0, sides=ANY)[23, 14]) == WHITE
 
 
 def test_numbers_stay_in_the_picture():
     one = poses(2)
     high = Poses(one.keypoints - (20, 40), one.scores, one.boxes, HIPS, one.image)
-    assert tuple(people_picture(high, 0)[1, 1]) == WHITE
+    assert tuple(people_picture(high, 0, sides=ANY)[1, 1]) == WHITE
 
 
 def test_a_large_image_is_reduced_with_what_is_in_it():
     """By 4: pixel 20 has its middle at 20.5 of 200, and so at 5.125 of 50, which is pixel 4.625."""
-    small = reduced(poses(2), 50)
+    small = resized(poses(2), 50)
     assert small.image.shape == (25, 50, 3) and small.image[0, 0].tolist() == [10, 20, 30]
     assert small.keypoints[0].tolist() == [[4.625, 9.625], [4.625, 14.625]]
     assert small.boxes[0].tolist() == [1.25, 2.5, 11.25, 22.5]
-    assert people_picture(poses(2), 0, longest=50).shape == (25, 50, 3)
     same = poses(1)
-    assert reduced(same, 200) is same
+    assert resized(same, 200) is same
+
+
+def test_pictures_of_people_are_neither_tiny_nor_huge():
+    """The middle of pixel 20 is at 20.5 of 200 pixels, and so at 61.5 of 600, which is pixel 61."""
+    assert people_picture(poses(2), 0, sides=(20, 50)).shape == (25, 50, 3)
+    assert people_picture(poses(2), 0, sides=(600, 900)).shape == (300, 600, 3)
+    large = resized(poses(1), 600)
+    assert large.image.shape == (300, 600, 3) and large.keypoints[0, 0].tolist() == [61, 121]
+    assert large.boxes.tolist() == [[15, 30, 135, 270]]
+    assert people_picture(poses(1), 0).shape == (256, 512, 3)
