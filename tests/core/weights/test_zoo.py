@@ -151,7 +151,9 @@ def test_the_packages_weights(name):
         pytest.skip(REASON)
     entry = read_index()[name]
     assert 'academic' in entry.license
-    assert (PACKAGED / entry.file).stat().st_size < (25e6 if 'movenet' in name else 10e6)
+    assert (PACKAGED / entry.file).stat().st_size < (
+        {'movenet': 25e6, 'lightning': 4e6}.get(name.split('_')[1], 10e6)
+    )
     assert f'-{entry.sha256[:8]}_' in entry.file
     model = cpm_plugin.create_model(name, pretrained=True).eval()
     fresh = cpm_plugin.create_model(name).eval()
@@ -166,6 +168,7 @@ def test_the_packages_weights(name):
 
 def test_there_are_packaged_weights():
     assert cpm_plugin.list_models(pretrained=True) == [
+        'cpm_lightning_3s',
         'cpm_lite0_3s',
         'cpm_movenet_3s',
         'cpm_slim_3s',

@@ -1,4 +1,4 @@
-# Training of cpm_lightning_3s: 40 minutes on one CPU core with bfloat16 instructions, beside other
+# Training of cpm_lightning_3s: 35 minutes on one CPU core with bfloat16 instructions, beside other
 # work. The encoder begins with MoveNet Lightning's weights, which were trained for poses on other
 # images.
 _base_ = [
