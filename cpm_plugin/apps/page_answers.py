@@ -62,11 +62,12 @@ def answer_of(picture: Picture, person: str, model: str) -> Answer:
         model: Name of the model.
 
     Returns:
-        What the page shows. If the person is wrong, the note says so, and there is nothing else.
+        What the page shows. If the person is wrong, or the model needs a package that is missing,
+            the note says so, and there is nothing else.
     """
     try:
         look = look_at(picture, person, model)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:  # timm may be missing
         return Answer(note_of(str(error), wrong=True))
     poses, chosen = look.poses, look.chosen
     return Answer(

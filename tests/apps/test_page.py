@@ -109,7 +109,7 @@ def test_a_box_and_the_whole_image_are_other_people(client, opened):
     assert person is None and 'Shown is the box 64,32,448,508' in note
     box, note, *_ = client.predict('whole image', MODEL, api_name='/by_person')
     assert box == '' and 'Shown is the whole image as one person' in note
-    note, *_ = client.predict('cpm_lite0_3s', '1', '', api_name='/by_model')
+    note, *_ = client.predict('cpm_movenet_3s', '1', '', api_name='/by_model')
     assert 'Shown is person 1' in note
     note, people = client.predict(MODEL, None, '1,2', api_name='/by_model')[:2]
     assert 'a box is four numbers' in note and people is None

@@ -1,6 +1,7 @@
 """Answers of the page: what is told, which pictures stand where."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -57,6 +58,13 @@ def test_an_answer_has_everything_about_the_person(picture, answer):
     np.testing.assert_array_equal(answer.people, people_picture(look.poses, 0))
     assert answer.rows == rows_of(look)
     assert json.loads(answer.json)['people'][0]['bbox'] == [40, 20, 212, 250]
+
+
+def test_a_model_whose_package_is_missing_says_what_to_install(picture, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    answer = answer_of(picture, '1', 'cpm_lite0_3s')
+    assert 'class="note error"' in answer.note and 'cpm_plugin[timm]' in answer.note
+    assert answer.people is None and answer.rows == []
 
 
 def test_older_models_stand_between_stage_1_and_the_last_stage(answer):

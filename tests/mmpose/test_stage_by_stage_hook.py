@@ -151,7 +151,7 @@ def test_a_single_trunk_is_that_of_stage_1_and_what_is_frozen_stays_so():
     from mmpose.registry import MODELS
 
     head = dict(type='CPMStageHead', in_channels=4, num_keypoints=3, num_stages=3, channels=4)
-    backbone = dict(type='CPMBackbone', encoder='efficientnet_lite0', channels=4, frozen_groups=2)
+    backbone = dict(type='CPMBackbone', encoder='movenet_thunder', channels=4, frozen_groups=2)
     model = MODELS.build(dict(
         type='TopdownPoseEstimator', data_preprocessor=dict(type='PoseDataPreprocessor'),
         backbone=backbone, head=head,
