@@ -148,6 +148,7 @@ def test_nothing_imports_upwards_or_sideways(path):
 
 # Imported when it is needed, and named by the error where it is missing.
 OPTIONAL = {
+    'core/conv/fourier_kernels.py': {'triton'},
     'core/prediction/export.py': {'onnxruntime', 'onnxscript'},
     'core/models/timm_encoder.py': {'safetensors', 'timm'},
     'core/prediction/images.py': {'PIL'},
