@@ -1,11 +1,12 @@
-"""Choice between direct and tiled convolution, and of the size of the tiles.
+"""Choice between direct, tiled and row-Fourier convolution, and of the size of the tiles.
 
 The choice comes from a model of the time, not from a measurement at run time. The same sizes have
 the same choice in every run, so that a seed gives the same numbers. The model counts the
 operations of ``tiled`` and multiplies them by times that were measured on a CPU. Its error there
 is a factor of 0.7 to 2.1, where the times of the two methods differ by a factor of up to 7. For
 training, it counts the transform of the kernel once, although there is one for each group of
-tiles. No GPU has been measured: ``auto`` is ``direct`` there.
+tiles. No GPU has been measured: ``auto`` is ``direct`` there, and ``fourier`` is taken only where
+it is asked for.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from .fourier_matrices import Row, row_of
 from .tile_grid import Tile
 
-METHODS = ('auto', 'direct', 'tiled')
+METHODS = ('auto', 'direct', 'tiled', 'fourier')
 
 # Milliseconds for 1e9 of each of what `costs` counts. tools/dev/fit_conv_choice.py fits them to
 # results/conv_layers.csv: 21 layers and up to 6 tiles each, float32, 2 cores of an AMD EPYC
@@ -31,6 +33,9 @@ _WORTH = 0.8
 # Smallest kernel for which `auto` chooses tiles.
 _LEAST_SIZE = 5
 _LONGEST_TILE = 24
+# Fewest channels, in and out, for row-Fourier. Not measured: with fewer, as in the first layer of a
+# CPM, the products are few beside the values that are moved.
+_LEAST_CHANNELS = 16
 
 
 def check_method(method: str) -> None:
@@ -57,13 +62,17 @@ class Choice(NamedTuple):
         tile: Size of the tiles, or None for the direct convolution.
         direct_ms: Estimated time of the direct convolution in milliseconds.
         tiled_ms: Estimated time in milliseconds with the best tile; infinite if there is none.
+        row: Pieces of the rows of a row-Fourier convolution, or None.
     """
 
     tile: Tile | None
     direct_ms: float
     tiled_ms: float
+    row: Row | None = None
 
     def __str__(self) -> str:
+        if self.row is not None:
+            return f'row-Fourier by {self.row.outputs} (no estimate of the time)'
         way = 'direct' if self.tile is None else f'tiles of {self.tile.rows}x{self.tile.columns}'
         return f'{way} (estimated: direct {self.direct_ms:.3g} ms, tiled {self.tiled_ms:.3g} ms)'
 
@@ -128,6 +137,18 @@ def _lengths(side: int, size: int) -> list[int]:
     return [length for length in lengths if length >= max(4, size // 2)] or [longest]
 
 
+def fits_fourier(weight_shape: tuple[int, ...]) -> bool:
+    """Tell whether a kernel is one for a row-Fourier convolution.
+
+    Args:
+        weight_shape: (D, C, k, k) of the kernel; k is odd.
+
+    Returns:
+        Whether it has at least 5x5 taps, and 16 channels in and out.
+    """
+    return weight_shape[2] >= _LEAST_SIZE and min(weight_shape[:2]) >= _LEAST_CHANNELS
+
+
 @lru_cache(maxsize=1024)
 def choose(
     input_shape: tuple[int, ...],
@@ -144,13 +165,14 @@ def choose(
         weight_shape: (D, C, k, k) of the kernel; k is odd.
         training: Estimate a forward and a backward pass, with weights that change. If False,
             estimate a forward pass with weights that are kept.
-        method: ``'auto'`` for the faster method, ``'direct'``, or ``'tiled'`` for the fastest tile
-            even where the direct convolution is estimated to be faster.
+        method: ``'auto'`` for the faster of direct and tiled, ``'direct'``, ``'tiled'`` for the
+            fastest tile even where the direct convolution is estimated to be faster, or
+            ``'fourier'`` for row-Fourier where ``fits_fourier`` is true, else direct.
         device: Type of the device, such as ``'cpu'`` or ``'cuda'``.
 
     Returns:
-        The choice and the estimated times. The tile is None for kernels smaller than 3 and for
-            empty inputs, whatever the method.
+        The choice and the estimated times. It is direct for kernels smaller than 3 and for empty
+            inputs, whatever the method.
 
     Raises:
         ValueError: If the method is unknown.
@@ -169,6 +191,9 @@ def choose(
     direct = (_DIRECT_STEP if training else _DIRECT_FORWARD) * products * 1e-9
     if size < 3 or products == 0:
         return Choice(None, direct, float('inf'))
+    if method == 'fourier':
+        row = row_of(width, size) if fits_fourier(weight_shape) else None
+        return Choice(None, direct, float('inf'), row)
     tiles = [
         Tile(rows, columns) for rows in _lengths(height, size) for columns in _lengths(width, size)
     ]

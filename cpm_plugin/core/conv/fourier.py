@@ -40,6 +40,14 @@ def padded(channels: int) -> int:
     return -(-channels // _GROUP) * _GROUP
 
 
+def tf32_allowed() -> bool:
+    """Tell whether PyTorch's settings allow TF32 in convolutions of float32; by default they do."""
+    conv = getattr(torch.backends.cudnn, 'conv', None)
+    if conv is not None:  # since torch 2.9, where the older name may raise an error
+        return bool(conv.fp32_precision == 'tf32')
+    return torch.backends.cudnn.allow_tf32
+
+
 class Steps(Protocol):
     """What a convolution is made of. Results are contiguous and of the type of the data."""
 

@@ -69,7 +69,7 @@ class _Plain:
         parts = parts.permute(0, 2, 4, 1, 3, 5).reshape(lags.shape[1], -1)
         found = _product(lags, parts.to(lags.dtype))
         found = found.view(size, size, padded(channels), padded(outputs))
-        return found.permute(3, 2, 1, 0)[:outputs, :channels].to(weight.dtype).contiguous()
+        return torch.empty_like(weight).copy_(found.permute(3, 2, 1, 0)[:outputs, :channels])
 
 
 def _sum_type(x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from . import fourier_kernels as kernels
-from .fourier import padded
+from .fourier import padded, tf32_allowed
 from .fourier_matrices import Row
 
 # Shared memory of a block that every GPU of compute capability 8.0 or more has, in bytes (CUDA C++
@@ -88,15 +88,7 @@ def _precisions(dtype: torch.dtype) -> tuple[str, str]:
     """Return the kinds of products for float32: of the transforms, and of the convolution."""
     if dtype != torch.float32:
         return 'ieee', 'ieee'  # of no account: products of 16 bits are exact
-    return ('tf32x3', 'tf32') if _tf32_allowed() else ('ieee', 'ieee')
-
-
-def _tf32_allowed() -> bool:
-    """Tell whether PyTorch's settings allow TF32 in convolutions."""
-    conv = getattr(torch.backends.cudnn, 'conv', None)
-    if conv is not None:  # since torch 2.9, where the older name may raise an error
-        return bool(conv.fp32_precision == 'tf32')
-    return torch.backends.cudnn.allow_tf32
+    return ('tf32x3', 'tf32') if tf32_allowed() else ('ieee', 'ieee')
 
 
 def _channels_at_once(x: Tensor) -> int:

@@ -1,15 +1,17 @@
-"""``LargeKernelConv2d``, an ``nn.Conv2d`` that computes its values by the faster of two methods."""
+"""``LargeKernelConv2d``, an ``nn.Conv2d`` that computes its values by one of three methods."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from . import tiled as tiled_conv
-from .choice import Choice, check_method, choose
-from .tile_grid import Tile
+from .choice import Choice, check_method, choose, fits_fourier
+from .fourier_op import OPERATORS, is_possible, row_fourier, row_fourier_weight
+from .modes import is_autocast, is_compiled, is_recorded, is_transformed
 from .tiled import TiledConv2d, transform_weight
 
 _PLAIN = (Tensor, nn.Parameter)
@@ -20,7 +22,7 @@ def set_conv_method(module: nn.Module, method: str) -> None:
 
     Args:
         module: Model whose ``LargeKernelConv2d`` layers are set, in place.
-        method: ``'auto'``, ``'direct'`` or ``'tiled'``; see ``LargeKernelConv2d``.
+        method: ``'auto'``, ``'direct'``, ``'tiled'`` or ``'fourier'``; see ``LargeKernelConv2d``.
 
     Raises:
         ValueError: If the method is unknown.
@@ -46,19 +48,22 @@ class _Kept:
 
     Args:
         weight: (D, C, k, k).
-        tile: Size of the tiles.
+        kind: What the kernel is transformed for, such as the size of the tiles.
+        transform: Transforms it.
         frozen: The weights will not change, and no copy of them is needed.
     """
 
-    def __init__(self, weight: Tensor, tile: Tile, frozen: bool) -> None:
-        self.tile = tile
-        self.points = transform_weight(weight, tile)
+    def __init__(
+        self, weight: Tensor, kind: Any, transform: Callable[[Tensor], Any], frozen: bool
+    ) -> None:
+        self.kind = kind
+        self.points = transform(weight)
         self._identity = _identity(weight)
         self._values = None if frozen else weight.clone()
 
-    def belongs_to(self, weight: Tensor, tile: Tile, frozen: bool) -> bool:
-        """Tell whether the transformed kernel is that of these weights and this tile."""
-        if self.tile != tile or self._identity != _identity(weight):
+    def belongs_to(self, weight: Tensor, kind: Any, frozen: bool) -> bool:
+        """Tell whether the transformed kernel is that of these weights and this kind."""
+        if self.kind != kind or self._identity != _identity(weight):
             return False
         return frozen or (self._values is not None and torch.equal(self._values, weight))
 
@@ -70,7 +75,7 @@ def _identity(weight: Tensor) -> tuple[Any, ...]:
 
 
 class LargeKernelConv2d(nn.Conv2d):
-    """A drop-in ``nn.Conv2d`` that may compute large kernels by tiles.
+    """A drop-in ``nn.Conv2d`` that may compute large kernels by tiles, or by row-Fourier.
 
     Arguments, parameters and state dict are those of ``nn.Conv2d``, and so are the values, to
     rounding.
@@ -80,23 +85,33 @@ class LargeKernelConv2d(nn.Conv2d):
     computed directly. So are half precision, autocast, models that are traced, compiled or
     exported, and all inside ``torch.func`` and forward-mode differentiation.
 
-    In eval mode without gradients, the layer keeps the transformed weights. It drops them when the
-    weights change or ``train`` or ``eval`` is called. Keeping them takes memory.
+    Row-Fourier (``cpm_plugin.core.conv.fourier``) is meant for GPUs, and is taken only where it is
+    asked for. **It has not run on a GPU yet.** It takes the same convolutions, from 5x5 and 16
+    channels on: in half precision, under autocast and ``torch.compile``, too. An NVIDIA GPU from
+    compute capability 8.0 on, Triton and PyTorch 2.4 are required. Products of float32 are in TF32
+    there, and float32 is computed directly where PyTorch's settings forbid TF32. A CPU computes it
+    in plain PyTorch, slowly. Exported models are plain conv2d.
 
-    Some differences remain. The output of tiles has the shape (N, D, H, W), but its memory format
-    is channels-last. An input value that is not finite spoils all outputs of the tiles that see
-    it. ``torch.jit.script`` does not take this layer. ``print`` shows ``last_choice``.
+    In eval mode without gradients, the layer keeps the transformed weights. It drops them when the
+    weights change or ``train`` or ``eval`` is called. Keeping them takes memory. On a GPU,
+    row-Fourier keeps weights only if they are ``frozen``, since to compare them the CPU would wait.
+
+    Some differences remain. The output of tiles and row-Fourier has the shape (N, D, H, W), but its
+    memory format is channels-last. An input value that is not finite spoils all outputs of the
+    tiles, or of the pieces of rows, that see it. ``torch.jit.script`` does not take this layer.
+    ``print`` shows ``last_choice``.
 
     Args:
         *args: Positional arguments of ``nn.Conv2d``.
         method: ``'auto'`` for the method that ``choose`` expects to be faster, ``'direct'`` for
-            plain ``conv2d``, bit for bit, or ``'tiled'``.
+            plain ``conv2d``, bit for bit, ``'tiled'`` or ``'fourier'``.
         **kwargs: Keyword arguments of ``nn.Conv2d``.
 
     Attributes:
         frozen: The weights are no longer written through ``weight.data``, and the layer need not
             compare them. Default: False.
-        last_choice: Choice of the last forward pass, or None if tiles were not possible.
+        last_choice: Choice of the last forward pass, or None if it could only be direct, or was
+            compiled.
 
     Raises:
         ValueError: If the method is unknown.
@@ -141,10 +156,28 @@ class LargeKernelConv2d(nn.Conv2d):
             (N, D, H, W), as ``nn.Conv2d``.
         """
         self.last_choice = None
+        if self.method == 'fourier':
+            return self._by_rows(x)
         if not self._may_be_tiled(x):
             return super().forward(x)
+        training = self._is_learned(x)
+        tile = self._choose(x, training).tile
+        if tile is None:
+            return super().forward(x)
+        if training:
+            return TiledConv2d.apply(x, self.weight, self.bias, tile)  # type: ignore[no-untyped-call]
+        points = None
+        if not self.training:
+            points = self._points(tile, lambda weight: transform_weight(weight, tile))
+        return tiled_conv.forward(x, self.weight, self.bias, tile, points)
+
+    def _is_learned(self, x: Tensor) -> bool:
+        """Tell whether there will be a backward pass."""
         learned = (x, self.weight) if self.bias is None else (x, self.weight, self.bias)
-        training = torch.is_grad_enabled() and any(value.requires_grad for value in learned)
+        return torch.is_grad_enabled() and any(value.requires_grad for value in learned)
+
+    def _choose(self, x: Tensor, training: bool) -> Choice:
+        """Choose how to compute, and remember the choice."""
         self.last_choice = choose(
             tuple(x.shape),
             tuple(self.weight.shape),
@@ -152,27 +185,63 @@ class LargeKernelConv2d(nn.Conv2d):
             method=self.method,
             device=x.device.type,
         )
-        tile = self.last_choice.tile
-        if tile is None:
+        return self.last_choice
+
+    def _by_rows(self, x: Tensor) -> Tensor:
+        """Compute by row-Fourier, or directly where that is not possible."""
+        dtype = self._type_of_rows(x)
+        if dtype is None:
             return super().forward(x)
-        if training:
-            return TiledConv2d.apply(x, self.weight, self.bias, tile)  # type: ignore[no-untyped-call]
-        points = None if self.training else self._points(tile)
-        return tiled_conv.forward(x, self.weight, self.bias, tile, points)
+        x, width, kept = x.to(dtype), x.shape[3], None
+        if not is_compiled(x):
+            training = self._is_learned(x)
+            if self._choose(x, training).row is None:
+                return super().forward(x)
+            # Comparing weights would make the CPU wait for a GPU.
+            if not (training or self.training) and (self.frozen or x.device.type == 'cpu'):
+                kept = self._points(
+                    (width, dtype), lambda weight: row_fourier_weight(weight, width, dtype)
+                )
+        return row_fourier(x, self.weight, self.bias, kept)
+
+    def _type_of_rows(self, x: Tensor) -> torch.dtype | None:
+        """Return the type of the products of row-Fourier, or None if that is not possible."""
+        shape = (self.out_channels, self.in_channels, *self.kernel_size)
+        if not (OPERATORS and self._fits(x) and fits_fourier(shape)):
+            return None
+        compiled = is_compiled(x)
+        if (is_recorded(x) and not compiled) or is_transformed():
+            return None
+        dtype, device = x.dtype, x.device
+        if is_autocast(device.type) and torch.float64 not in (dtype, self.weight.dtype):
+            dtype = torch.get_autocast_dtype(device.type)
+        elif dtype != self.weight.dtype:
+            return None
+        # A compiled operator looks for itself, and computes directly if need be.
+        return dtype if compiled or is_possible(device, dtype) else None
 
     def _may_be_tiled(self, x: Tensor) -> bool:
         """Tell whether tiles are possible for this input."""
-        size = self.kernel_size[0]
         return (
             self.method != 'direct'
+            and self._fits(x)
+            and x.dtype == self.weight.dtype
+            and x.dtype in (torch.float32, torch.float64)
+            and not is_autocast(x.device.type)
+            and not is_recorded(x)
+            and not is_transformed()
+        )
+
+    def _fits(self, x: Tensor) -> bool:
+        """Tell whether the input and the sizes are those of a large kernel."""
+        size = self.kernel_size[0]
+        return (
             # No subclasses: fake tensors would stay in the caches.
-            and type(x) in _PLAIN
+            type(x) in _PLAIN
             and type(self.weight) in _PLAIN
             and x.ndim == 4
             and x.device.type in ('cpu', 'cuda')
             and x.shape[1] == self.in_channels
-            and x.dtype == self.weight.dtype
-            and x.dtype in (torch.float32, torch.float64)
             and size % 2 == 1
             and size > 1
             and self.kernel_size == (size, size)
@@ -180,17 +249,14 @@ class LargeKernelConv2d(nn.Conv2d):
             and self.groups == 1
             and self.padding in (size // 2, (size // 2,) * 2, 'same')
             and self.padding_mode == 'zeros'
-            and not is_autocast(x.device.type)
-            and not is_recorded(x)
-            and not _is_transformed()
         )
 
-    def _points(self, tile: Tile) -> list[Tensor]:
+    def _points(self, kind: Any, transform: Callable[[Tensor], Any]) -> Any:
         """Return the transformed weights, and make them anew if the kept ones do not fit."""
         kept = self._kept  # another thread may replace it
-        if kept is None or not kept.belongs_to(self.weight, tile, self.frozen):
+        if kept is None or not kept.belongs_to(self.weight, kind, self.frozen):
             self._kept = None  # free the old ones before the new ones are made
-            self._kept = kept = _Kept(self.weight.detach(), tile, self.frozen)
+            self._kept = kept = _Kept(self.weight.detach(), kind, transform, self.frozen)
         return kept.points
 
     def train(self, mode: bool = True) -> LargeKernelConv2d:
@@ -213,49 +279,3 @@ class LargeKernelConv2d(nn.Conv2d):
         """Return the text of ``nn.Conv2d`` with the method and the last choice."""
         text = f'{super().extra_repr()}, method={self.method}'  # type: ignore[no-untyped-call]
         return text if self.last_choice is None else f'{text}, last {self.last_choice}'
-
-
-def is_recorded(x: Any) -> bool:
-    """Tell whether the model is being traced, compiled or exported.
-
-    What is recorded from one pass then stands for all later passes. The size of the batch must
-    therefore not be asked for.
-
-    Args:
-        x: Input of the model. ``torch.fx.symbolic_trace`` gives no tensor but a ``Proxy``.
-
-    Returns:
-        Whether it is.
-    """
-    if not isinstance(x, Tensor):
-        return True
-    compiler = getattr(torch, 'compiler', None)  # not in torch 2.0
-    compiling = hasattr(compiler, 'is_compiling') and compiler.is_compiling()  # type: ignore[union-attr]
-    return compiling or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
-
-
-def _is_transformed() -> bool:
-    """Tell whether ``torch.func`` or forward-mode differentiation is at work.
-
-    Tiles have no rules for them. Inside, the tangent of a weight would be lost without a word.
-    """
-    if torch.autograd.forward_ad._current_level >= 0:
-        return True
-    functorch = getattr(torch._C, '_functorch', None)
-    peek = getattr(functorch, 'peek_interpreter_stack', None)
-    return peek is not None and peek() is not None
-
-
-def is_autocast(device: str) -> bool:
-    """Tell whether autocast is enabled.
-
-    Args:
-        device: Type of the device, such as ``'cpu'``.
-
-    Returns:
-        Whether it is, for this device.
-    """
-    try:
-        return torch.is_autocast_enabled(device)
-    except TypeError:  # before torch 2.4
-        return torch.is_autocast_cpu_enabled() if device == 'cpu' else torch.is_autocast_enabled()

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..conv.layer import LargeKernelConv2d, is_recorded
+from ..conv.layer import LargeKernelConv2d
+from ..conv.modes import is_recorded
 from ..conv.tile_grid import ALLOCATOR_BYTES
 from .layers import ConvBlock
 from .trunks import FeatureTrunk

@@ -118,7 +118,8 @@ def build_network(
         norm_layer: Makes the normalization after each convolution, such as ``nn.BatchNorm2d``.
             None: no normalization, as in the paper.
         conv_method: ``'auto'`` for the faster of two exact methods of convolution, ``'direct'``
-            for plain ``conv2d``, bit for bit, or ``'tiled'``. See ``LargeKernelConv2d``.
+            for plain ``conv2d``, bit for bit, ``'tiled'`` or ``'fourier'``. See
+            ``LargeKernelConv2d``.
         input_size: Side of the crops that ``predict`` makes for the network, in pixels.
         **settings: Settings of ``TrunkSettings`` and ``StageSettings`` by name. ``channels`` goes
             to both, ``trunk_channels`` to the trunks only. The kernel size of the trunks is

@@ -3,7 +3,8 @@
 import pytest
 
 from cpm_plugin.core.conv.bilinear import columns, rows
-from cpm_plugin.core.conv.choice import _tiled_ms, choose, costs
+from cpm_plugin.core.conv.choice import _tiled_ms, choose, costs, fits_fourier
+from cpm_plugin.core.conv.fourier_matrices import Row
 from cpm_plugin.core.conv.tile_grid import Tile
 
 
@@ -78,3 +79,25 @@ def test_the_tile_is_the_cheapest_or_nearly_and_smaller(training):
     else:
         assert choice.tile != best and times[choice.tile] <= 1.05 * times[best]
         assert costs(*sizes, choice.tile)[2] < 0.9 * costs(*sizes, best)[2]
+
+
+def test_row_fourier_is_taken_only_where_it_is_asked_for():
+    sizes = (32, 128, 46, 46), (128, 128, 11, 11)
+    assert choose(*sizes, training=True, device='cuda').row is None
+    choice = choose(*sizes, training=True, device='cuda', method='fourier')
+    assert choice.row == Row(outputs=46, points=56, pieces=1) and choice.tile is None
+    assert str(choice) == 'row-Fourier by 46 (no estimate of the time)'
+
+
+@pytest.mark.parametrize(
+    ('weight_shape', 'fits'),
+    [
+        ((16, 16, 5, 5), True),
+        ((16, 16, 3, 3), False),
+        ((15, 16, 9, 9), False),
+        ((128, 3, 9, 9), False),
+    ],
+)
+def test_row_fourier_is_for_large_kernels_and_many_channels(weight_shape, fits):
+    choice = choose((1, weight_shape[1], 20, 20), weight_shape, training=False, method='fourier')
+    assert (choice.row is not None) == fits == fits_fourier(weight_shape)
