@@ -21,7 +21,19 @@ def torso_thresholds(evaluator: Any) -> list[float]:
         Largest distances of a correct joint, as fractions of the torso, each once, in the order
             of the config. Empty if there is no ``TorsoPCKAccuracy``.
     """
-    return list(dict.fromkeys(metric.thr for metric in _torso_metrics(evaluator)))
+    return list(dict.fromkeys(metric.thr for metric in torso_metrics(evaluator)))
+
+
+def torso_metrics(evaluator: Any) -> list[TorsoPCKAccuracy]:
+    """Build every ``TorsoPCKAccuracy`` in the config of an evaluator.
+
+    Args:
+        evaluator: See ``torso_thresholds``.
+
+    Returns:
+        The metrics, in the order of the config.
+    """
+    return list(_torso_metrics(evaluator))
 
 
 def _torso_metrics(config: Any) -> Iterator[TorsoPCKAccuracy]:

@@ -36,6 +36,7 @@ RIGHT = {
     'demo.py': [HERE],
     'find_swaps.py': [HERE, HERE, '--out', f'{HERE}.none'],
     'fit_structure.py': [HERE, f'{HERE}.none'],
+    'forest_pose_machine.py': [HERE, f'{HERE}.none'],
     'make_figures.py': [f'{HERE}.none'],
     'mean_pose.py': [HERE],
     'publish_model.py': [
@@ -69,6 +70,8 @@ MISTAKES = [
     (['demo.py', HERE, '--threshold', '2'], '--threshold 2.0: must be from 0 to 1'),
     (['fit_structure.py', 'none.py', 'o'], 'none.py: no such file'),
     (['fit_structure.py', HERE, 'o', '--quantile', '1'], '--quantile 1.0: must be between 0 and 1'),
+    (['forest_pose_machine.py', 'none.py', 'o'], 'none.py: no such file'),
+    (['forest_pose_machine.py', HERE, 'o', '--rounds', '0'], '--rounds 0: must be at least 1'),
     (['make_figures.py', 'out', '--size', '7'], '--size 7: must be at least 48'),
     (['mean_pose.py', 'none.py'], 'none.py: no such file'),
     (['publish_model.py', 'none.py', *RIGHT['publish_model.py'][1:]], 'none.py: no such file'),
@@ -156,6 +159,7 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     assert load_tool('convert_caffe.py').MODELS == CAFFE_MODELS
     pytest.importorskip('mmengine')
     from cpm_plugin.apps.benchmark import DTYPES, STOCK
+    from cpm_plugin.apps.forest_examples import ForestSettings
     from cpm_plugin.core.structure import BODIES
     from cpm_plugin.core.structure.structures import QUANTILE
 
@@ -165,3 +169,7 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     assert ('stock CPM', *benchmark.OTHERS) == tuple(STOCK)
     structures = load_tool('fit_structure.py')
     assert (tuple(BODIES), QUANTILE) == (structures.KINDS, structures.QUANTILE)
+    forests, settings = load_tool('forest_pose_machine.py'), ForestSettings()
+    assert (settings.stages, settings.folds, settings.trees, settings.seed) == (
+        forests.STAGES, forests.FOLDS, forests.TREES, forests.SEED,
+    )  # fmt: skip

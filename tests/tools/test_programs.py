@@ -1,8 +1,10 @@
 """The programs over a trained model agree with each other and refuse what they cannot use."""
 
+import csv
 import json
 import re
 import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -336,3 +338,43 @@ def test_a_fitted_structure_is_used_in_a_test(folder, run_tool):
     assert list(rows) == ['stage 1', 'stage 2', 'stage 3', 'stage 1, structured']
     assert float(rows['stage 1']) == pytest.approx(figures['plain'], abs=0.005)
     assert float(rows['stage 1, structured']) == pytest.approx(figures['structured'], abs=0.005)
+
+
+def test_forests_are_trained_and_scored_by_the_config(folder, run_tool):
+    pytest.importorskip('sklearn', reason='needs the extra [forest]')
+    words = [
+        folder / 'config.py', folder / 'forests.csv', '--trees', 3, '--folds', 2, '--stages', 2,
+        '--thresholds', 0.2, 5, '--rounds', 2,
+    ]  # fmt: skip
+    done = run_tool('forest_pose_machine.py', *words)
+    assert done.returncode == 0, done.stderr[-2000:]
+    header, *rows = csv.reader((folder / 'forests.csv').open())
+    assert header == [
+        'stages', 'PCK@0.2', 'PCK@5', 'AUC', 'ms per person', 'people', 'keypoints',
+    ]  # fmt: skip
+    assert [row[0] for row in rows] == ['1', '2'] and [row[5] for row in rows] == ['6', '6']
+    for _, near, far, auc, milliseconds, *_ in rows:
+        assert 0 <= float(auc) <= float(near) < float(far) == 100 and float(milliseconds) > 0
+    assert f'| {" | ".join(rows[1])} |' in done.stdout and '8 crops and' in done.stdout
+    kept = [row[1:4] for row in rows]
+    assert run_tool('forest_pose_machine.py', *words).returncode == 0
+    assert [row[1:4] for row in csv.reader((folder / 'forests.csv').open())][1:] == kept
+
+
+def test_forests_that_cannot_be_trained_are_refused_by_name(folder, run_tool, monkeypatch):
+    words = ['forest_pose_machine.py', folder / 'config.py', folder / 'no.csv']
+    pytest.importorskip('sklearn', reason='needs the extra [forest]')
+    for more, message in (
+        (['--stages', 0], 'stages 0: must be at least 1'),
+        (['--cfg-options', 'model.head.decoder.heatmap_size=(24,24)'], 'config.py: model.head.dec'),
+        (['--cfg-options', 'test_evaluator.type=AUC'], 'config.py: no TorsoPCKAccuracy'),
+    ):
+        done = run_tool(*words, *more)
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+    done = run_tool(*words, '--folds', 9)
+    assert done.returncode == 1 and 'error: 4 images for 9 folds' in done.stderr, done.stderr
+    monkeypatch.setitem(sys.modules, 'sklearn', None)
+    monkeypatch.delitem(sys.modules, 'sklearn.ensemble')
+    done = run_tool(*words)
+    assert done.returncode == 2 and 'pip install scikit-learn' in done.stderr, done.stderr
+    assert not (folder / 'no.csv').exists()
