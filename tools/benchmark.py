@@ -2,15 +2,21 @@
 
     python tools/benchmark.py                    # everything; about 13 minutes on 2 cores
     python tools/benchmark.py --tasks forward --batch 1 4 --sizes 256x192 --runs 3
-    python tools/benchmark.py --device cuda --precision bf16 --batch 32
+    python tools/benchmark.py --device cuda      # everything on a GPU, within 4 minutes
 
-The networks take turns, run by run. A computer whose speed changes over time therefore treats all
-alike. The times are medians. Columns:
+On a CPU the networks take turns, run by run. A computer whose speed changes over time therefore
+treats all alike. On a GPU, or with --minutes, they come one after the other, in all ways to run
+them (cpm_plugin/apps/gpu_benchmark.py). Each row is printed and written at once, and none begins
+that would not end in time, as far as can be told.
+
+The times are medians. Columns:
 
     difference       largest difference of the belief maps of ours and of stock's over all stages,
-                     relative to the largest value of the stage
+                     relative to the largest value of the stage; on a GPU to stock's in float32
+                     without TF32
     GFLOP            operations, counted as those of direct convolutions for all networks
-    peak_fraction    speed relative to the product of large matrices, timed in the same run
+    peak_fraction    speed relative to the product of large matrices, timed in the same run; on a
+                     GPU in bfloat16 for all
     peak_MB          peak memory in 1e6 bytes: of a process that builds the network and runs it
                      twice (VmHWM of Linux), or of the GPU's allocator
     spread           time of the slowest run, relative to the quickest. Above 1.5 a warning says
@@ -19,7 +25,8 @@ alike. The times are medians. Columns:
 
 It prints a table and appends the rows to the CSV file of --out.
 
-Exit codes: 0 when done; 1 for an error during the measurement; 2 for wrong arguments.
+Exit codes: 0 when done, or when the time is over; 1 for an error during the measurement (on a GPU,
+it is told, the next rows are measured, and the code is 0); 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -32,6 +39,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +48,7 @@ from cpm_plugin.apps.arguments import require_packages
 ROOT = Path(__file__).resolve().parents[1]
 PRECISIONS = ('float32', 'bf16')  # benchmark.DTYPES
 OTHERS = ('stock ResNet-50', 'stock HRNet-W32', 'stock Hourglass')  # benchmark.STOCK
+GPU_MINUTES = 4.0
 COLUMNS = (
     'device', 'threads', 'torch', 'commit', 'precision', 'task', 'batch', 'size', 'network',
     'runs', 'seconds', 'images_per_s', 'stock_over_this', 'difference', 'peak_MB', 'GFLOP',
@@ -71,6 +80,31 @@ def measure(
         memory = None if arguments.no_memory else memory_apart(arguments, row)
         row['peak_MB'] = '' if memory is None else f'{memory:.0f}'
     return rows
+
+
+def measure_all(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure all that the arguments ask for; yield rows as soon as they are there."""
+    rows = [('forward', batch) for batch in arguments.batch if 'forward' in arguments.tasks]
+    rows += [('train', max(arguments.batch))] * ('train' in arguments.tasks)
+    if arguments.minutes is None:
+        for (task, batch), size in itertools.product(rows, arguments.sizes):
+            yield from measure(arguments, task, batch, size)
+        return
+    from cpm_plugin.apps import gpu_benchmark
+
+    wanted = (*gpu_benchmark.OF_CPM, *arguments.others)
+    for row in gpu_benchmark.time_ways(
+        [way for way in gpu_benchmark.WAYS if way.kind in wanted],
+        [
+            gpu_benchmark.Shape(task, batch, size)
+            for (task, batch), size in itertools.product(reversed(rows), arguments.sizes)
+        ],
+        device=arguments.device,
+        runs=arguments.runs,
+        limit=60 * arguments.minutes,
+        tell=lambda text: print(f'note: {text}', file=sys.stderr, flush=True),
+    ):
+        yield {**row, 'commit': arguments.commit}
 
 
 def memory_apart(arguments: argparse.Namespace, row: dict[str, Any]) -> float:
@@ -127,9 +161,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         '--precision',
-        default='float32',
         choices=PRECISIONS,
-        help='type to compute in; bf16 is autocast to bfloat16 (default: %(default)s)',
+        help='type to compute in; bf16 is autocast to bfloat16 (default: float32; on a GPU each '
+        'way has its own)',
     )
     parser.add_argument(
         '--tasks',
@@ -142,8 +176,7 @@ def main(argv: list[str] | None = None) -> int:
         '--batch',
         nargs='+',
         type=int,
-        default=[1, 4],
-        help='images in a batch; training takes the largest (default: 1 4)',
+        help='images in a batch; training takes the largest (default: 1 4; on a GPU 1 32)',
     )
     parser.add_argument(
         '--sizes',
@@ -155,15 +188,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--runs',
         type=int,
-        default=5,
-        help='counted runs of each network, after a first one (default: %(default)s)',
+        help='counted runs of each network, after a first one (default: 5; on a GPU 10)',
+    )
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        help='measure as on a GPU, row by row, within this time (default: on a GPU '
+        f'{GPU_MINUTES:g}, else no limit)',
     )
     parser.add_argument(
         '--others',
         nargs='*',
-        default=list(OTHERS),
         metavar='NETWORK',
-        help=f'other networks, with 256x192 only (default: {", ".join(OTHERS)})',
+        help=f'other networks, with 256x192 only (default: {", ".join(OTHERS)}; on a GPU without '
+        'the last)',
     )
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     parser.add_argument(
@@ -176,12 +214,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--quiet', action='store_true', help='show no progress bars')
     parser.add_argument('--memory-of', help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    complete(arguments, parser)
     if unknown := [name for name in arguments.others if name not in ('stock CPM', *OTHERS)]:
         parser.error(
             f'--others {", ".join(unknown)}: no such networks; there are {", ".join(OTHERS)}'
         )
     if arguments.runs < 1 or min(arguments.batch) < 1:
         parser.error('--runs and --batch must be at least 1')
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        parser.error(f'--minutes {arguments.minutes:g}: must be more than 0')
     if wrong := [size for size in arguments.sizes if not re.fullmatch(r'[1-9]\d*x[1-9]\d*', size)]:
         parser.error(f'--sizes {", ".join(wrong)}: give height x width, such as 256x192')
     require_packages(parser.prog)
@@ -207,8 +248,6 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.memory_of:
         print(json.dumps(own_memory(arguments)))
         return 0
-    rows = [('forward', batch) for batch in arguments.batch if 'forward' in arguments.tasks]
-    rows += [('train', max(arguments.batch))] * ('train' in arguments.tasks)
     shown = ('task', 'batch', 'size', 'network', 'seconds', 'images_per_s')
     shown += ('stock_over_this', 'difference', 'peak_MB', 'peak_fraction', 'spread')
     if busy := load_warning():
@@ -216,16 +255,29 @@ def main(argv: list[str] | None = None) -> int:
     print('| ' + ' | '.join(shown) + ' |')
     print('| --- ' * len(shown) + '|')
     try:
-        for (task, batch), size in itertools.product(rows, arguments.sizes):
-            for row in measure(arguments, task, batch, size):
-                append(arguments.out, row)
-                print('| ' + ' | '.join(str(row[key]) for key in shown) + ' |', flush=True)
-                if uneven := spread_warning(row['network'], float(row['spread'])):
-                    print(f'warning: {uneven}', file=sys.stderr)
+        for row in measure_all(arguments):
+            append(arguments.out, row)
+            print('| ' + ' | '.join(str(row[key]) for key in shown) + ' |', flush=True)
+            if uneven := spread_warning(row['network'], float(row['spread'])):
+                print(f'warning: {uneven}', file=sys.stderr)
     except FAILURES as error:
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 1
     return 0
+
+
+def complete(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Fill in the defaults that depend on the device; refuse what contradicts it."""
+    if arguments.device == 'cuda' and arguments.minutes is None and not arguments.memory_of:
+        arguments.minutes = GPU_MINUTES
+    on_gpu = arguments.minutes is not None
+    if on_gpu and arguments.precision:
+        parser.error('--precision is for a CPU: on a GPU, or with --minutes, each way has its own')
+    others, batch, runs = (OTHERS[:2], [1, 32], 10) if on_gpu else (OTHERS, [1, 4], 5)
+    defaults = {'precision': 'float32', 'batch': batch, 'runs': runs, 'others': list(others)}
+    for name, value in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

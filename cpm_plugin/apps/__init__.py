@@ -22,6 +22,7 @@ __all__ = [
     'figures',
     'figures_dataset',
     'fit_structure',
+    'gpu_benchmark',
     'mean_pose',
     'measure',
     'media',

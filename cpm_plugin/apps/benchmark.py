@@ -81,7 +81,15 @@ def maps(model: Any, image: Tensor) -> list[Tensor]:
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
-def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Callable[[], Any]:
+def runner(
+    model: nn.Module,
+    image: Tensor,
+    task: str,
+    dtype: torch.dtype,
+    *,
+    run: Callable[[nn.Module, Tensor], list[Tensor]] = maps,
+    rate: float = 1e-6,
+) -> Callable[[], Any]:
     """Make a function that runs a network once.
 
     Args:
@@ -89,6 +97,8 @@ def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Ca
         image: (N, 3, H, W).
         task: ``'forward'`` for a forward pass, ``'train'`` for a training step with Adam.
         dtype: Type to compute in; other types than float32 by autocast.
+        run: ``maps``, or what ``torch.compile`` makes of it.
+        rate: Learning rate of a training step. With 0 the weights stay as they are.
 
     Returns:
         Function without arguments. For ``'forward'`` it returns the belief maps.
@@ -98,15 +108,15 @@ def runner(model: nn.Module, image: Tensor, task: str, dtype: torch.dtype) -> Ca
 
         def forward() -> list[Tensor]:
             with torch.no_grad(), low:
-                return maps(model, image)
+                return run(model, image)
 
         return forward
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-6)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with low:
-            found = maps(model, image)
+            found = run(model, image)
         torch.stack([(belief.float() - 0.1).square().mean() for belief in found]).sum().backward()
         optimizer.step()
 

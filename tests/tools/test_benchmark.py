@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip('mmengine')
 
-from cpm_plugin.apps import benchmark
+from cpm_plugin.apps import benchmark, gpu_benchmark
 
 pytestmark = pytest.mark.slow
 
@@ -69,9 +69,36 @@ def test_all_tasks_are_measured_in_one_run(tmp_path, run, load_tool, monkeypatch
     ]
 
 
+@pytest.mark.parametrize(('more', 'others'), [([], ['ResNet-50', 'HRNet-W32']), (['--others'], [])])
+def test_rows_of_a_gpu_are_written_one_by_one(more, others, tmp_path, run, load_tool, monkeypatch):
+    tool, asked = load_tool('benchmark.py'), []
+    out = tmp_path / 'figures.csv'
+
+    def time_ways(ways, shapes, **settings):
+        asked.append((ways, shapes, settings))
+        for number in range(2):
+            assert number == 0 or len(out.read_text().splitlines()) == 2
+            yield {column: number for column in tool.COLUMNS if column != 'commit'}
+        settings['tell']('no more time')
+
+    monkeypatch.setattr(gpu_benchmark, 'time_ways', time_ways)
+    done = run('--minutes', 2, '--sizes', '64x48', '--out', out, *more)
+    assert done.returncode == 0, done.stderr
+    assert 'note: no more time' in done.stderr
+    assert [row['seconds'] for row in csv.DictReader(out.open())] == ['0', '1']
+    ((ways, shapes, settings),) = asked
+    assert shapes == [('train', 32, '64x48'), ('forward', 32, '64x48'), ('forward', 1, '64x48')]
+    assert settings['limit'] == 120 and settings['runs'] == 10 and settings['device'] == 'cpu'
+    names = {way.kind for way in ways}
+    assert names == {'stock CPM', 'ours', *(f'stock {name}' for name in others)}
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (['--minutes', 0], '--minutes 0: must be more than 0'),
+        (['--minutes', 4, '--precision', 'bf16'], '--precision is for a CPU'),
+        (['--device', 'cuda', '--precision', 'bf16'], '--precision is for a CPU'),
         (['--others', 'stock VGG'], 'there are stock ResNet-50'),
         (['--runs', 0], 'must be at least 1'),
         (['--sizes', '368'], '--sizes 368: give height x width'),
