@@ -39,8 +39,8 @@ def list_models(*, pretrained: bool | str | Path | None = False) -> list[str]:
 
     Examples:
         >>> from cpm_plugin.core import list_models
-        >>> list_models(pretrained=True)
-        ['cpm_lite0_3s', 'cpm_movenet_3s', 'cpm_slim_3s', 'paf_movenet_3s']
+        >>> 'cpm_movenet_3s' in list_models(pretrained=True)
+        True
     """
     if not pretrained:
         return sorted(MODELS)

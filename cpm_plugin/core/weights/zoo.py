@@ -84,8 +84,8 @@ def read_index(zoo: str | Path | None = None) -> dict[str, ZooEntry]:
 
     Examples:
         >>> from cpm_plugin.core.weights import read_index
-        >>> sorted(read_index())
-        ['cpm_lite0_3s', 'cpm_movenet_3s', 'cpm_slim_3s', 'paf_movenet_3s']
+        >>> read_index()['cpm_slim_3s'].license
+        'academic use only: trained on LSP Extended'
     """
     path = Path(zoo or PACKAGED) / INDEX
     try:
