@@ -171,6 +171,7 @@ def test_there_are_packaged_weights():
         'cpm_lightning_3s',
         'cpm_lite0_3s',
         'cpm_movenet_3s',
+        'cpm_movenet_coco_3s',
         'cpm_slim_3s',
         'paf_movenet_3s',
     ]
