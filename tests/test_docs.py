@@ -36,6 +36,7 @@ PRINTED = (
     'docs/how-it-works/coordinates.md',
     'docs/how-it-works/data-flow.md',
     'docs/how-it-works/several-people.md',
+    'docs/how-it-works/speed-gpu.md',
 )
 
 
