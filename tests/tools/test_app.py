@@ -42,7 +42,7 @@ def test_a_port_in_use_is_refused(run_tool, with_gradio):
     [
         (['--port', '70000'], '--port 70000: must be from 1 to 65535'),
         (['--port', 'x'], "invalid int value: 'x'"),
-        (['--model', 'cpm_6s'], "no trained weights of 'cpm_6s'; there are: cpm_lite0_3s"),
+        (['--model', 'cpm_6s'], "no trained weights of 'cpm_6s'; there are: cpm_lightning_3s"),
         (['--host', '192.0.2.1'], '--host 192.0.2.1 is not this computer'),
     ],
 )
