@@ -24,4 +24,5 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+# 5e-3 for the stages; for the encoder what it had in the training of the weights
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(encoder=dict(lr_mult=0.04))))
