@@ -21,7 +21,7 @@ from ..mmpose.metrics import joints_of
 from .configs import build_model, read_config
 from .field_panels import fields_figure
 from .second_look import SCALED, look_for_people
-from .stages import person_figure
+from .stage_figures import person_figure
 
 from mmpose.structures import PoseDataSample, merge_data_samples
 

@@ -1,4 +1,4 @@
-"""Predictions, PCK and a figure of each stage of a trained model."""
+"""Predictions and PCK of each stage of a trained model."""
 
 from __future__ import annotations
 
@@ -10,17 +10,29 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from ..core.evaluation.double_counting import NEAR, Doubled, double_counting
+from ..core.evaluation.double_counting import NEAR, Doubled, double_counting, doubled_pairs
 from ..core.evaluation.pck import TorsoPCK, torso_lengths, torso_pck
 from ..core.maps.joints import JointSet
 from ..mmpose.codec import CPMHeatmap
-from ..mmpose.datasets import dataset_info
 from ..mmpose.labels import labeled_of
-from ..mmpose.metrics import joints_of
-from ..mmpose.stage_panels import crop_of, stage_beliefs
+from ..mmpose.stage_panels import stage_beliefs
 from ..mmpose.structured_codec import StructuredHeatmap
 
 THRESHOLD = 0.2  # of the PCK, as a fraction of the torso
+
+
+def people_with_most(numbers: np.ndarray, count: int) -> list[int]:
+    """Find the people with the largest numbers.
+
+    Args:
+        numbers: (N,), a number for each person.
+        count: Largest number of people.
+
+    Returns:
+        Indices of at most ``count`` people with numbers above 0, the first with most.
+    """
+    order = np.argsort(-np.asarray(numbers), kind='stable')[:count]
+    return [int(person) for person in order if numbers[person] > 0]
 
 
 class Changes(NamedTuple):
@@ -46,9 +58,7 @@ class Changes(NamedTuple):
                 ``broken`` lost one.
         """
         gained = self.repaired.sum(axis=1).astype(int) - self.broken.sum(axis=1)
-        gained = -gained if broken else gained
-        order = np.argsort(-gained, kind='stable')[:count]
-        return [int(person) for person in order if gained[person] > 0]
+        return people_with_most(-gained if broken else gained, count)
 
 
 @dataclass(frozen=True)
@@ -118,13 +128,38 @@ class StagePredictions:
         Returns:
             The joints of each person.
         """
+        first, last = self._right(joints, threshold)
+        known = np.asarray(self.labeled) > 0
+        return Changes(known & ~first & last, known & first & ~last)
+
+    def separated(
+        self, joints: JointSet, near: float = NEAR, threshold: float = THRESHOLD
+    ) -> np.ndarray:
+        """Count the pairs that are at the same place at stage 1, and both right at the last.
+
+        Args:
+            joints: Joint set of the keypoints.
+            near: See ``double_counting``.
+            threshold: See ``changes``.
+
+        Returns:
+            (N,), numbers of pairs of each person.
+        """
+        last = self._right(joints, threshold)[1]
+        pairs = doubled_pairs(self.keypoints[0], self.truth, self.labeled, joints, near=near)
+        counts = np.zeros(len(self.truth), int)
+        for (left, right), _, doubled in pairs.values():
+            counts += doubled & last[:, left] & last[:, right]
+        return counts
+
+    def _right(self, joints: JointSet, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        """Find the joints (N, K) that are right at stage 1 and at the last stage."""
         reach = threshold * torso_lengths(self.truth, self.labeled, joints)[:, None]
         first, last = (
             np.linalg.norm(stage - self.truth, axis=2) <= reach  # of NaN, False
             for stage in (self.keypoints[0], self.keypoints[-1])
         )
-        known = np.asarray(self.labeled) > 0
-        return Changes(known & ~first & last, known & first & ~last)
+        return first, last
 
     def most_helped(self, joints: JointSet) -> int:
         """Find the person for whom the last stage corrects most joints of stage 1.
@@ -159,15 +194,12 @@ def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredic
     """
     model.eval()
     head = model.head
-    structured = isinstance(head.decoder, StructuredHeatmap)
-    stage = (model.test_cfg or {}).get('stage', last := head.stages.num_stages)
-    if stage not in range(1, last + 1):
-        raise ValueError(f'test_cfg has stage={stage!r}; the model has stages 1 to {last}')
+    stage = structured_stage(model)
     keypoints, truth, labeled, others = [], [], [], []
     for batch in batches:
         beliefs, samples = stage_beliefs(model, batch)
-        decoded = [_plain(head, maps) if structured else head.decode(maps) for maps in beliefs]
-        if structured:
+        decoded = [decode_plain(head, maps) for maps in beliefs]
+        if stage:
             others.append(_in_image(model, head.decode(beliefs[stage - 1]), samples))
         keypoints.append(np.stack([_in_image(model, found, samples) for found in decoded]))
         truth += [sample.gt_instances.keypoints for sample in samples]
@@ -177,20 +209,40 @@ def predict_stages(model: Any, batches: Iterable[dict[str, Any]]) -> StagePredic
         np.concatenate(keypoints, axis=1),
         people,
         np.concatenate(labeled),
-        {f'stage {stage}, structured': np.concatenate(others)} if structured else {},
+        {f'stage {stage}, structured': np.concatenate(others)} if stage else {},
     )
 
 
-def _plain(head: Any, maps: torch.Tensor) -> list[InstanceData]:
-    """Decode as ``head.decode``, with the decoder that a ``StructuredHeatmap`` is without its own.
+def structured_stage(model: Any) -> int | None:
+    """Return the stage that is decoded with a structure.
 
     Args:
-        head: A ``CPMStageHead`` with a ``StructuredHeatmap``.
-        maps: (N, K, h, w).
+        model: A model with a ``CPMStageHead``.
+
+    Returns:
+        That of ``test_cfg``, by default the last; None if the decoder has no structure.
+
+    Raises:
+        ValueError: If ``test_cfg`` names a stage that there is not.
+    """
+    stage = (model.test_cfg or {}).get('stage', last := model.head.stages.num_stages)
+    if stage not in range(1, last + 1):
+        raise ValueError(f'test_cfg has stage={stage!r}; the model has stages 1 to {last}')
+    return stage if isinstance(model.head.decoder, StructuredHeatmap) else None
+
+
+def decode_plain(head: Any, maps: torch.Tensor) -> list[InstanceData]:
+    """Decode as ``head.decode``, but without the structure of a ``StructuredHeatmap``.
+
+    Args:
+        head: A ``CPMStageHead``.
+        maps: (N, K, h, w), belief maps.
 
     Returns:
         N predictions in input pixels.
     """
+    if not isinstance(head.decoder, StructuredHeatmap):
+        return head.decode(maps)
     keypoints, scores = CPMHeatmap.batch_decode(head.decoder, maps)
     return [InstanceData(keypoints=k, keypoint_scores=s) for k, s in zip(keypoints, scores)]
 
@@ -200,92 +252,3 @@ def _in_image(model: Any, found: Sequence[InstanceData], samples: Any) -> np.nda
     instances = [model.head.for_dataset(instance) for instance in found]
     decoded = model.add_pred_to_datasample(instances, None, samples)  # in place
     return np.concatenate([s.pred_instances.keypoints for s in decoded])[..., :2]
-
-
-@torch.no_grad()
-def person_figure(model: Any, batch: dict[str, Any], meta: Mapping[str, Any]) -> Any:
-    """Draw the stages for the one person in a batch of a test data loader; see ``draw_stages``.
-
-    Args:
-        model: See ``stage_beliefs``.
-        batch: Batch with one person.
-        meta: Meta information of the dataset. Joints and colors are taken from it, unless the head
-            has ``joints``.
-
-    Returns:
-        A matplotlib figure.
-    """
-    beliefs, _ = stage_beliefs(model, batch)
-    joints, colors = joints_of(meta), meta['skeleton_link_colors']
-    if model.head.joints is not None:  # the channels of the maps are those of the head
-        joints = model.head.joints
-        colors = [link['color'] for link in dataset_info(joints)['skeleton_info'].values()]
-    return draw_stages(
-        crop_of(batch['inputs'][0]),
-        [maps[0].cpu().numpy() for maps in beliefs],
-        [model.head.decode(maps)[0].keypoints[0] for maps in beliefs],
-        joints,
-        np.asarray(colors),
-    )
-
-
-# Ends and middles of limbs, where stage 1 confuses left and right most. The first six are drawn.
-_SHOWN = ('wrist', 'ankle', 'elbow', 'knee')
-_HEAT: Any = {'cmap': 'hot', 'vmin': 0, 'vmax': 1.2}  # a belief of 1 is not yet white
-
-
-def draw_stages(
-    crop: np.ndarray,
-    beliefs: Sequence[np.ndarray],
-    keypoints: Sequence[np.ndarray],
-    joints: JointSet,
-    link_colors: np.ndarray,
-) -> Any:
-    """Draw one row for each stage: the skeleton, the beliefs of all joints, then of single joints.
-
-    Args:
-        crop: (H, W, 3), RGB, from 0 to 255, the network input.
-        beliefs: T arrays (K, h, w).
-        keypoints: T arrays (K, 2) in pixels of the crop.
-        joints: Names and links of the K joints.
-        link_colors: (links, 3), RGB, from 0 to 255.
-
-    Returns:
-        A matplotlib figure.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-
-    ends = [name for part in _SHOWN for name in joints.names if name.endswith(part)]
-    shown = (ends or list(joints.names))[:6]
-    rows, columns = len(beliefs), 2 + len(shown)
-    figure = Figure(figsize=(1.8 * columns + 0.6, 1.95 * rows + 0.3), layout='constrained')
-    axes = figure.subplots(rows, columns, squeeze=False)
-    height, width = crop.shape[:2]
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    for stage, (maps, points, row) in enumerate(zip(beliefs, keypoints, axes), start=1):
-        row[0].imshow(crop, extent=extent)
-        for (start, end), color in zip(joints.links, link_colors):
-            line = points[[joints.index(start), joints.index(end)]]
-            row[0].plot(line[:, 0], line[:, 1], color=color / 255, linewidth=2.5)
-        row[0].set_ylabel(f'stage {stage}', fontsize=11)
-        channels = [joints.index(name) for name in shown]
-        seen = [maps[: len(joints.names)].max(axis=0), *maps[channels]]
-        for axis, heat in zip(row[1:], seen):
-            axis.imshow(crop.mean(axis=2), cmap='gray', vmin=-80, vmax=255, extent=extent)
-            heat = heat.clip(0, 1)
-            axis.imshow(heat, **_HEAT, alpha=heat**0.5, extent=extent, interpolation='bilinear')
-        for axis, channel in zip(row[2:], channels):
-            axis.plot(*points[channel], '+', color='cyan', markersize=9, markeredgewidth=1.5)
-        for axis in row:
-            axis.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
-    titles = ['skeleton', 'all joints', *(name.replace('_', ' ') for name in shown)]
-    for axis, title in zip(axes[0], titles):
-        axis.set_title(title, fontsize=9)
-    scale = figure.colorbar(
-        ScalarMappable(Normalize(_HEAT['vmin'], _HEAT['vmax']), _HEAT['cmap']),
-        ax=axes, label='belief', ticks=[0, 0.5, 1], aspect=18 * rows, pad=0.01,
-    )  # fmt: skip
-    scale.ax.set_ylim(0, 1)
-    return figure

@@ -96,7 +96,7 @@ class StructuredHeatmap(CPMHeatmap):
         Returns:
             Keypoints (1, K, 2) in input pixels, and scores (1, K), the beliefs there.
         """
-        return super().decode(self._structured(np.asarray(encoded)[None])[0])
+        return super().decode(self.max_marginals(np.asarray(encoded)[None])[0])
 
     def batch_decode(self, batch_encoded: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Find the keypoints of N people in belief maps.
@@ -107,7 +107,16 @@ class StructuredHeatmap(CPMHeatmap):
         Returns:
             N arrays of keypoints (1, K, 2) in input pixels, and N arrays of scores (1, K).
         """
-        return super().batch_decode(self._structured(to_numpy(batch_encoded)))
+        return super().batch_decode(self.max_marginals(to_numpy(batch_encoded)))
 
-    def _structured(self, beliefs: np.ndarray) -> np.ndarray:
+    def max_marginals(self, beliefs: np.ndarray) -> np.ndarray:
+        """Compute what is decoded in place of belief maps.
+
+        Args:
+            beliefs: (N, K, height, width), belief maps without background.
+
+        Returns:
+            (N, K, height, width), max-marginals; see
+                ``cpm_plugin.core.structure.structured_maps``.
+        """
         return structured_maps(beliefs, self.structure, **self.arguments).maps

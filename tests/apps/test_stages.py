@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cpm_plugin.apps.stages import Changes, StagePredictions, draw_stages
+from cpm_plugin.apps.stages import Changes, StagePredictions, people_with_most
 from cpm_plugin.core.maps.joint_sets import LSP
 
 
@@ -66,23 +66,25 @@ def test_other_predictions_are_rows_beside_the_stages():
     assert [pck.mean for pck in shown.pck(LSP).values()] == [100, 100, 100, 0]
 
 
-def test_image_has_a_row_a_stage_and_marks_the_decoded_joints():
-    generator = np.random.default_rng(0)
-    crop = generator.integers(0, 256, (32, 48, 3), dtype=np.uint8)
-    maps = [generator.random((14, 4, 6)) for _ in range(2)]
-    keypoints = [generator.uniform(0, 32, (14, 2)) for _ in range(2)]
-    colors = np.full((len(LSP.links), 3), 255)
-    figure = draw_stages(crop, maps, keypoints, LSP, colors)
-    assert len(figure.axes) == 2 * (2 + 6) + 1  # and the scale
-    titles = [axis.get_title() for axis in figure.axes[:8]]
-    assert titles[:4] == ['skeleton', 'all joints', 'right wrist', 'left wrist']
-    every, wrist = figure.axes[8 + 1], figure.axes[8 + 2]  # of stage 2
-    np.testing.assert_array_equal(every.images[1].get_array(), maps[1].max(axis=0))
-    (cross,) = wrist.lines
-    np.testing.assert_array_equal(cross.get_xydata()[0], keypoints[1][LSP.index('right_wrist')])
-    np.testing.assert_array_equal(wrist.images[1].get_array(), maps[1][LSP.index('right_wrist')])
-    assert figure.axes[-1].get_ylabel() == 'belief' and figure.axes[-1].get_ylim() == (0, 1)
-    bones = figure.axes[0].lines
-    assert len(bones) == len(LSP.links)
-    first = [LSP.index(name) for name in LSP.links[0]]
-    np.testing.assert_array_equal(bones[0].get_xydata(), keypoints[0][first])
+def test_separated_are_pairs_of_one_place_at_stage_1_and_both_right_at_the_last():
+    stages, truth, labeled = predictions()
+    left, right = (
+        [LSP.index(f'{side}_{part}') for part in ('ankle', 'knee', 'wrist')]
+        for side in ('left', 'right')
+    )
+    truth[:, right] += (0, 50)  # both people: three pairs apart, 0.5 torsos
+    stages[:] = truth
+    stages[0, :, right[0]] = stages[0, :, left[0]]  # ankles
+    stages[0, 0, right[1]] = stages[0, 0, left[1]]  # the first one's knees
+    stages[0, 1, left[1]] += 900  # wrong, but not at one place
+    stages[0, 1, right[2]] = stages[0, 1, left[2]]  # the second one's wrists, wrong at the last
+    stages[2, 1, right[2], 0] += 21
+    shown = StagePredictions(stages, truth, labeled)
+    assert shown.separated(LSP).tolist() == [2, 1]
+    assert shown.separated(LSP, threshold=0.22).tolist() == [2, 2]
+    assert shown.separated(LSP, near=0.3).tolist() == [0, 0]  # labels that are too near to count
+
+
+def test_people_with_most_come_in_their_order():
+    assert people_with_most(np.array([1, 0, 3, 1]), 3) == [2, 0, 3]
+    assert people_with_most(np.array([0, -1]), 2) == people_with_most(np.zeros(0, int), 2) == []

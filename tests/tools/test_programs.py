@@ -49,13 +49,13 @@ def test_examples_of_what_the_stages_repair_and_break_are_drawn(folder, run_tool
     trained = (folder / 'config.py', folder / 'config.pth')
     done = run_tool('analysis/stages.py', *trained, '--out', out, '--examples', 2, '--near', 3)
     assert done.returncode == 0, done.stderr[-2000:]
-    people = dict(re.findall(r'^Most joints (\w+): people (.+)$', done.stdout, re.M))
+    people = dict(re.findall(r'^Most \w+ (\w+): people (.+)$', done.stdout, re.M))
     expected = {
         f's_{kind}_{number}_person_{person}.png'
-        for kind in ('repaired', 'broken')
+        for kind in ('repaired', 'broken', 'separated')
         for number, person in enumerate(re.findall(r'\d+', people[kind]), start=1)
     }
-    assert expected and len(expected) <= 4
+    assert expected and len(expected) <= 6
     assert {path.name for path in out.parent.iterdir()} == {'s.png', *expected}
     assert '| both within 3 |' in done.stdout
 

@@ -23,8 +23,10 @@ It writes the image of --out: for one person of the test set, the belief maps of
 skeleton found in them. Without --person it is the person whose joints the later stages corrected
 most. That is an example of what they do, and not of the average image.
 
---examples N also draws the N people with most joints repaired, and the N with most broken. Their
-images lie beside --out: stages_repaired_1_person_17.png.
+--examples N also draws the N people with most joints repaired, the N with most broken, and the N
+with most pairs separated: at the same place at stage 1, and both right at the last. With a
+StructuredHeatmap, the images also show what it makes of its stage. They lie beside --out:
+stages_repaired_1_person_17.png.
 
 Exit codes: 0 when done; 1 if the model or the data cannot be loaded, or the image not be written; 2
 for wrong arguments, or a config that it cannot use.
@@ -134,8 +136,9 @@ def show(model: Any, loader: Any, thresholds: list[float], args: argparse.Namesp
     from rich.progress import track
 
     from cpm_plugin.apps.outputs import write_figure
+    from cpm_plugin.apps.stage_figures import person_figure
     from cpm_plugin.apps.stage_report import changes_table, doubled_table
-    from cpm_plugin.apps.stages import person_figure, predict_stages
+    from cpm_plugin.apps.stages import people_with_most, predict_stages
     from cpm_plugin.core.evaluation.pck import format_table
     from cpm_plugin.mmpose.metrics import check_torso, joints_of
 
@@ -162,13 +165,18 @@ def show(model: Any, loader: Any, thresholds: list[float], args: argparse.Namesp
     if predictions is not None:
         print(f'Pairs put at the same place, within {args.near:g} of the torso:\n')
         print(doubled_table(predictions.doubled(joints, args.near), args.near))
-        for kind, broken in (('repaired', False), ('broken', True)):
-            people = predictions.changes(joints, thresholds[0]).most(args.examples, broken=broken)
+        changes = predictions.changes(joints, thresholds[0])
+        separated = predictions.separated(joints, args.near, thresholds[0])
+        examples = {
+            'joints repaired': changes.most(args.examples),
+            'joints broken': changes.most(args.examples, broken=True),
+            'pairs separated': people_with_most(separated, args.examples),
+        }
+        for kind, people in examples.items() if args.examples else ():
             for number, someone in enumerate(people, start=1):
-                name = f'{args.out.stem}_{kind}_{number}_person_{someone}{args.out.suffix}'
-                draw(args.out.with_name(name), someone)
-            if args.examples:
-                print(f'\nMost joints {kind}: people {", ".join(map(str, people)) or "none"}')
+                name = f'{args.out.stem}_{kind.split()[1]}_{number}_person_{someone}'
+                draw(args.out.with_name(name + args.out.suffix), someone)
+            print(f'\nMost {kind}: people {", ".join(map(str, people)) or "none"}')
     print(f'\nBelief maps of each stage and skeleton (person {person}): {args.out.resolve()}')
 
 

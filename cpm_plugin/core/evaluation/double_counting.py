@@ -36,15 +36,29 @@ class Doubled(NamedTuple):
         return 100 * self.doubled / self.counted if self.counted else float('nan')
 
 
-def double_counting(
+class PairPlaces(NamedTuple):
+    """A pair of joints, such as the ankles, of N people.
+
+    Attributes:
+        channels: Indices of the left and of the right joint.
+        counted: (N,), whether both are labeled, and apart.
+        doubled: (N,), whether it counts and both are predicted at the same place.
+    """
+
+    channels: tuple[int, int]
+    counted: npt.NDArray[np.bool_]
+    doubled: npt.NDArray[np.bool_]
+
+
+def doubled_pairs(
     predicted: npt.ArrayLike,
     keypoints: npt.ArrayLike,
     labeled: npt.ArrayLike,
     joints: JointSet,
     *,
     near: float = NEAR,
-) -> dict[str, Doubled]:
-    """Count the people of whom both joints of a pair are predicted at the same place.
+) -> dict[str, PairPlaces]:
+    """Find the people of whom both joints of a pair are predicted at the same place.
 
     It is the same place if the two predictions are at most ``near`` torsos apart. People count
     whose two labels are more than ``2 * near`` torsos apart.
@@ -57,12 +71,61 @@ def double_counting(
         near: Largest distance of one place, as a fraction of the torso.
 
     Returns:
-        Counts for each of ``PAIRED`` whose left and right are among the joints, and of all these
-            pairs together as ``'all'``.
+        Those of ``PAIRED`` whose left and right are among the joints -> people.
 
     Raises:
         ValueError: If the shapes do not fit, ``near`` is not positive, or a shoulder or hip is not
             among ``joints``.
+    """
+    found, truth = (np.asarray(points, dtype=np.float64) for points in (predicted, keypoints))
+    known = np.asarray(labeled, dtype=bool)
+    count = len(joints.names)
+    if not found.shape == truth.shape == (*known.shape, 2) or known.shape[1:] != (count,):
+        raise ValueError(
+            f'predicted {found.shape}, keypoints {truth.shape} and labeled {known.shape} must be '
+            f'(N, {count}, 2) twice and (N, {count})'
+        )
+    if not near > 0:
+        raise ValueError(f'near={near} must be positive, a fraction of the torso')
+    torsos = torso_lengths(truth, known, joints)
+    pairs = {}
+    for part in PAIRED:
+        names = (f'left_{part}', f'right_{part}')
+        if not set(names) <= set(joints.names):
+            continue
+        left, right = map(joints.index, names)
+        # Without a torso the distances are NaN, and the comparisons false.
+        labels, place = (
+            np.linalg.norm(points[:, left] - points[:, right], axis=1) / torsos
+            for points in (truth, found)
+        )
+        counted = known[:, left] & known[:, right] & (labels > 2 * near)
+        pairs[part] = PairPlaces((left, right), counted, counted & (place <= near))
+    return pairs
+
+
+def double_counting(
+    predicted: npt.ArrayLike,
+    keypoints: npt.ArrayLike,
+    labeled: npt.ArrayLike,
+    joints: JointSet,
+    *,
+    near: float = NEAR,
+) -> dict[str, Doubled]:
+    """Count the people of whom both joints of a pair are predicted at the same place.
+
+    Args:
+        predicted: See ``doubled_pairs``, as for the others.
+        keypoints: See there.
+        labeled: See there.
+        joints: See there.
+        near: See there.
+
+    Returns:
+        Counts for each pair of ``doubled_pairs``, and of all these pairs together as ``'all'``.
+
+    Raises:
+        ValueError: As ``doubled_pairs``.
 
     Examples:
         Both ankles are predicted at the left one:
@@ -76,29 +139,10 @@ def double_counting(
         >>> double_counting(predicted, truth, np.ones((1, 14)), LSP)['ankle']
         Doubled(doubled=1, counted=1)
     """
-    found, truth = (np.asarray(points, dtype=np.float64) for points in (predicted, keypoints))
-    known = np.asarray(labeled, dtype=bool)
-    count = len(joints.names)
-    if not found.shape == truth.shape == (*known.shape, 2) or known.shape[1:] != (count,):
-        raise ValueError(
-            f'predicted {found.shape}, keypoints {truth.shape} and labeled {known.shape} must be '
-            f'(N, {count}, 2) twice and (N, {count})'
-        )
-    if not near > 0:
-        raise ValueError(f'near={near} must be positive, a fraction of the torso')
-    torsos = torso_lengths(truth, known, joints)
-    results = {}
-    for part in PAIRED:
-        names = (f'left_{part}', f'right_{part}')
-        if not set(names) <= set(joints.names):
-            continue
-        left, right = map(joints.index, names)
-        # Without a torso the distances are NaN, and the comparisons false.
-        labels, place = (
-            np.linalg.norm(points[:, left] - points[:, right], axis=1) / torsos
-            for points in (truth, found)
-        )
-        counted = known[:, left] & known[:, right] & (labels > 2 * near)
-        results[part] = Doubled(int((counted & (place <= near)).sum()), int(counted.sum()))
-    doubled, counted_pairs = (sum(numbers) for numbers in zip((0, 0), *results.values()))
-    return {**results, 'all': Doubled(doubled, counted_pairs)}
+    pairs = doubled_pairs(predicted, keypoints, labeled, joints, near=near)
+    results = {
+        part: Doubled(int(pair.doubled.sum()), int(pair.counted.sum()))
+        for part, pair in pairs.items()
+    }
+    doubled, counted = (sum(numbers) for numbers in zip((0, 0), *results.values()))
+    return {**results, 'all': Doubled(doubled, counted)}
