@@ -4,6 +4,7 @@
     python tools/forest_pose_machine.py CONFIG forests.csv --cfg-options \\
         'train_dataloader.dataset.image_range=(1,2000)' \\
         'test_dataloader.dataset.image_range=(8001,8300)'
+    python tools/forest_pose_machine.py CONFIG forests.csv --settings stages=2 smoothing=1
 
 It is that of Ramakrishna et al., Pose Machines (ECCV 2014), with one level of parts, the joints.
 Forests classify cells of 8 x 8 pixels by gradients, colors and the place in the crop. From stage 2
@@ -17,7 +18,7 @@ PCK at each of --thresholds, the AUC, and the CPU time for a person, without dec
 The forests are not kept. scikit-learn would store them by pickle, which runs code of who wrote the
 file. To keep them for your own use, see cpm_plugin.apps.forest_machine.
 
-The same config, options and --seed give the same figures. It needs scikit-learn, the extra
+The same config, options and settings give the same figures. It needs scikit-learn, the extra
 [forest].
 
 Exit codes: 0 when done; 1 if the training or the test fails; 2 for wrong arguments, or a config
@@ -35,9 +36,6 @@ from typing import Any
 
 from cpm_plugin.apps.arguments import OptionsAction, check_there, require_packages
 
-# Defaults of ForestSettings
-STAGES, FOLDS, TREES, SEED = 3, 3, 100, 0
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
@@ -48,16 +46,22 @@ def main(argv: list[str] | None = None) -> int:
         'config', metavar='CONFIG', help='config with a CPMHeatmap and a TorsoPCKAccuracy'
     )
     parser.add_argument('out', metavar='OUT', type=Path, help='CSV file to write')
-    for name, default, help in (
-        ('stages', STAGES, 'number of stages'),
-        ('folds', FOLDS, 'parts of the training set that are left out in turns'),
-        ('trees', TREES, 'trees of a forest'),
-        ('seed', SEED, 'seed of all that is drawn'),
-        ('rounds', 1, 'times that each person is read, with other augmentation'),
-    ):
-        parser.add_argument(
-            f'--{name}', type=int, default=default, metavar='N', help=f'{help} (default: {default})'
-        )
+    parser.add_argument(
+        '--settings',
+        nargs='+',
+        action=OptionsAction,
+        default={},
+        metavar='NAME=VALUE',
+        help='settings of the forests, such as stages=2 trees=50 seed=1; all, with their defaults: '
+        'ForestSettings in cpm_plugin/apps/forest_examples.py',
+    )
+    parser.add_argument(
+        '--rounds',
+        type=int,
+        default=1,
+        metavar='N',
+        help='times that each person is read, with other augmentation (default: 1)',
+    )
     parser.add_argument(
         '--thresholds',
         type=float,
@@ -82,13 +86,11 @@ def main(argv: list[str] | None = None) -> int:
         require_packages(parser.prog)
         from cpm_plugin.apps.configs import named, read_config
         from cpm_plugin.apps.forest_data import open_test, read_cells
-        from cpm_plugin.apps.forest_examples import ForestSettings
+        from cpm_plugin.apps.forest_examples import read_settings
         from cpm_plugin.apps.forest_machine import ForestMachine
         from cpm_plugin.apps.outputs import check_file
 
-        settings = ForestSettings(
-            stages=args.stages, folds=args.folds, trees=args.trees, seed=args.seed
-        )
+        settings = read_settings(args.settings)
         machine = ForestMachine(settings)
         check_file(args.out)
         needs = ('model', 'train_dataloader', 'test_dataloader', 'test_evaluator')

@@ -158,11 +158,13 @@ class ForestMachine:
     def _forest(self, features: np.ndarray, labels: np.ndarray, stage: int) -> Any:
         from sklearn.ensemble import ExtraTreesClassifier
 
+        # shares as float: scikit-learn takes 1 for a single feature or cell, and 1.0 for all
         forest = ExtraTreesClassifier(
             self.settings.trees,
             min_samples_leaf=self.settings.min_leaf,
+            max_features=float(self.settings.max_features) or 'sqrt',
             bootstrap=True,
-            max_samples=self.settings.share,
+            max_samples=float(self.settings.share),
             random_state=self.settings.seed + stage,
         )
         return forest.fit(features, labels)

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from cpm_plugin.apps.forest_examples import ForestSettings, draw_examples, fold_numbers
+from cpm_plugin.apps.forest_examples import (
+    ForestSettings,
+    draw_examples,
+    fold_numbers,
+    read_settings,
+)
 
 SETTINGS = ForestSettings(background=3, positive=0.5)
 
@@ -71,8 +76,20 @@ def test_fewer_photographs_than_folds_are_refused():
         ({'smoothing': float('nan')}, 'smoothing nan: must be at least 0'),
         ({'share': 0}, 'share 0: must be above 0, and at most 1'),
         ({'positive': 1.5}, 'positive 1.5: must be above 0, and at most 1'),
+        ({'max_features': 2}, 'max_features 2: must be from 0 to 1'),
+        ({'max_features': float('nan')}, 'max_features nan: must be'),
+        ({'trees': 2.5}, r'trees 2\.5: must be a whole number'),
+        ({'smoothing': 'much'}, "smoothing 'much': must be a number"),
     ],
 )
 def test_settings_out_of_range_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
         ForestSettings(**settings)
+
+
+def test_settings_are_changed_by_name():
+    assert read_settings({}) == ForestSettings()
+    changed = read_settings({'stages': 2, 'max_features': 0, 'smoothing': 1})
+    assert changed == ForestSettings(stages=2, max_features=0, smoothing=1)
+    with pytest.raises(ValueError, match="no setting 'tree'; there are: stages, folds, trees, sh"):
+        read_settings({'tree': 3})

@@ -57,6 +57,17 @@ def test_the_second_stage_tells_by_the_context_what_the_first_cannot(trained):
     assert 0.3 < right(first, labels, 1) < 0.7 and right(second, labels, 1) > 0.95
 
 
+@pytest.mark.parametrize(('of_features', 'tried'), [(1, 5), (0.4, 2), (0.8, 4), (0, 2)])
+@pytest.mark.parametrize(('of_cells', 'taken'), [(1, 150), (0.1, 15)])
+def test_trees_take_shares_of_features_and_cells(of_features, tried, of_cells, taken):
+    maps, examples, _ = scene(6, seed=0)  # three channels, row and column; 150 cells
+    settings = replace(SETTINGS, stages=1, trees=1, max_features=of_features, share=of_cells)
+    (forest,) = ForestMachine(settings).fit(maps, examples, np.arange(6), 2).forests
+    (tree,) = forest.estimators_
+    # 0: the square root of 5. To scikit-learn, a whole number would be a count, no share.
+    assert (tree.max_features_, tree.tree_.weighted_n_node_samples[0]) == (tried, taken)
+
+
 def test_beliefs_are_smoothed(trained):
     maps, _, _ = scene(2, seed=1)
     smooth = ForestMachine(replace(SETTINGS, smoothing=1.0))

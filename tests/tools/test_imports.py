@@ -159,7 +159,6 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     assert load_tool('convert_caffe.py').MODELS == CAFFE_MODELS
     pytest.importorskip('mmengine')
     from cpm_plugin.apps.benchmark import DTYPES, STOCK
-    from cpm_plugin.apps.forest_examples import ForestSettings
     from cpm_plugin.core.structure import BODIES
     from cpm_plugin.core.structure.structures import QUANTILE
 
@@ -169,7 +168,3 @@ def test_names_in_helps_are_those_of_the_package(load_tool):
     assert ('stock CPM', *benchmark.OTHERS) == tuple(STOCK)
     structures = load_tool('fit_structure.py')
     assert (tuple(BODIES), QUANTILE) == (structures.KINDS, structures.QUANTILE)
-    forests, settings = load_tool('forest_pose_machine.py'), ForestSettings()
-    assert (settings.stages, settings.folds, settings.trees, settings.seed) == (
-        forests.STAGES, forests.FOLDS, forests.TREES, forests.SEED,
-    )  # fmt: skip

@@ -343,8 +343,8 @@ def test_a_fitted_structure_is_used_in_a_test(folder, run_tool):
 def test_forests_are_trained_and_scored_by_the_config(folder, run_tool):
     pytest.importorskip('sklearn', reason='needs the extra [forest]')
     words = [
-        folder / 'config.py', folder / 'forests.csv', '--trees', 3, '--folds', 2, '--stages', 2,
-        '--thresholds', 0.2, 5, '--rounds', 2,
+        folder / 'config.py', folder / 'forests.csv',
+        '--settings', 'trees=3', 'folds=2', 'stages=2', '--thresholds', 0.2, 5, '--rounds', 2,
     ]  # fmt: skip
     done = run_tool('forest_pose_machine.py', *words)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -365,13 +365,14 @@ def test_forests_that_cannot_be_trained_are_refused_by_name(folder, run_tool, mo
     words = ['forest_pose_machine.py', folder / 'config.py', folder / 'no.csv']
     pytest.importorskip('sklearn', reason='needs the extra [forest]')
     for more, message in (
-        (['--stages', 0], 'stages 0: must be at least 1'),
+        (['--settings', 'stages=0'], 'stages 0: must be at least 1'),
+        (['--settings', 'tree=9'], "no setting 'tree'; there are: stages, folds, trees"),
         (['--cfg-options', 'model.head.decoder.heatmap_size=(24,24)'], 'config.py: model.head.dec'),
         (['--cfg-options', 'test_evaluator.type=AUC'], 'config.py: no TorsoPCKAccuracy'),
     ):
         done = run_tool(*words, *more)
         assert done.returncode == 2 and message in done.stderr, done.stderr
-    done = run_tool(*words, '--folds', 9)
+    done = run_tool(*words, '--settings', 'folds=9')
     assert done.returncode == 1 and 'error: 4 images for 9 folds' in done.stderr, done.stderr
     monkeypatch.setitem(sys.modules, 'sklearn', None)
     monkeypatch.delitem(sys.modules, 'sklearn.ensemble')
