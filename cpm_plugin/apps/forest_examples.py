@@ -14,10 +14,10 @@ import numpy as np
 class ForestSettings:
     """Settings of a ``ForestMachine``.
 
-    The defaults of ``max_features``, the patches, ``peaks`` and ``smoothing`` are those with the
-    best PCK@0.2 of two stages on images 7501 to 8000 of LSP Extended. docs/insight.md has the
-    figures. In stage 1 there, 10 for ``min_leaf``, 80 for ``background`` and 0.7 for ``positive``
-    differ from the defaults by less than 0.4 points.
+    The defaults of ``max_features``, the patches, ``peaks`` and ``smoothing`` are chosen by the
+    PCK@0.2 of two stages on images 7501 to 8000 of LSP Extended. docs/insight.md has the figures.
+    In stage 1 there, 10 for ``min_leaf``, 80 for ``background`` and 0.7 for ``positive`` differ
+    from the defaults by less than 0.4 points.
 
     Attributes:
         stages: Number T of stages.
