@@ -7,6 +7,7 @@ SAFE = {
     'checkpoint': 'SafeCheckpointHook',
     'finite': 'FiniteHook',
     'names': 'KeypointNamesHook',
+    'runtime_info': 'LateLogHook',
     'reproducible': 'ReproducibleHook',
     'warm_up': 'WarmUpHook',
     'workers': 'WorkersHook',

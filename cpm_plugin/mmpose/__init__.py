@@ -18,7 +18,16 @@ from . import compat
 
 compat.apply()  # before any import of stock modules
 
-from . import checked_datasets, checkpoint_hook, heatmap_drawing, hooks, load_image, loading, strict  # noqa: E402
+from . import (  # noqa: E402
+    checked_datasets,
+    checkpoint_hook,
+    heatmap_drawing,
+    hooks,
+    load_image,
+    loading,
+    pinning,
+    strict,
+)
 from .affinity_codec import CPMAffinityFields  # noqa: E402
 from .affinity_head import CPMPAFHead  # noqa: E402
 from .backbone import CPMBackbone  # noqa: E402
@@ -32,6 +41,7 @@ from .flic import FlicDataset  # noqa: E402
 from .gradient_flow_hook import GradientFlowHook  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
 from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
+from .late_log_hook import LateLogHook  # noqa: E402
 from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
 from .mend_sides import MendSides  # noqa: E402
@@ -60,6 +70,7 @@ checked_datasets.install()
 load_image.install()
 heatmap_drawing.install()
 hooks.install()
+pinning.install()
 strict.install()
 
 __all__ = [
@@ -85,6 +96,7 @@ __all__ = [
     'GradientFlowHook',
     'IntermediateSupervisionLoss',
     'KeypointNamesHook',
+    'LateLogHook',
     'LspConcatDataset',
     'LspDataset',
     'MendSides',

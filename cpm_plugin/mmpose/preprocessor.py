@@ -79,5 +79,5 @@ class CPMDataPreprocessor(PoseDataPreprocessor):
             F.pad(heat, (0, width - heat.shape[2], 0, height - heat.shape[1]))
             for heat in center_maps
         ]
-        stacked = torch.stack(padded).to(data['inputs'])
+        stacked = torch.stack(padded).to(data['inputs'], non_blocking=self._non_blocking)
         return {**data, 'inputs': torch.cat([data['inputs'], stacked], dim=1)}

@@ -1,5 +1,6 @@
 """A loss or gradient that is not finite stops the training before the weights are spoiled."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -8,16 +9,17 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from cpm_plugin.mmpose import finite_hook
 from cpm_plugin.mmpose.finite_hook import FiniteHook, NotFiniteError
 
 
 class Training:
     """A linear layer and batch normalization behind the hook, one update at a time."""
 
-    def __init__(self, hook, **wrapper):
+    def __init__(self, hook, optimizer=torch.optim.SGD, **wrapper):
         self.hook = hook
         self.model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-        optimizer = torch.optim.SGD(self.model.parameters(), 0.1)
+        optimizer = optimizer(self.model.parameters(), 0.1)
         self.runner = SimpleNamespace(
             optim_wrapper=OptimWrapper(optimizer, **wrapper), model=self.model, epoch=1, iter=6,
             message_hub=MessageHub.get_instance(f'hub {id(self)}'),
@@ -114,6 +116,90 @@ def test_statistics_are_those_before_the_first_of_accumulated_batches():
     training.update()
     assert not unchanged(before, training.state())
     assert all(value.isfinite().all() for value in training.state().values())
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """A training with a fused optimizer, whose results are read later, as on a GPU."""
+    monkeypatch.setattr(FiniteHook, '_is_late', lambda self, wrapper, like: True)
+    return Training(FiniteHook(), partial(torch.optim.Adam, fused=True))
+
+
+@pytest.mark.parametrize('wrong', ['loss', 'gradient'])
+def test_a_late_result_stops_one_update_later_and_the_optimizer_changed_nothing(late, wrong):
+    late.update()
+    before = late.state()
+    momentum = late.runner.optim_wrapper.optimizer.state[late.model[0].weight]['exp_avg'].clone()
+    late.runner.iter = 7
+    if wrong == 'loss':
+        late.update(factor=float('nan'))
+    else:
+        weight = late.model[0].weight
+        hook = weight.register_hook(lambda gradient: gradient * float('inf'))
+        late.update()
+        hook.remove()
+    state = late.runner.optim_wrapper.optimizer.state[late.model[0].weight]
+    assert torch.equal(late.state()['0.weight'], before['0.weight'])
+    assert torch.equal(state['exp_avg'], momentum) and state['step'] == 1
+    late.runner.iter = 8
+    text = rf'epoch 2, iteration 8: the {wrong} is not finite.*images/bad\.jpg\. Last'
+    with pytest.raises(NotFiniteError, match=text):
+        late.update(image='images/next.jpg')
+    assert torch.equal(late.state()['0.weight'], before['0.weight'])
+
+
+def test_late_results_that_are_finite_let_updates_go_on(late):
+    before = late.state()
+    late.update()
+    late.update()
+    state = late.runner.optim_wrapper.optimizer.state[late.model[0].weight]
+    assert state['step'] == 2 and not unchanged(before, late.state())
+    late.hook.before_save_checkpoint(late.runner, {})
+    late.hook.after_train(late.runner)
+    assert not hasattr(late.runner.optim_wrapper.optimizer, 'found_inf')
+
+
+@pytest.mark.parametrize('when', ['before_save_checkpoint', 'after_train'])
+def test_no_checkpoint_is_saved_and_no_training_ends_before_the_last_result_is_read(late, when):
+    late.update(factor=float('nan'))
+    arguments = (late.runner, {}) if when == 'before_save_checkpoint' else (late.runner,)
+    with pytest.raises(NotFiniteError, match='iteration 7: the loss'):
+        getattr(late.hook, when)(*arguments)
+
+
+def test_results_are_late_only_where_the_optimizer_leaves_updates_out_on_a_gpu():
+    weights = [nn.Parameter(torch.zeros(1))]
+    fused, plain = (
+        SimpleNamespace(optimizer=torch.optim.Adam(weights, fused=fused)) for fused in (True, None)
+    )
+    here, far = torch.zeros(1), torch.zeros(1, device='meta')
+    stop, skip = FiniteHook(), FiniteHook(action='skip')
+    assert stop._is_late(fused, far)
+    assert not any(
+        hook._is_late(wrapper, where)
+        for hook, wrapper, where in ((stop, fused, here), (stop, plain, far), (skip, fused, far))
+    )
+
+
+def test_a_gradient_scaler_sees_a_loss_that_is_not_finite_in_the_gradients(monkeypatch):
+    """It leaves a step out for its gradients alone; here the loss alone is infinite."""
+
+    class Scaler(OptimWrapper):
+        stepped = None
+
+        def step(self, **kwargs):
+            (weight,) = self.param_groups[0]['params']
+            Scaler.stepped = bool(weight.grad.isfinite().all())
+
+    monkeypatch.setattr(FiniteHook, '_is_late', lambda self, wrapper, like: True)
+    monkeypatch.setattr(finite_hook, 'AmpOptimWrapper', Scaler)
+    hook, weight = FiniteHook(), nn.Parameter(torch.ones(1))
+    wrapper = Scaler(torch.optim.Adam([weight], fused=True))
+    hook.before_train(SimpleNamespace(optim_wrapper=wrapper, epoch=0, iter=0))
+    wrapper.update_params(weight.sum())
+    assert Scaler.stepped
+    wrapper.update_params(weight.sum() + float('inf'))
+    assert not Scaler.stepped
 
 
 @pytest.mark.parametrize(
