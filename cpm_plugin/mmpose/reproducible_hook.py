@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from .pipelines import pipelines_of
@@ -123,6 +124,27 @@ def seed_generators(*key: int) -> None:
     torch.manual_seed(int(state[2]))
 
 
+def order_state(wrapper: OptimWrapper | OptimWrapperDict) -> None:
+    """Give what an optimizer keeps for each weight the memory order of the weight, in place.
+
+    A checkpoint keeps the order of the run that saved it, and ``ChannelsLastHook`` may be new. A
+    fused optimizer takes the values as they lie in memory: on a CPU its updates would be wrong,
+    without an error (PyTorch 2.13).
+
+    Args:
+        wrapper: Optimizer wrapper of a runner.
+    """
+    if isinstance(wrapper, OptimWrapperDict):
+        for one in wrapper.values():
+            order_state(one)
+        return
+    for weight, state in wrapper.optimizer.state.items():
+        for name, value in state.items():
+            of_weight = isinstance(value, torch.Tensor) and value.shape == weight.shape
+            if of_weight and value.stride() != weight.stride():
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
 @HOOKS.register_module()
 class ReproducibleHook(Hook):
     """Make a resumed run end with the same weights as a run that was never interrupted.
@@ -145,7 +167,9 @@ class ReproducibleHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the sampler of the training data, and seed its pipelines."""
+        """Wrap the sampler of the training data, seed its pipelines, and order what was loaded."""
+        if isinstance(runner.optim_wrapper, OptimWrapper | OptimWrapperDict):
+            order_state(runner.optim_wrapper)
         loader = runner.train_dataloader
         sampler = loader.batch_sampler.sampler
         if isinstance(sampler, DrawSampler):

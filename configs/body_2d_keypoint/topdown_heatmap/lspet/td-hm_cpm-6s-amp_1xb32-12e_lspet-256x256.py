@@ -6,7 +6,9 @@ _base_ = 'td-hm_cpm-6s_1xb32-100e_lspet-256x256.py'
 train_dataloader = dict(num_workers=5, pin_memory=True)
 
 train_cfg = dict(max_epochs=12, val_interval=3)
-optim_wrapper = dict(type='Bfloat16OptimWrapper')
+# Nothing in a step waits for the GPU.
+model = dict(data_preprocessor=dict(non_blocking=True))
+optim_wrapper = dict(type='Bfloat16OptimWrapper', optimizer=dict(fused=True))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=200, start_factor=0.01, by_epoch=False),  # warm-up
     dict(
