@@ -6,8 +6,8 @@
 
 On a CPU the networks take turns, run by run. A computer whose speed changes over time therefore
 treats all alike. On a GPU, or with --minutes, they come one after the other, in all ways to run
-them (cpm_plugin/apps/gpu_benchmark.py). Each row is printed and written at once, and none begins
-that would not end in time, as far as can be told.
+them (cpm_plugin/apps/gpu_benchmark.py), forward passes with CUDA graphs, too. Each row is printed
+and written at once, and none begins that would not end in time, as far as can be told.
 
 The times are medians. Columns:
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.conv.layer import set_conv_method
+from ..core.models.inference import optimize_for_inference
+from ..core.models.part_call import PartCall
 from .benchmark import (
     DTYPES,
     OWN_SIZES,
@@ -24,6 +25,7 @@ from .benchmark import (
     relative,
     runner,
 )
+from .clock import Clock
 from .errors import one_line
 from .measure import device_name, time_in_turns
 
@@ -34,11 +36,13 @@ class Way(NamedTuple):
     Attributes:
         network: Name for the table.
         kind: ``'ours'``, or a key of ``benchmark.STOCK``.
-        precision: Key of ``benchmark.DTYPES``.
+        precision: Key of ``benchmark.DTYPES``, or ``'fp16'`` for the weights of ``graphs``.
         tuned: Run in channels-last order, with cuDNN's choice of the fastest algorithm
             (``cudnn.benchmark``).
         method: Method of our convolutions.
         compiled: Run what ``torch.compile`` makes of the network.
+        graphs: Forward passes alone, as ``optimize_for_inference`` makes them for a GPU: weights
+            of float16, and CUDA graphs.
     """
 
     network: str
@@ -47,6 +51,7 @@ class Way(NamedTuple):
     tuned: bool = True
     method: str = 'direct'
     compiled: bool = False
+    graphs: bool = False
 
 
 # What matters most comes first, since the time may be over; compiling takes longest.
@@ -55,6 +60,8 @@ WAYS = (
     Way('stock CPM tuned', 'stock CPM'),
     Way('ours direct', 'ours'),
     Way('ours fourier', 'ours', method='fourier'),
+    Way('ours direct graphs', 'ours', precision='fp16', graphs=True),
+    Way('ours fourier graphs', 'ours', precision='fp16', method='fourier', graphs=True),
     Way('stock ResNet-50', 'stock ResNet-50'),
     Way('stock HRNet-W32', 'stock HRNet-W32'),
     Way('stock Hourglass', 'stock Hourglass'),
@@ -62,8 +69,6 @@ WAYS = (
     Way('ours fourier compiled', 'ours', method='fourier', compiled=True),
 )
 OF_CPM = ('stock CPM', 'ours')
-# Seconds that a row takes at most, before one of its kind has been measured: a guess.
-_FIRST_GUESS = {False: 5.0, True: 40.0}
 
 
 class Shape(NamedTuple):
@@ -78,44 +83,6 @@ class Shape(NamedTuple):
     task: str
     batch: int
     size: str
-
-
-class Clock:
-    """Limit of the time of a run.
-
-    Args:
-        limit: Seconds in all.
-        now: Function that returns the seconds since some time.
-    """
-
-    def __init__(self, limit: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._end = now() + limit
-        self._longest = dict(_FIRST_GUESS)
-
-    def has_time(self, compiled: bool) -> bool:
-        """Tell whether the longest row of a kind so far would still end within the limit.
-
-        Args:
-            compiled: Kind of the row: compiled or not.
-
-        Returns:
-            Whether it would.
-        """
-        return self._now() + self._longest[compiled] <= self._end
-
-    @contextmanager
-    def row(self, compiled: bool) -> Iterator[None]:
-        """Remember how long a row of a kind takes, with all that it needs.
-
-        Args:
-            compiled: Kind of the row.
-        """
-        begin = self._now()
-        try:
-            yield
-        finally:
-            self._longest[compiled] = max(self._longest[compiled], self._now() - begin)
 
 
 def time_ways(
@@ -153,7 +120,8 @@ def time_ways(
     for way, task in itertools.product(ways, dict.fromkeys(shape.task for shape in shapes)):
         model: nn.Module | None = None
         for shape in shapes:
-            if shape.task != task or not (way.kind in OF_CPM or shape.size == '256x192'):
+            fits = way.kind in OF_CPM or shape.size == '256x192'
+            if shape.task != task or not fits or (way.graphs and task == 'train'):
                 continue
             shape = shape._replace(size=OWN_SIZES.get(way.kind, shape.size))
             what = f'{way.network}, {task}, {shape.batch} x {shape.size}'
@@ -179,7 +147,21 @@ def _build(way: Way, task: str, device: str) -> nn.Module:
     """Build a network for a way to run it."""
     model = build(way.kind, task, device)
     set_conv_method(model, way.method)
+    if way.graphs:
+        optimize_for_inference(model, inplace=True, dtype=torch.float16, cuda_graphs=True)
     return model.to(memory_format=torch.channels_last) if way.tuned else model  # type: ignore[call-overload]
+
+
+def _autocast(way: Way) -> torch.dtype:
+    """Return the type of autocast; float32, for none, if the weights are of half precision."""
+    return torch.float32 if way.graphs else DTYPES[way.precision]
+
+
+def _without_graph(model: nn.Module) -> str | None:
+    """Return why a part of a network was computed without a CUDA graph, or None."""
+    calls = [part.forward for part in model.modules() if isinstance(part.forward, PartCall)]
+    reasons = [call.graphs.reason for call in calls if call.graphs is not None]
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 @contextmanager
@@ -228,10 +210,12 @@ class _Rows:
         if way.tuned:
             image = image.to(memory_format=torch.channels_last)
         run = torch.compile(maps, dynamic=False) if way.compiled else maps
-        dtype = DTYPES[way.precision]
+        dtype = _autocast(way)
         flops = batch * self._flops(way.kind, task, size, model)
         with _cudnn(benchmark=way.tuned):
             error = self._difference(way, shape, model, image, run)
+            if way.graphs and self._device != 'cpu' and (reason := _without_graph(model)):
+                raise RuntimeError(f'no CUDA graph: {reason}')
             if self._device != 'cpu':
                 torch.cuda.reset_peak_memory_stats()
             call = runner(model, image, task, dtype, run=run, rate=0)
@@ -274,7 +258,10 @@ class _Rows:
         if shape not in self._maps:
             with _cudnn(allow_tf32=False):
                 self._maps[shape] = runner(model, image, 'forward', torch.float32)()
-        found = runner(model, image, 'forward', DTYPES[way.precision], run=run)()
+        forward = runner(model, image, 'forward', _autocast(way), run=run)
+        if way.graphs:  # recorded the second time, replayed the third
+            forward(), forward()
+        found = forward()
         return max(relative(one, other) for one, other in zip(found, self._maps[shape]))
 
     def _flops(self, kind: str, task: str, size: str, model: nn.Module) -> float:

@@ -20,6 +20,8 @@ from .stage_panels import crop_of, draw_belief_rows, stage_beliefs
 
 from mmpose.registry import HOOKS
 
+_DTYPES = {None: None, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
@@ -64,6 +66,13 @@ class FastInferenceHook(Hook):
     then. Leave ``EMAHook`` out of the test: the checkpoint of a run with it already has the
     averaged weights in its ``state_dict``.
 
+    Args:
+        dtype: For a GPU: ``'float16'`` or ``'bfloat16'``, see ``optimize_for_inference``.
+        cuda_graphs: For a GPU: replay recorded kernels, see ``optimize_for_inference``.
+
+    Raises:
+        ValueError: If the type is another one; in a test, if the runner has an ``EMAHook``.
+
     Examples:
         For one test:
 
@@ -75,7 +84,18 @@ class FastInferenceHook(Hook):
         In a config:
 
         >>> default_hooks = dict(fast=dict(type='FastInferenceHook'))
+
+        On a GPU:
+
+        >>> fast = dict(type='FastInferenceHook', dtype='float16', cuda_graphs=True)
+        >>> default_hooks = dict(fast=fast)
     """
+
+    def __init__(self, dtype: str | None = None, cuda_graphs: bool = False) -> None:
+        if dtype not in _DTYPES:
+            raise ValueError(f'dtype={dtype!r} must be one of {", ".join(map(str, _DTYPES))}')
+        self.dtype = _DTYPES[dtype]
+        self.cuda_graphs = cuda_graphs
 
     def before_test(self, runner: Runner) -> None:
         """Optimize the runner's model for inference.
@@ -89,7 +109,7 @@ class FastInferenceHook(Hook):
                 "checkpoint's state_dict has the averaged weights"
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        optimize_for_inference(model, inplace=True)
+        optimize_for_inference(model, inplace=True, dtype=self.dtype, cuda_graphs=self.cuda_graphs)
         runner.logger.info('FastInferenceHook: the model is optimized for inference')
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from cpm_plugin.apps import gpu_benchmark
-from cpm_plugin.apps.gpu_benchmark import WAYS, Clock, Shape, Way, time_ways
-from cpm_plugin.core import LargeKernelConv2d
+from cpm_plugin.apps.gpu_benchmark import WAYS, Shape, Way, time_ways
+from cpm_plugin.core import LargeKernelConv2d, build_network
 
 
 class Tiny(nn.Module):
@@ -85,6 +85,45 @@ def test_training_steps_leave_the_weights_for_the_next_row(built):
     assert model.backbone.weight.grad.abs().max() > 0
 
 
+def test_graphs_are_of_forward_passes_alone_and_of_half_precision(monkeypatch):
+    torch.manual_seed(0)
+
+    class Machine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            network = build_network(
+                num_stages=2, channels=8, first_stage_channels=8, center_map_sigma=None
+            )
+            self.backbone, self.stages = network.trunks, network.stages
+
+        def head(self, features):
+            return self.stages(*features)
+
+    built = []
+
+    def build(kind, task, device):
+        torch.manual_seed(0)
+        built.append(Machine().eval())
+        return built[-1]
+
+    monkeypatch.setattr(gpu_benchmark, 'build', build)
+    monkeypatch.setattr(gpu_benchmark, 'matrix_peak', lambda device, dtype: 1000.0)
+    way = next(way for way in WAYS if way.graphs)
+    rows = rows_of([FIRST, way], [('train', 1, '16x16'), ('forward', 1, '16x16')])
+    assert [(row['network'], row['task'], row['precision']) for row in rows] == [
+        ('stock CPM', 'train', 'float32'), ('stock CPM', 'forward', 'float32'),
+        ('ours direct graphs', 'forward', 'fp16'),
+    ]  # fmt: skip
+    assert 1e-5 < float(rows[2]['difference']) < 1e-2
+    (half,) = {weight.dtype for weight in built[-1].parameters()}
+    assert half == torch.float16
+    # What was not recorded is known, and would be no row on a GPU.
+    assert gpu_benchmark._without_graph(built[-1]) == 'inputs on cpu: it takes one GPU'
+    for part in (built[-1].backbone, built[-1].stages):
+        part.forward.graphs.reason = None
+    assert gpu_benchmark._without_graph(built[-1]) is None
+
+
 def test_others_are_measured_at_their_size_and_not_compared(built):
     ways = [FIRST, Way('stock Hourglass', 'stock Hourglass'), Way('stock R', 'stock R')]
     rows = rows_of(ways, [('forward', 1, '256x192'), ('forward', 1, '16x12')])
@@ -112,20 +151,6 @@ def test_no_row_begins_that_would_not_end_in_time(built):
         'stock CPM, train, 2 x 16x12: no time left',
         'ours fourier, train, 2 x 16x12: no time left',
     ]
-
-
-def test_the_clock_expects_rows_as_long_as_the_longest_of_their_kind():
-    time = [1000.0]
-    clock = Clock(100, now=lambda: time[0])
-    with clock.row(compiled=False):
-        time[0] += 30
-    assert clock.has_time(False) and clock.has_time(True)  # 70 left; 30 and a guess of 40
-    time[0] += 31  # 39 left
-    assert clock.has_time(False) and not clock.has_time(True)
-    with pytest.raises(KeyError), clock.row(compiled=False):
-        time[0] += 35  # failed, after as long
-        raise KeyError
-    assert not clock.has_time(False)  # 4 left
 
 
 def test_settings_of_cudnn_are_those_of_a_row_and_put_back(built, monkeypatch):

@@ -66,6 +66,32 @@ def test_a_model_is_tested_without_norms_and_with_the_same_beliefs(wrapped):
         torch.testing.assert_close(one, other, atol=1e-5 * float(one.abs().max()), rtol=0)
 
 
+def test_a_model_is_tested_in_half_precision():
+    head = dict(
+        type='CPMStageHead', in_channels=8, num_keypoints=3, num_stages=2, channels=8,
+        first_stage_channels=8,
+    )  # fmt: skip
+    model = nn.ModuleDict(dict(backbone=backbone(), head=MODELS.build(head))).eval()
+    image = torch.rand(2, 3, 48, 64)
+    with torch.no_grad():
+        before = model.head(model.backbone(image))
+        logger = MMLogger.get_instance('hooks')
+        runner = SimpleNamespace(model=model, hooks=[], logger=logger)
+        hook = dict(type='FastInferenceHook', dtype='float16', cuda_graphs=True)
+        HOOKS.build(hook).before_test(runner)
+        after = model.head(model.backbone(image))
+    assert {weight.dtype for weight in model.parameters()} == {torch.float16}
+    assert model.head.stages.forward.graphs is not None
+    for one, other in zip(before, after, strict=True):
+        assert other.dtype == torch.float32 and not torch.equal(one, other)
+        torch.testing.assert_close(one, other, atol=4e-3 * float(one.abs().max()), rtol=0)
+
+
+def test_other_precisions_of_a_test_are_refused():
+    with pytest.raises(ValueError, match="dtype='int8' must be one of None, float16, bfloat16"):
+        HOOKS.build(dict(type='FastInferenceHook', dtype='int8'))
+
+
 @MODEL_WRAPPERS.register_module()
 class MMDataParallelLike(nn.Module):
     def __init__(self, module):
