@@ -21,6 +21,7 @@ compat.apply()  # before any import of stock modules
 from . import (  # noqa: E402
     checked_datasets,
     checkpoint_hook,
+    compiling,
     heatmap_drawing,
     hooks,
     load_image,
@@ -71,6 +72,7 @@ load_image.install()
 heatmap_drawing.install()
 hooks.install()
 pinning.install()
+compiling.install()
 strict.install()
 
 __all__ = [

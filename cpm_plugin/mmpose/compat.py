@@ -13,7 +13,7 @@ otherwise does nothing:
   visualizer does.
 - ``fix_cpu_training``: MMEngine gives every process of a distributed training a CUDA device.
 
-The same import then changes MMEngine and MMPose for every config, in eight more places:
+The same import then changes MMEngine and MMPose for every config, in nine more places:
 
 - ``loading.install``: MMEngine reads weights only, so that no code in a checkpoint is run, and
   verifies what it downloads.
@@ -24,6 +24,8 @@ The same import then changes MMEngine and MMPose for every config, in eight more
 - ``heatmap_drawing.install``: MMPose's visualizer leaves out the background of target maps.
 - ``hooks.install``: A config can leave out any default hook by None.
 - ``load_image.install``: MMPose's ``LoadImage`` names the image that it cannot read.
+- ``compiling.install``: ``compile=True`` compiles backbone and head of a model with a part of ours,
+  in place of the whole training step.
 - ``pinning.install``: ``pin_memory=True`` of a data loader pins the samples, too, and not only the
   images.
 - ``strict.install``: MMEngine's runner says when a training starts, the only time at which

@@ -1,5 +1,5 @@
 # For GPUs: training in bfloat16 and channels-last order, with nothing in a step that waits for the
-# GPU. For torch.compile see docs/how-it-works/speed-gpu.md.
+# GPU. For torch.compile of backbone and head add compile=True.
 _base_ = 'td-hm_cpm-6s_8xb64-210e_coco-256x192.py'
 
 train_dataloader = dict(pin_memory=True)
