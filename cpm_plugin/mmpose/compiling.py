@@ -1,8 +1,9 @@
 """``compile=True`` of a config: ``torch.compile`` for the network, and for nothing around it.
 
 MMEngine compiles the whole training step of a model: the backward pass and the optimizer, the log,
-and what MMPose writes into its samples. PyTorch breaks off at parts of that, or fails. For models
-with a part of ours, only backbone and head are compiled here.
+and what MMPose writes into its samples. PyTorch 2.13 fails at that, for stock models too, if a
+sample has an array in its ``metainfo``. For models with a part of ours, only backbone and head are
+compiled here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -25,7 +26,7 @@ CONFIG = dict(
         type='CPMStageHead', in_channels=4, num_keypoints=3, num_stages=2, channels=4,
         first_stage_channels=4,
     ),
-    # With arrays, which PyTorch could not copy inside of what it compiles.
+    # With arrays, as samples have them; PyTorch cannot copy them inside of what it compiles.
     metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
 )  # fmt: skip
 
@@ -55,7 +56,7 @@ def runner_of(model, **cfg):
 
 
 def batch():
-    sample = PoseDataSample(metainfo=dict(img_path='a.jpg'))
+    sample = PoseDataSample(metainfo=dict(img_path='a.jpg', input_center=np.ones(2)))
     sample.gt_fields = PixelData(heatmaps=torch.rand(3, 4, 4))
     sample.gt_instance_labels = InstanceData(keypoint_weights=torch.ones(1, 3))
     return torch.rand(1, 3, 32, 32), [sample]
