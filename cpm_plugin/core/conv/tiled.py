@@ -112,7 +112,13 @@ def _each(matrix: Tensor, grid: Grid) -> Tensor:
 
 
 def backward(
-    gradient: Tensor, x: Tensor, weight: Tensor, tile: Tile, for_x: bool, for_weight: bool
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    tile: Tile,
+    for_x: bool,
+    for_weight: bool,
+    transformed: Iterable[Tensor] | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Compute the gradients of ``forward`` from the gradient of its output.
 
@@ -123,6 +129,7 @@ def backward(
         tile: Size of the tiles.
         for_x: Whether to compute the gradient with respect to ``x``.
         for_weight: Whether to compute the gradient with respect to ``weight``.
+        transformed: ``transform_weight(weight, tile)``, if it has been computed already.
 
     Returns:
         Gradients with respect to ``x`` (N, C, H, W) and ``weight`` (D, C, k, k); None where not
@@ -134,7 +141,7 @@ def backward(
     output = _empty_output(x, channels) if for_x else None
     rows: Tensor | None = None
     for grid in groups(x, weight, tile, by_rows=False):
-        more = _backward_group(grid, gradient, x, weight, output, for_weight)
+        more = _backward_group(grid, gradient, x, weight, output, for_weight, transformed)
         rows = more if rows is None or more is None else rows.add_(more)
     if rows is None:
         return output, None
@@ -150,6 +157,7 @@ def _backward_group(
     weight: Tensor,
     output: Tensor | None,
     for_weight: bool,
+    transformed: Iterable[Tensor] | None,
 ) -> Tensor | None:
     """Compute the gradients of a group.
 
@@ -160,6 +168,7 @@ def _backward_group(
         weight: (D, C, k, k).
         output: (N, C, H, W), where the gradient with respect to ``x`` is written, or None.
         for_weight: Whether to compute the gradient with respect to the kernel.
+        transformed: ``transform_weight(weight, tile)``, if it has been computed already.
 
     Returns:
         (n1, k, C D), the gradient with respect to the kernel transformed along y, or None.
@@ -172,7 +181,7 @@ def _backward_group(
     weights: Iterable[Tensor | None] = repeat(None)
     if output is not None:
         sums = x.new_zeros(*results.shape[:2], grid.padded[1] * channels)
-        weights = _weights_by_block(weight, grid.matrices)
+        weights = transformed or _weights_by_block(weight, grid.matrices)
     for block, kernel in zip(grid.matrices.blocks, weights):
         data, along_x, products = grid.matrices.of_block(block)
         result = grid.outputs_of(results, block, outputs)
@@ -190,7 +199,10 @@ def _backward_group(
 
 
 class TiledConv2d(torch.autograd.Function):
-    """``forward`` and ``backward`` for autograd; it keeps only ``x`` and the weight."""
+    """``forward`` and ``backward`` for autograd.
+
+    It keeps ``x``, the weight and, for the gradient of ``x``, the transformed weight.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, tile: Tile) -> Tensor:
@@ -206,9 +218,11 @@ class TiledConv2d(torch.autograd.Function):
         Returns:
             (N, D, H, W).
         """
-        ctx.save_for_backward(x, weight)
+        kernels = transform_weight(weight, tile)
+        # Saved, and not attributes of ctx: autograd frees them as soon as they have been used.
+        ctx.save_for_backward(x, weight, *(kernels if ctx.needs_input_grad[0] else ()))
         ctx.tile = tile
-        return forward(x, weight, bias, tile)
+        return forward(x, weight, bias, tile, kernels)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -222,7 +236,7 @@ class TiledConv2d(torch.autograd.Function):
             Gradients of ``x``, weight and bias, None where none is asked for, and None for the
                 tile.
         """
-        x, weight = ctx.saved_tensors
+        x, weight, *kernels = ctx.saved_tensors
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
         bias = gradient.sum(dim=(0, 2, 3)) if for_bias else None
         # In the dtype of the forward pass, as the backward of conv2d.
@@ -233,4 +247,5 @@ class TiledConv2d(torch.autograd.Function):
                     gradient, x, weight, None, [1, 1], border, [1, 1], False, [0, 0], 1, needed
                 )
                 return (*gradients[:2], bias, None)
-            return (*backward(gradient, x, weight, ctx.tile, for_x, for_weight), bias, None)
+            gradients = backward(gradient, x, weight, ctx.tile, for_x, for_weight, kernels or None)
+            return (*gradients, bias, None)

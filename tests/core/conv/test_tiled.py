@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from cpm_plugin.core.conv import tile_grid
 from cpm_plugin.core.conv.tile_grid import Tile
-from cpm_plugin.core.conv.tiled import TiledConv2d, forward, transform_weight
+from cpm_plugin.core.conv.tiled import TiledConv2d, backward, forward, transform_weight
 
 # images, input and output channels, kernel, height, width, tile; the last has tiles smaller
 # than the overlap of their inputs, the third is one tile
@@ -72,6 +72,39 @@ def test_weights_transformed_before_give_the_same(case, group_bytes, monkeypatch
     x, weight, bias, tile = _draw(case, torch.float64)
     found = forward(x, weight, bias, tile, transform_weight(weight, tile))
     torch.testing.assert_close(found, forward(x, weight, bias, tile), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_gradients_by_weights_transformed_before_are_the_same(case):
+    x, weight, _, tile = _draw(case, torch.float64)
+    gradient = torch.randn(len(x), len(weight), *x.shape[2:], dtype=x.dtype)
+    kept = transform_weight(weight, tile)
+    found = backward(gradient, x, weight, tile, True, True, kept)
+    for one, other in zip(found, backward(gradient, x, weight, tile, True, True), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def _saved(x, weight, tile):
+    """The shapes of what autograd keeps, beside the input and the weight."""
+    shapes = []
+
+    def pack(value):
+        shapes.append(tuple(value.shape))
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+        TiledConv2d.apply(x, weight, None, tile)
+    assert shapes[:2] == [tuple(x.shape), tuple(weight.shape)]
+    return shapes[2:]
+
+
+def test_transformed_weights_are_kept_where_the_gradient_of_the_input_needs_them():
+    x, weight, _, tile = _draw(CASES[0], torch.float64)
+    # Tiles of 4 x 6 and 5 taps: 8 points along y in 4 real rows and 2 complex ones; 10 along x,
+    # 4 of them real.
+    real, pair = (4 + 3 * 3, 3, 4), (3 * 10, 3, 4)
+    assert _saved(x.requires_grad_(), weight.requires_grad_(), tile) == [real] * 4 + [pair] * 2
+    assert _saved(x.detach(), weight, tile) == []
 
 
 def test_output_is_channels_last():
