@@ -41,7 +41,12 @@ from .finite_hook import FiniteHook  # noqa: E402
 from .flic import FlicDataset  # noqa: E402
 from .gradient_flow_hook import GradientFlowHook  # noqa: E402
 from .head import CPMStageHead  # noqa: E402
-from .hooks import BeliefMapHook, ChannelsLastHook, FastInferenceHook  # noqa: E402
+from .hooks import (  # noqa: E402
+    BeliefMapHook,
+    ChannelsLastHook,
+    FastInferenceHook,
+    KeepMemoryHook,
+)
 from .late_log_hook import LateLogHook  # noqa: E402
 from .loss import AffinityLoss, IntermediateSupervisionLoss  # noqa: E402
 from .lsp import LspConcatDataset, LspDataset  # noqa: E402
@@ -97,6 +102,7 @@ __all__ = [
     'GetPersonCenterScale',
     'GradientFlowHook',
     'IntermediateSupervisionLoss',
+    'KeepMemoryHook',
     'KeypointNamesHook',
     'LateLogHook',
     'LspConcatDataset',

@@ -14,6 +14,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..core.conv.allocator import keep_freed_memory
 from ..core.models.inference import optimize_for_inference
 from .head import CPMStageHead
 from .stage_panels import crop_of, draw_belief_rows, stage_beliefs
@@ -50,6 +51,31 @@ class ChannelsLastHook(Hook):
         del runner.model
         model.to(memory_format=torch.channels_last)
         runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
+
+
+@HOOKS.register_module()
+class KeepMemoryHook(Hook):
+    """Let the process keep the memory of freed tensors on the CPU; values do not change.
+
+    It is ``cpm_plugin.core.conv.allocator.keep_freed_memory``, for training on a CPU. The process
+    gives memory back only when it ends.
+
+    Examples:
+        For one training:
+
+        ```bash
+        python tools/train.py CONFIG --cfg-options default_hooks.memory.type=KeepMemoryHook
+        ```
+
+        In a config:
+
+        >>> default_hooks = dict(memory=dict(type='KeepMemoryHook'))
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Set the allocator, or say in the log that this one cannot be set."""
+        if not keep_freed_memory():
+            runner.logger.warning('KeepMemoryHook: the C library is not glibc, nothing changes')
 
 
 @HOOKS.register_module()

@@ -11,6 +11,8 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
 
+from cpm_plugin.mmpose import hooks
+
 from mmpose.registry import HOOKS, MODELS
 
 
@@ -42,6 +44,15 @@ def test_weights_become_channels_last_and_outputs_stay():
     for one, other in zip(before, after, strict=True):
         assert one.abs().max() > 0.1
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_memory_is_kept_or_the_log_says_that_it_is_not(monkeypatch):
+    said = []
+    runner = SimpleNamespace(logger=SimpleNamespace(warning=said.append))
+    for possible in (True, False):
+        monkeypatch.setattr(hooks, 'keep_freed_memory', lambda possible=possible: possible)
+        HOOKS.build(dict(type='KeepMemoryHook')).before_run(runner)
+    assert said == ['KeepMemoryHook: the C library is not glibc, nothing changes']
 
 
 @pytest.mark.parametrize('wrapped', [False, True])
