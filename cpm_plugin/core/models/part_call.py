@@ -27,7 +27,12 @@ def call_parts(model: nn.Module, dtype: torch.dtype | None, graphs: bool) -> Non
     for part in model.modules():
         if isinstance(part, Trunks | BeliefStages | AffinityStages):
             part.to(dtype)
-            part.forward = PartCall(part, dtype, graphs)  # type: ignore[method-assign]
+            before = part.forward  # of an earlier call, which stays but for what is asked for
+            if isinstance(before, PartCall):
+                call = PartCall(part, dtype or before.dtype, graphs or before.graphs is not None)
+            else:
+                call = PartCall(part, dtype, graphs)
+            part.forward = call  # type: ignore[method-assign]
 
 
 class PartCall:

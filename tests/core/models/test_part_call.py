@@ -103,6 +103,18 @@ def test_a_model_that_is_optimized_can_be_made_half(model, image):
         close(twice(image), once(image), ROUNDING[torch.float16])
 
 
+HALF, GRAPHS = {'dtype': torch.float16}, {'cuda_graphs': True}
+
+
+@pytest.mark.parametrize(('first', 'then'), [(HALF, GRAPHS), (GRAPHS, HALF)])
+def test_what_an_earlier_call_asked_for_stays(model, image, first, then):
+    fast = optimize_for_inference(optimize_for_inference(model, **first), **then)
+    for part in (fast.trunks, fast.stages):
+        assert part.forward.dtype == torch.float16 and part.forward.graphs is not None
+    with torch.no_grad():
+        close(fast(image), model(image), ROUNDING[torch.float16])
+
+
 def test_the_device_is_that_of_the_argument(model):
     fast = optimize_for_inference(model, device='meta', dtype=torch.bfloat16, cuda_graphs=True)
     assert {weight.device.type for weight in fast.parameters()} == {'meta'}
