@@ -40,6 +40,22 @@ def set_conv_method(module: nn.Module, method: str) -> None:
             layer.method = method
 
 
+def kept_kernels(module: nn.Module) -> list[Any]:
+    """Return the transformed kernels that the convolutions of a model keep at this moment.
+
+    A layer keeps one, and drops it for another width and at ``train`` or ``eval``. A CUDA graph
+    reads it where it lay, and so must hold it.
+
+    Args:
+        module: Model with ``LargeKernelConv2d`` layers.
+
+    Returns:
+        The kernels; what they are is known to the layers alone.
+    """
+    layers = (layer for layer in module.modules() if isinstance(layer, LargeKernelConv2d))
+    return [layer._kept for layer in layers if layer._kept is not None]
+
+
 class _Kept:
     """A transformed kernel, and what is needed to tell whether the weights have changed since.
 

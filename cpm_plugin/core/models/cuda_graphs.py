@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..conv.layer import kept_kernels
 from ..conv.modes import is_autocast, is_recorded, is_transformed
 
 # Kinds of devices that can record; tests take others.
@@ -33,11 +34,13 @@ class Recording(NamedTuple):
         inputs: Inputs, into which new values are copied.
         outputs: What the forward pass returned; a replay writes new values there.
         replay: Function that runs the recording.
+        held: What the kernels read beside inputs and weights; it must live as long.
     """
 
     inputs: list[Tensor | None]
     outputs: Any
     replay: Callable[[], None]
+    held: Any = None
 
 
 def record(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Recording:
@@ -65,7 +68,12 @@ def record(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Rec
                 function(*own)
         now.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode='thread_local'):
+        # PyTorch's own stream for recordings belongs to the GPU of the first recording. On another
+        # GPU the graph would be empty. And after an error, PyTorch does not leave the stream.
+        with (
+            torch.cuda.stream(now),
+            torch.cuda.graph(graph, stream=aside, capture_error_mode='thread_local'),
+        ):
             outputs = function(*own)
     return Recording(own, outputs, graph.replay)
 
@@ -75,7 +83,9 @@ class GraphCache:
 
     A shape is recorded when it comes for the second time, so that images of ever new sizes cost
     nothing. The recordings of the last ``limit`` shapes are kept, each with the memory of a forward
-    pass. They are dropped when a weight of the module is replaced or moves.
+    pass. They are dropped when a weight or a part of the module is replaced, or a weight moves or
+    is written: kernels that were transformed for the convolution would be those of old weights.
+    Writing through ``.data`` is not seen.
 
     Where nothing can be recorded the module runs as always, and ``reason`` says why.
 
@@ -97,7 +107,7 @@ class GraphCache:
         self._kept: OrderedDict[Any, Recording] = OrderedDict()
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._failed: dict[Any, str] = {}
-        self._weights: list[tuple[dict[str, Any], str, Tensor, int]] = []
+        self._parts: list[tuple[dict[str, Any], str, Any, Any]] = []
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -153,12 +163,12 @@ class GraphCache:
     ) -> Recording | None:
         """Return the recording for inputs of these shapes; make it if they come once more."""
         if not all(
-            place.get(name) is weight and weight.data_ptr() == where
-            for place, name, weight, where in self._weights
+            place.get(name) is part and _state_of(part) == state
+            for place, name, part, state in self._parts
         ):
             self._kept.clear()
             self._seen.clear()
-            self._weights = []
+            self._parts = []
         shapes = [value if value is None else (value.shape, value.dtype) for value in inputs]
         key = (*shapes, _stream_of(inputs))
         if key in self._kept:
@@ -183,17 +193,24 @@ class GraphCache:
                 stacklevel=2,
             )
             return None
-        self._weights = self._weights or [
-            (place, name, weight, weight.data_ptr())
-            for part in self.module.modules()
-            for place in (part._parameters, part._buffers)
-            for name, weight in place.items()
-            if weight is not None
+        recording = recording._replace(held=kept_kernels(self.module))
+        self._parts = self._parts or [
+            (place, name, part, _state_of(part))
+            for module in self.module.modules()
+            for place in (module._parameters, module._buffers, module._modules)
+            for name, part in place.items()
         ]
         self._kept[key] = recording
         if len(self._kept) > self.limit:
             self._kept.popitem(last=False)
         return recording
+
+
+def _state_of(part: Tensor | nn.Module | None) -> Any:
+    """Return what changes when a weight moves or is written; None for a module."""
+    if not isinstance(part, Tensor):
+        return None
+    return part.data_ptr(), None if part.is_inference() else part._version
 
 
 def _stream_of(inputs: Sequence[Tensor | None]) -> int:

@@ -3,11 +3,16 @@
 import copy
 import pickle
 import threading
+import weakref
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from cpm_plugin.core import LargeKernelConv2d
 from cpm_plugin.core.models import cuda_graphs
 from cpm_plugin.core.models.cuda_graphs import GraphCache, Recording, map_tensors
 
@@ -96,18 +101,119 @@ def test_inputs_that_are_not_given_make_another_recording(recorded, cache):
     assert cache.reason.startswith('the first call')
 
 
-@pytest.mark.parametrize('change', ['moved', 'replaced'])
-def test_weights_that_move_or_are_replaced_drop_the_recordings(recorded, cache, change):
+@pytest.mark.parametrize('change', ['moved', 'replaced', 'written', 'loaded'])
+def test_weights_that_change_drop_the_recordings(recorded, cache, change):
     run(cache, 1)
     run(cache, 1)
-    cache.module.factor.mul_(2)  # at the same place: a graph would see it
-    assert run(cache, 1) == [4.0] and recorded == [(1,)]
+    assert run(cache, 1) == [2.0] and recorded == [(1,)]
     if change == 'moved':
         cache.module.factor.data = torch.tensor(5.0)
+    elif change == 'written':
+        cache.module.factor.fill_(5)
+    elif change == 'loaded':
+        cache.module.load_state_dict({'factor': torch.tensor(5.0)})
     else:
         cache.module.factor = nn.Parameter(torch.tensor(5.0), requires_grad=False)
     assert run(cache, 1) == [5.0] and cache.reason is not None
     assert run(cache, 1) == [5.0] and recorded == [(1,), (1,)]
+
+
+def traced(function, inputs):
+    """Record as CUDA does: operators on tensors, and nothing of the Python around them."""
+    own = [value.clone() for value in inputs]
+    function(*own)  # transformed kernels are made before a recording
+    graph = make_fx(lambda *values: function(*values))(*own)
+    outputs = graph(*own)
+    return Recording(own, outputs, lambda: outputs.copy_(graph(*own)))
+
+
+def test_transformed_kernels_live_as_long_as_their_recording_and_follow_the_weights(
+    monkeypatch, recorded
+):
+    monkeypatch.setattr(cuda_graphs, 'record', traced)
+    layer = LargeKernelConv2d(16, 16, 7, padding=3, method='fourier').eval().requires_grad_(False)
+    layer.frozen = True
+    cache, image = GraphCache(layer), torch.rand(1, 16, 20, 20)
+
+    def error():
+        expected = nn.functional.conv2d(image, layer.weight, layer.bias, padding=3)
+        return float((cache.run(layer, (image,)) - expected).abs().max())
+
+    assert error() < 1e-5 and error() < 1e-5 and cache.reason is None
+    kept = weakref.ref(layer._kept)
+    layer.eval()  # drops what it keeps
+    assert layer._kept is None and kept() is not None
+    assert error() < 1e-5 and cache.reason is None
+    layer.weight.mul_(2)
+    assert error() < 1e-5 and kept() is None  # not those of the old weights
+    assert error() < 1e-5 and cache.reason is None
+
+
+def test_a_part_that_is_replaced_drops_the_recordings(recorded):
+    cache = GraphCache(nn.Sequential(nn.Linear(1, 1)).eval().requires_grad_(False))
+    image = torch.ones(1, 1)
+    for _ in range(2):
+        cache.run(cache.module, (image,))
+    assert cache.reason is None
+    cache.module[0] = nn.Linear(1, 1).requires_grad_(False)
+    found = cache.run(cache.module, (image,))
+    assert cache.reason is not None and torch.equal(found, cache.module(image))
+
+
+class Streams:
+    """In place of ``torch.cuda``: streams that are only noted, and no graphs."""
+
+    def __init__(self, monkeypatch):
+        self.current, self.recorded = [self.Stream()], []
+        for name in ('device', 'current_stream', 'Stream', 'stream', 'CUDAGraph', 'graph'):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+
+    def device(self, device):
+        return nullcontext()
+
+    def current_stream(self):
+        return self.current[-1]
+
+    def Stream(self):  # noqa: N802  (PyTorch's name)
+        return SimpleNamespace(wait_stream=lambda other: None)
+
+    def CUDAGraph(self):  # noqa: N802
+        return SimpleNamespace(replay=len)
+
+    @contextmanager
+    def stream(self, stream):
+        depth = len(self.current)
+        self.current.append(stream)
+        try:
+            yield
+        finally:
+            del self.current[depth:]
+
+    @contextmanager
+    def graph(self, graph, *, stream, capture_error_mode):
+        self.recorded.append(stream)
+        self.current.append(stream)
+        yield  # after an error PyTorch does not leave the stream
+        self.current.pop()
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_a_recording_is_made_in_a_stream_of_its_gpu_which_is_left_again(monkeypatch, fails):
+    streams, seen = Streams(monkeypatch), []
+    (now,) = streams.current
+
+    def function(image):
+        seen.append(streams.current_stream())
+        if fails and len(seen) == 4:
+            raise RuntimeError('it waits for the GPU')
+        return image + 1
+
+    with pytest.raises(RuntimeError, match='waits') if fails else nullcontext():
+        recording = cuda_graphs.record(function, [torch.ones(1)])
+        assert recording.outputs.tolist() == [2.0]
+    # Three runs before, and the recording, in the stream that was made for this GPU.
+    assert seen == [streams.recorded[0]] * 4 and now not in seen
+    assert streams.current == [now]
 
 
 def test_a_recording_that_fails_warns_once_and_says_why(monkeypatch, recorded, cache):
