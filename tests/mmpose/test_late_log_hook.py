@@ -7,6 +7,7 @@ import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.logging import MessageHub
 
+from cpm_plugin.mmpose import late_log_hook
 from cpm_plugin.mmpose.late_log_hook import LateLogHook
 
 
@@ -73,6 +74,32 @@ def test_the_values_are_those_of_mmengine_in_their_order():
             run.iterate(number)
     assert late.values() == stock.values() and Far.reads == 20 + 6
     assert len(late.values()['train/acc']) == 10
+
+
+def test_values_of_several_types_are_not_rounded_to_one():
+    outputs = {
+        'count': torch.tensor(2**24 + 1), 'half': torch.tensor(0.1, dtype=torch.float16),
+        'loss': torch.tensor(0.1), 'exact': torch.tensor(0.1, dtype=torch.float64), 'time': 7,
+    }  # fmt: skip
+    late, stock = Run(LateLogHook(), name='late'), Run(RuntimeInfoHook(), name='stock')
+    for run, kind in ((late, Far), (stock, torch.Tensor)):
+        for number in range(2):
+            far = {
+                name: value.as_subclass(kind) if isinstance(value, torch.Tensor) else value
+                for name, value in outputs.items()
+            }
+            run.hook.after_train_iter(run.runner, number, outputs=far)
+    assert late.values() == stock.values() and late.values()['train/count'] == [2**24 + 1] * 2
+    assert list(late.values()) == list(stock.values()) and Far.reads == 4
+
+
+def test_without_a_log_not_all_values_are_kept(monkeypatch):
+    monkeypatch.setattr(late_log_hook, '_MOST_KEPT', 6)
+    run = Run(LateLogHook(), interval=100)
+    run.runner.train_dataloader = Batches([None] * 100)
+    for number in range(5):  # three values each
+        run.iterate(number)
+    assert Far.reads == 2 and len(run.values()['train/loss']) == 4
 
 
 def test_nothing_is_late_on_a_cpu():
