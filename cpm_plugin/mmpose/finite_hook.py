@@ -197,10 +197,11 @@ class _Result:
     def __init__(self, bad: torch.Tensor, where: str) -> None:
         self.where = where
         self.batches: list[Any] = []
-        self._bad = bad.to('cpu', non_blocking=True)  # from a GPU into pinned memory
+        # Into pinned memory. Of other devices, nothing here would tell when the copy is done.
+        self._bad = bad.to('cpu', non_blocking=bad.is_cuda)
         self._arrived = torch.cuda.Event() if bad.is_cuda else None
         if self._arrived is not None:
-            self._arrived.record()
+            self._arrived.record(torch.cuda.current_stream(bad.device))
 
     def what(self) -> str:
         """Wait until the result is there; return ``'loss'``, ``'gradient'`` or ``''``."""

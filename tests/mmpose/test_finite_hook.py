@@ -167,6 +167,23 @@ def test_no_checkpoint_is_saved_and_no_training_ends_before_the_last_result_is_r
         getattr(late.hook, when)(*arguments)
 
 
+@pytest.mark.parametrize('is_cuda', [False, True])
+def test_a_copy_is_read_when_it_has_arrived_and_waits_where_nothing_tells(monkeypatch, is_cuda):
+    """MPS copies without a wait, too, and has no event of CUDA."""
+    done = []
+    event = SimpleNamespace(record=done.append, synchronize=lambda: done.append('arrived'))
+    monkeypatch.setattr(torch.cuda, 'Event', lambda: event)
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: f'stream of {device}')
+
+    def copy(device, non_blocking):
+        done.append(non_blocking)
+        return torch.tensor([0.0, 1.0])
+
+    result = finite_hook._Result(SimpleNamespace(to=copy, is_cuda=is_cuda, device='cuda:1'), 'here')
+    assert result.what() == 'gradient'
+    assert done == ([True, 'stream of cuda:1', 'arrived'] if is_cuda else [False])
+
+
 def test_results_are_late_only_where_the_optimizer_leaves_updates_out_on_a_gpu():
     weights = [nn.Parameter(torch.zeros(1))]
     fused, plain = (
