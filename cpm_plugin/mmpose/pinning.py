@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from mmengine.structures import BaseDataElement
 
 
@@ -19,6 +20,9 @@ def install() -> None:
 def _pin_memory(self: BaseDataElement) -> BaseDataElement:
     """Move the tensors of a sample, and of the samples in it, to pinned memory, in place."""
     for key, value in list(self.items()):
-        if hasattr(value, 'pin_memory'):
+        here = not isinstance(value, torch.Tensor) or (
+            value.device.type == 'cpu' and value.layout == torch.strided
+        )
+        if here and hasattr(value, 'pin_memory'):  # other tensors cannot be pinned
             self.set_data({key: value.pin_memory()})
     return self

@@ -28,3 +28,14 @@ def test_targets_are_pinned_and_the_rest_of_a_sample_is_kept(monkeypatch):
     # What is found is what pin_memory returned.
     assert (found.gt_fields.heatmaps == 1).all() and batch['inputs'][0].min() == 1
     assert (found.gt_instance_labels.keypoint_weights == 1).all()
+
+
+def test_tensors_that_cannot_be_pinned_stay(monkeypatch):
+    def refuse(self, *_):
+        raise RuntimeError('only dense CPU tensors can be pinned')
+
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', refuse)
+    sample = PoseDataSample()
+    sample.set_data({'far': torch.zeros(1, device='meta'), 'few': torch.eye(2).to_sparse()})
+    pinned = pin_memory([sample])[0]
+    assert pinned.far.device.type == 'meta' and pinned.few.is_sparse
