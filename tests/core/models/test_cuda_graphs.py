@@ -174,10 +174,10 @@ class Streams:
     def current_stream(self):
         return self.current[-1]
 
-    def Stream(self):  # noqa: N802  (PyTorch's name)
+    def Stream(self):
         return SimpleNamespace(wait_stream=lambda other: None)
 
-    def CUDAGraph(self):  # noqa: N802
+    def CUDAGraph(self):
         return SimpleNamespace(replay=len)
 
     @contextmanager
