@@ -111,16 +111,24 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor | None
         return _empty(x, len(weight))
     with torch.autocast(x.device.type, enabled=False):
         if is_possible(x.device, x.dtype):
-            return forward(x, weight, bias, kept, _steps(x))
+            found = forward(x, weight, bias, kept, _steps(x))
+            # No view: autograd refuses to change views of an operator in place, as ReLU does.
+            place = found.storage_offset(), found.shape, found.stride()
+            return found.new_empty(0).set_(found.untyped_storage(), *place)
         bias = None if bias is None else bias.to(x.dtype)
         found = F.conv2d(x, weight.to(x.dtype), bias, padding=weight.shape[2] // 2)
         return _empty(x, len(weight)).copy_(found)
 
 
 def _empty(x: Tensor, channels: int) -> Tensor:
-    """Make an empty image (N, channels, H, W), in channels-last memory format."""
+    """Make an empty image (N, channels, H, W), in channels-last memory format; it is no view."""
     images, _, height, width = x.shape
-    return x.new_empty(images, height, width, channels).permute(0, 3, 1, 2)
+    return torch.empty(
+        (images, channels, height, width),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
 
 
 def _forward_fake(x: Tensor, weight: Tensor, bias: Tensor | None, kept: Tensor | None) -> Tensor:

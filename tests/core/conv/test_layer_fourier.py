@@ -38,6 +38,13 @@ def test_values_and_gradients(pair):
     assert 'method=fourier, last row-Fourier by 22' in repr(layer)
 
 
+def test_relu_in_place_after_it_trains(pair):
+    layer, plain, x = pair
+    for conv in (layer, plain):
+        torch.nn.functional.relu(conv(x), inplace=True).sum().backward()
+    assert_equal_values(layer.weight.grad, plain.weight.grad)
+
+
 def test_kept_weights_follow_the_weights(pair):
     plain, layer, x = pair
     with torch.no_grad():
