@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..core.conv.layer import set_conv_method
 from ..core.models.inference import optimize_for_inference
 from ..core.models.part_call import PartCall
+from ..core.models.trunks import FeatureTrunks
 from .benchmark import (
     DTYPES,
     OWN_SIZES,
@@ -43,6 +44,7 @@ class Way(NamedTuple):
         compiled: Run what ``torch.compile`` makes of the network.
         graphs: Forward passes alone, as ``optimize_for_inference`` makes them for a GPU: weights
             of float16, and CUDA graphs.
+        joint: Compute the first layers of our two trunks as one.
     """
 
     network: str
@@ -52,6 +54,7 @@ class Way(NamedTuple):
     method: str = 'direct'
     compiled: bool = False
     graphs: bool = False
+    joint: bool = False
 
 
 # What matters most comes first, since the time may be over; compiling takes longest.
@@ -62,6 +65,7 @@ WAYS = (
     Way('ours fourier', 'ours', method='fourier'),
     Way('ours direct graphs', 'ours', precision='fp16', graphs=True),
     Way('ours fourier graphs', 'ours', precision='fp16', method='fourier', graphs=True),
+    Way('ours direct joint', 'ours', joint=True),
     Way('stock ResNet-50', 'stock ResNet-50'),
     Way('stock HRNet-W32', 'stock HRNet-W32'),
     Way('stock Hourglass', 'stock Hourglass'),
@@ -147,6 +151,9 @@ def _build(way: Way, task: str, device: str) -> nn.Module:
     """Build a network for a way to run it."""
     model = build(way.kind, task, device)
     set_conv_method(model, way.method)
+    for trunks in model.modules():
+        if isinstance(trunks, FeatureTrunks):
+            trunks.joint_first_layers = way.joint
     if way.graphs:
         optimize_for_inference(model, inplace=True, dtype=torch.float16, cuda_graphs=True)
     return model.to(memory_format=torch.channels_last) if way.tuned else model  # type: ignore[call-overload]

@@ -6,7 +6,7 @@ from torch import nn
 
 from cpm_plugin.apps import gpu_benchmark
 from cpm_plugin.apps.gpu_benchmark import WAYS, Shape, Way, time_ways
-from cpm_plugin.core import LargeKernelConv2d, build_network
+from cpm_plugin.core import FeatureTrunks, LargeKernelConv2d, TrunkSettings, build_network
 
 
 class Tiny(nn.Module):
@@ -122,6 +122,15 @@ def test_graphs_are_of_forward_passes_alone_and_of_half_precision(monkeypatch):
     for part in (built[-1].backbone, built[-1].stages):
         part.forward.graphs.reason = None
     assert gpu_benchmark._without_graph(built[-1]) is None
+
+
+def test_first_layers_are_joined_where_the_way_says_so(monkeypatch):
+    def build(kind, task, device):
+        return FeatureTrunks(TrunkSettings(channels=2, kernel_size=3))
+
+    monkeypatch.setattr(gpu_benchmark, 'build', build)
+    joint = [gpu_benchmark._build(way, 'train', 'cpu').joint_first_layers for way in WAYS]
+    assert [way.network for way, is_so in zip(WAYS, joint) if is_so] == ['ours direct joint']
 
 
 def test_others_are_measured_at_their_size_and_not_compared(built):

@@ -40,6 +40,16 @@ def test_outputs_equal_those_of_the_core_with_the_same_weights():
         assert torch.equal(ours, theirs)
 
 
+def test_first_layers_as_one_give_the_same():
+    settings = dict(channels=4, kernel_size=3, norm_cfg=dict(type='BN'))
+    joint = CPMBackbone(**settings, joint_first_layers=True)
+    apart = CPMBackbone(**settings)
+    apart.load_state_dict(joint.state_dict())
+    assert joint.trunks.joint_first_layers and not apart.trunks.joint_first_layers
+    for one, other in zip(joint(random_image()), apart(random_image()), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ('arguments', 'shapes'),
     [

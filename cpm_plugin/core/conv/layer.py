@@ -171,90 +171,107 @@ class LargeKernelConv2d(nn.Conv2d):
         Returns:
             (N, D, H, W), as ``nn.Conv2d``.
         """
+        return self.convolve(x, self.weight, self.bias, keep=True)
+
+    def convolve(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, *, keep: bool = False
+    ) -> Tensor:
+        """Compute the convolution with given weights, such as those of several layers in a row.
+
+        Args:
+            x: (N, C, H, W).
+            weight: (E, C, k, k), with any number of outputs.
+            bias: (E,) or None.
+            keep: The weights are those of the layer, which may keep what they are transformed to.
+
+        Returns:
+            (N, E, H, W).
+        """
         self.last_choice = None
         if self.method == 'fourier':
-            return self._by_rows(x)
-        if not self._may_be_tiled(x):
-            return super().forward(x)
-        training = self._is_learned(x)
-        tile = self._choose(x, training).tile
+            return self._by_rows(x, weight, bias, keep)
+        if not self._may_be_tiled(x, weight):
+            return self._conv_forward(x, weight, bias)
+        training = self._is_learned(x, weight, bias)
+        tile = self._choose(x, weight, training).tile
         if tile is None:
-            return super().forward(x)
+            return self._conv_forward(x, weight, bias)
         if training:
-            return TiledConv2d.apply(x, self.weight, self.bias, tile)  # type: ignore[no-untyped-call]
+            return TiledConv2d.apply(x, weight, bias, tile)  # type: ignore[no-untyped-call]
         points = None
-        if not self.training:
+        if keep and not self.training:
             points = self._points(tile, lambda weight: transform_weight(weight, tile))
-        return tiled_conv.forward(x, self.weight, self.bias, tile, points)
+        return tiled_conv.forward(x, weight, bias, tile, points)
 
-    def _is_learned(self, x: Tensor) -> bool:
+    def _is_learned(self, *values: Tensor | None) -> bool:
         """Tell whether there will be a backward pass."""
-        learned = (x, self.weight) if self.bias is None else (x, self.weight, self.bias)
-        return torch.is_grad_enabled() and any(value.requires_grad for value in learned)
+        learned = any(value is not None and value.requires_grad for value in values)
+        return torch.is_grad_enabled() and learned
 
-    def _choose(self, x: Tensor, training: bool) -> Choice:
+    def _choose(self, x: Tensor, weight: Tensor, training: bool) -> Choice:
         """Choose how to compute, and remember the choice."""
         self.last_choice = choose(
             tuple(x.shape),
-            tuple(self.weight.shape),
+            tuple(weight.shape),
             training=training or self.training,
             method=self.method,
             device=x.device.type,
         )
         return self.last_choice
 
-    def _by_rows(self, x: Tensor) -> Tensor:
+    def _by_rows(self, x: Tensor, weight: Tensor, bias: Tensor | None, keep: bool) -> Tensor:
         """Compute by row-Fourier, or directly where that is not possible."""
-        dtype = self._type_of_rows(x)
+        dtype = self._type_of_rows(x, weight)
         if dtype is None:
-            return super().forward(x)
+            return self._conv_forward(x, weight, bias)
         x, width, kept = x.to(dtype), x.shape[3], None
         if not is_compiled(x):
-            training = self._is_learned(x)
-            if self._choose(x, training).row is None:
-                return super().forward(x)
+            training = self._is_learned(x, weight, bias)
+            if self._choose(x, weight, training).row is None:
+                return self._conv_forward(x, weight, bias)
+            keep = keep and not (training or self.training)
             # Comparing weights would make the CPU wait for a GPU.
-            if not (training or self.training) and (self.frozen or x.device.type == 'cpu'):
+            if keep and (self.frozen or x.device.type == 'cpu'):
                 kept = self._points(
                     (width, dtype), lambda weight: row_fourier_weight(weight, width, dtype)
                 )
-        return row_fourier(x, self.weight, self.bias, kept)
+        return row_fourier(x, weight, bias, kept)
 
-    def _type_of_rows(self, x: Tensor) -> torch.dtype | None:
+    def _type_of_rows(self, x: Tensor, weight: Tensor) -> torch.dtype | None:
         """Return the type of the products of row-Fourier, or None if that is not possible."""
-        shape = (self.out_channels, self.in_channels, *self.kernel_size)
-        if not (OPERATORS and self._fits(x) and fits_fourier(shape)):
+        shape = (len(weight), self.in_channels, *self.kernel_size)
+        if not (OPERATORS and self._fits(x, weight) and fits_fourier(shape)):
             return None
         compiled = is_compiled(x)
         if (is_recorded(x) and not compiled) or is_transformed():
             return None
         dtype, device = x.dtype, x.device
-        if is_autocast(device.type) and torch.float64 not in (dtype, self.weight.dtype):
+        if is_autocast(device.type) and torch.float64 not in (dtype, weight.dtype):
             dtype = torch.get_autocast_dtype(device.type)
-        elif dtype != self.weight.dtype:
+        elif dtype != weight.dtype:
             return None
         # A compiled operator looks for itself, and computes directly if need be.
         return dtype if compiled or is_possible(device, dtype) else None
 
-    def _may_be_tiled(self, x: Tensor) -> bool:
+    def _may_be_tiled(self, x: Tensor, weight: Tensor) -> bool:
         """Tell whether tiles are possible for this input."""
         return (
             self.method != 'direct'
-            and self._fits(x)
-            and x.dtype == self.weight.dtype
+            and self._fits(x, weight)
+            and x.dtype == weight.dtype
             and x.dtype in (torch.float32, torch.float64)
             and not is_autocast(x.device.type)
             and not is_recorded(x)
             and not is_transformed()
         )
 
-    def _fits(self, x: Tensor) -> bool:
+    def _fits(self, x: Tensor, weight: Tensor) -> bool:
         """Tell whether the input and the sizes are those of a large kernel."""
         size = self.kernel_size[0]
         return (
             # No subclasses: fake tensors would stay in the caches.
             type(x) in _PLAIN
-            and type(self.weight) in _PLAIN
+            and type(weight) in _PLAIN
             and x.ndim == 4
             and x.device.type in ('cpu', 'cuda')
             and x.shape[1] == self.in_channels

@@ -46,6 +46,9 @@ class TrunkSettings:
             The first two groups, up to stride 4, take half of the time of a training step. Of
             timm's networks, EfficientNet, MobileNetV3 and their kin have such groups. With others
             it must be 0.
+        joint_first_layers: Compute the first layers of the two trunks as one, with twice the
+            channels. Weights and results stay, see ``joint_features``. It is meant for GPUs, where
+            it has not been timed yet; on a CPU it gains nothing.
 
     Raises:
         ValueError: If a value is out of range, or settings do not go together.
@@ -61,6 +64,7 @@ class TrunkSettings:
     vgg_prelu: int = 0
     encoder: str | None = None
     frozen_groups: int = 0
+    joint_first_layers: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -87,7 +91,7 @@ class TrunkSettings:
                 )
             self._refuse_others(
                 'encoder', 'in_channels', 'kernel_size', 'pool_padding', 'shared_trunk', 'vgg_tail',
-                'vgg_prelu',
+                'vgg_prelu', 'joint_first_layers',
             )  # fmt: skip
             return
         if self.frozen_groups:
@@ -101,7 +105,14 @@ class TrunkSettings:
                 f'the VGG trunk, with vgg_tail={self.vgg_tail}'
             )
         if self.vgg_tail is not None:
-            self._refuse_others('vgg_tail', 'kernel_size', 'pool_padding', 'shared_trunk')
+            self._refuse_others(
+                'vgg_tail', 'kernel_size', 'pool_padding', 'shared_trunk', 'joint_first_layers'
+            )
+        elif self.joint_first_layers and not self.shared_trunk:
+            raise ValueError(
+                'joint_first_layers=True needs a second trunk, and networks of one stage or with '
+                'shared_trunk=False have none; leave it out'
+            )
         elif self.center_map_sigma is not None and not self.shared_trunk:
             raise ValueError(
                 f'center_map_sigma={self.center_map_sigma} needs the shared trunk: the center '

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .joint_first_layers import check_joint, joint_features
 from .layers import ConvBlock, NormLayer, initialize
 from .settings import TrunkSettings
 
@@ -137,6 +138,13 @@ class FeatureTrunks(Trunks):
         settings: See ``TrunkSettings``. The settings of other kinds of trunks have no effect.
         norm_layer: Makes the normalization after each convolution, see ``ConvBlock``.
 
+    Attributes:
+        joint_first_layers: As in the settings; it may be set at any time.
+
+    Raises:
+        ValueError: If ``joint_first_layers`` is set, and the normalization is not
+            ``nn.BatchNorm2d`` or none.
+
     Examples:
         >>> import torch
         >>> from cpm_plugin.core import FeatureTrunks, TrunkSettings
@@ -157,6 +165,9 @@ class FeatureTrunks(Trunks):
         self.stage1_trunk = FeatureTrunk(settings, norm_layer)
         self.shared_trunk = FeatureTrunk(settings, norm_layer) if settings.shared_trunk else None
         initialize(self)
+        self.joint_first_layers = settings.joint_first_layers
+        if self.joint_first_layers and self.shared_trunk is not None:
+            check_joint(self.stage1_trunk, self.shared_trunk)
 
     def forward(self, image: Tensor, center_map: Tensor | None = None) -> tuple[Tensor, ...]:
         """Compute the features of an image.
@@ -173,17 +184,17 @@ class FeatureTrunks(Trunks):
 
         Raises:
             ValueError: If the image or the center map has another shape, or a side for which
-                features and center map would differ in size.
+                features and center map would differ in size. If the first layers of the trunks
+                were changed, and can no longer be computed as one.
         """
         self._check(image, center_map)
-        features = self.stage1_trunk(image)
         if self.shared_trunk is None:
-            return (features,)
-        return (
-            features,
-            self.shared_trunk(image),
-            *self._pooled_center(image, center_map, features),
-        )
+            return (self.stage1_trunk(image),)
+        if self.joint_first_layers:
+            features, shared = joint_features(self.stage1_trunk, self.shared_trunk, image)
+        else:
+            features, shared = self.stage1_trunk(image), self.shared_trunk(image)
+        return features, shared, *self._pooled_center(image, center_map, features)
 
 
 class VggTrunk(Trunks):

@@ -71,13 +71,20 @@ def test_unknown_settings_are_named_with_the_known_ones():
                 ('kernel_size', 5),
                 ('pool_padding', 1),
                 ('shared_trunk', False),
+                ('joint_first_layers', True),
             )
         ),
         *(
             ({'vgg_tail': (8,), name: value}, f'{name}=.* has no effect with vgg_tail=')
-            for name, value in (('kernel_size', 5), ('pool_padding', 1), ('shared_trunk', False))
+            for name, value in (
+                ('kernel_size', 5),
+                ('pool_padding', 1),
+                ('shared_trunk', False),
+                ('joint_first_layers', True),
+            )
         ),
         ({'shared_trunk': False, 'center_map_sigma': 9.0}, 'needs the shared trunk'),
+        ({'shared_trunk': False, 'joint_first_layers': True}, 'joint.*=True needs a second trunk'),
     ],
 )
 def test_wrong_settings_of_trunks_are_named(settings, message):
