@@ -157,7 +157,7 @@ def _check_boxes(path: Path, boxes: np.ndarray, size: Sequence[int]) -> None:
 
 
 def _draw(poses: Poses, outputs: Outputs) -> np.ndarray:
-    """Draw poses on their image, with boxes, scores and the legend: (H, W, 3), BGR."""
+    """Draw poses on their image, with boxes, scores and the legend below: (H, W, 3), BGR."""
     drawn = poses.draw(threshold=outputs.threshold, boxes=True, legend=True)
     return np.ascontiguousarray(np.asarray(drawn)[..., ::-1])
 

@@ -6,7 +6,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -67,29 +67,33 @@ class Video:
             capture.release()
         self.missing = max(0, (self.total or 0) - count)
 
-    def write(self, path: Path, frames: Iterator[np.ndarray]) -> None:
-        """Write a video (MPEG-4) with the same size and frame rate, completely or not at all.
+    def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
+        """Write a video (MPEG-4) with the same frame rate, completely or not at all.
 
         Args:
             path: Path of the file.
-            frames: Frames (H, W, 3), BGR.
+            frames: One or more frames (H, W, 3), BGR, all of one size.
 
         Raises:
             ValueError: If the file cannot be written. The message names it.
         """
         check_file(path)
-        size = (self.width, self.height)
+        frames = iter(frames)
+        first = next(frames)
+        height, width = first.shape[:2]
         target = path.resolve()  # a link stays one
         part = target.with_name(f'.{target.stem}.{os.getpid()}{target.suffix}')
-        writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*'mp4v'), self.rate, size)
+        writer = cv2.VideoWriter(
+            str(part), cv2.VideoWriter.fourcc(*'mp4v'), self.rate, (width, height)
+        )
         try:
             if not writer.isOpened():
                 raise ValueError(
-                    f'{path} cannot be written: this OpenCV cannot encode {size[0]}x{size[1]} at '
+                    f'{path} cannot be written: this OpenCV cannot encode {width}x{height} at '
                     f'{self.rate:g} frames a second as MPEG-4; convert the input first'
                 )
             count = 0
-            for frame in frames:
+            for frame in itertools.chain([first], frames):
                 writer.write(frame)
                 count += 1
             writer.release()
@@ -140,9 +144,9 @@ class Camera(Video):
             signal.signal(signal.SIGINT, before)
         self.missing = 0
 
-    def write(self, path: Path, frames: Iterator[np.ndarray]) -> None:
+    def write(self, path: Path, frames: Iterable[np.ndarray]) -> None:
         """Write a video as fast as its frames come; see ``Video.write``."""
-        start = time.perf_counter()
+        frames, start = iter(frames), time.perf_counter()
         first = list(itertools.islice(frames, self._MEASURED))
         self.rate = len(first) / (time.perf_counter() - start)
         super().write(path, itertools.chain(first, frames))

@@ -91,7 +91,7 @@ def test_an_image_that_cannot_be_written_to_the_end_leaves_the_old_one(demo, ima
         done = demo(big, '--out-dir', out, '--boxes', '0,0,96,96')
     assert failed(done, 1, out / 'big.png', 'File too large')
     assert (out / 'big.png').read_bytes() == b'before'
-    with small_disk(8192):
+    with small_disk(16384):
         done = demo(image, '--out-dir', out, '--stages', '--boxes', '0,0,96,96')
     assert failed(done, 1, out / '000001_stages.png', 'File too large')
     assert {path.name for path in out.iterdir()} == {'big.png', '000001.jpg'}

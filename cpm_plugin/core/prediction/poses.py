@@ -20,8 +20,6 @@ _COLORS = {'right': (255, 128, 0), 'left': (0, 255, 0), 'middle': (51, 153, 255)
 # sample photographs, good poses have mean scores of 0.7 to 0.8, and wrong ones of 0.5.
 _SURE = 0.6
 _PALEST = 0.3  # opacity; less could not be seen
-# On smaller images, the legend would hide the person. Shorter side in pixels.
-_SMALLEST_WITH_LEGEND = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +92,10 @@ class Poses:
         Args:
             threshold: Joints with a lower score are not drawn, nor are limbs that end in them.
             boxes: Draw the box of each person, too, with the mean score of the joints.
-            legend: Explain the colors in a corner, on images of at least 200 pixels.
+            legend: Explain the colors in a strip below the image.
 
         Returns:
-            A PIL image in RGB.
+            A PIL image in RGB, as large as the image, or higher by the legend.
 
         Raises:
             ImportError: If Pillow is missing.
@@ -125,9 +123,7 @@ class Poses:
                     (x, y), radius = points[ends[0]], width + 1
                     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
             canvas = drawing.Image.alpha_composite(canvas, layer)
-        if legend and min(canvas.size) >= _SMALLEST_WITH_LEGEND:
-            _draw_legend(drawing, canvas)
-        return canvas.convert('RGB')
+        return _add_legend(drawing, canvas.convert('RGB')) if legend else canvas.convert('RGB')
 
     def to_png(self) -> bytes:
         """Draw the poses, see ``draw``.
@@ -162,20 +158,29 @@ def _draw_box(drawing: Any, pen: Any, box: Any, score: float, size: tuple[int, i
     pen.text((x + 1, y), text, font=font, fill=(255, 255, 255, 255))
 
 
-def _draw_legend(drawing: Any, canvas: Any) -> None:
-    """Explain the colors, in the lower left corner."""
-    pen, font = drawing.ImageDraw.Draw(canvas, 'RGBA'), _font(drawing, canvas.size)
-    lines = {
-        "the person's right": (*_COLORS['right'], 255),
-        'left': (*_COLORS['left'], 255),
-        'middle': (*_COLORS['middle'], 255),
-        f'pale: belief below {_SURE:g}': (255, 255, 255, 90),
+def _add_legend(drawing: Any, canvas: Any) -> Any:
+    """Return the image with the colors explained below it, where they hide nobody."""
+    font = _font(drawing, canvas.size)
+    items = {
+        "the person's right": _COLORS['right'],
+        'left': _COLORS['left'],
+        'middle': _COLORS['middle'],
+        f'pale: belief below {_SURE:g}': (90, 90, 90),
     }
-    line = pen.textbbox((0, 0), 'pq', font=font)[3] + 2
-    width = max(pen.textlength(text, font=font) for text in lines) + 2 * line
-    top = canvas.height - line * len(lines) - 4
-    pen.rectangle([0, top, width, canvas.height], fill=(0, 0, 0, 160))
-    for row, (text, color) in enumerate(lines.items()):
-        y = top + 2 + row * line
-        pen.line([4, y + line / 2, 4 + line, y + line / 2], fill=color, width=max(2, line // 5))
-        pen.text((line + 8, y), text, font=font, fill=(255, 255, 255, 255))
+    line = font.getbbox('pq')[3] + 2
+    x, y, places = 4, 2, []
+    for text in items:
+        width = round(font.getlength(text)) + 2 * line
+        if x > 4 and x + width > canvas.width:  # a new row
+            x, y = 4, y + line
+        places.append((x, y))
+        x += width + line // 2
+    height = (y + line + 3) // 2 * 2  # even, as videos need it
+    extended = drawing.Image.new('RGB', (canvas.width, canvas.height + height))
+    extended.paste(canvas)
+    pen = drawing.ImageDraw.Draw(extended)
+    for (x, y), (text, color) in zip(places, items.items()):
+        y, middle = y + canvas.height, y + canvas.height + line / 2
+        pen.line([x, middle, x + line, middle], fill=color, width=max(2, line // 5))
+        pen.text((x + line + 4, y), text, font=font, fill=(255, 255, 255))
+    return extended

@@ -75,15 +75,27 @@ def test_a_box_has_the_mean_score_above_it():
     assert (other != boxed)[:14, :30].any()  # 0.80, not 0.90
 
 
-def test_the_legend_is_left_out_where_it_would_hide_the_person():
-    assert (np.asarray(poses().draw()) == np.asarray(poses().draw(legend=True))).all()
-    large = Poses(
-        *(getattr(poses(), name) for name in ('keypoints', 'scores', 'boxes')),
-        ARM,
-        np.full((200, 240, 3), 255, np.uint8),
-    )
-    changed = (np.asarray(large.draw()) != np.asarray(large.draw(legend=True))).any(axis=2)
-    assert changed[-1, 0] and not changed[:120].any()
+@pytest.mark.parametrize('width', (40, 200, 1000))
+def test_the_legend_is_below_the_image_and_hides_nothing(width):
+    image = np.full((200, width, 3), 255, np.uint8)
+    wide = dataclasses.replace(poses(), image=image)
+    plain, explained = (np.asarray(wide.draw(legend=legend)) for legend in (False, True))
+    assert (explained[:200] == plain).all()
+    below = explained[200:]
+    for color in ((255, 128, 0), (0, 255, 0), (51, 153, 255), (90, 90, 90)):
+        assert (below == color).all(axis=2).any()
+
+
+def test_the_legend_is_as_high_as_its_rows():
+    heights = [
+        dataclasses.replace(poses(), image=np.zeros((200, width, 3), np.uint8))
+        .draw(legend=True)
+        .height
+        - 200
+        for width in (40, 1000)
+    ]
+    assert 3 * heights[1] < heights[0] < 4 * heights[1]  # an entry in each row, one margin
+    assert not heights[0] % 2 and not heights[1] % 2  # videos of an even height keep it
 
 
 def test_sides_are_understood_in_other_forms_of_names():
