@@ -1,4 +1,4 @@
-"""Warnings about ``--cfg-options`` that a config does not know.
+"""Checks of ``--cfg-options``: names that a config does not know, and contradictions.
 
 MMEngine takes a mistyped name as a new setting, which nobody reads. It also changes a variable such
 as ``codec`` alone: pipelines and decoder have copies, made when the config was read.
@@ -126,11 +126,38 @@ def _stale(config: Any, copies: Mapping[str, Sequence[str]]) -> Iterator[str]:
             )
 
 
+def check_agreement(
+    config: Mapping[str, Any], options: Mapping[str, Any], arguments: Sequence[str]
+) -> None:
+    """Refuse options in whose favor a script would forget another of its arguments.
+
+    MMPose's ``tools/test.py`` writes CHECKPOINT into ``load_from``, and then merges the options.
+    With ``load_from=None`` it would test random weights.
+
+    Args:
+        config: Config, before the options are merged into it.
+        options: Options by dotted name.
+        arguments: Command-line arguments of the script.
+
+    Raises:
+        ValueError: If an option changes ``load_from`` or ``work_dir`` from what an argument says.
+    """
+    for name in {'load_from', 'work_dir'} & options.keys():
+        given = config.get(name)
+        words = (word for argument in arguments for word in (argument, argument.split('=', 1)[-1]))
+        if given and options[name] != given and given in words:
+            raise ValueError(
+                f'--cfg-options {name}={options[name]}: {given!r} is given, too, and would be '
+                'forgotten; leave one of them out'
+            )
+
+
 @contextmanager
 def options_checked() -> Iterator[None]:
-    """Warn wherever options are merged into a config, in this block.
+    """Check options wherever they are merged into a config, in this block.
 
-    It warns of ``unknown_options``, and of variables whose copies stay as they were.
+    It warns of ``unknown_options``, and of variables whose copies stay as they were. What
+    ``check_agreement`` refuses is an error.
     """
     merge = Config.merge_from_dict
     if hasattr(merge, 'checked'):  # a block in a block
@@ -138,6 +165,7 @@ def options_checked() -> Iterator[None]:
         return
 
     def warn_and_merge(self: Config, options: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        check_agreement(self, options, sys.argv[1:])
         for message in unknown_options(self, options):
             print(f'warning: --cfg-options {message}', file=sys.stderr)
         copies = {name: copies_of(self, name) for name in {key.split('.')[0] for key in options}}

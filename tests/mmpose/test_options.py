@@ -118,3 +118,20 @@ def test_a_variable_whose_copies_stay_is_warned_of(options, told, capsys):
         Config(COPIED).merge_from_dict(options)
     found = capsys.readouterr().err
     assert found == '' if told is None else re.search(f'^warning: --cfg-options .*{told}', found)
+
+
+def test_options_do_not_take_the_place_of_other_arguments(monkeypatch):
+    arguments = ['config.py', 'epoch_2.pth', '--work-dir=out', '--cfg-options']
+    monkeypatch.setattr('sys.argv', ['test.py', *arguments, 'load_from=None', 'work_dir=other'])
+    with options_checked():
+        config = Config(dict(load_from='epoch_2.pth', work_dir='out'))  # as test.py sets them
+        for options, message in (
+            ({'load_from': None}, "load_from=None: 'epoch_2.pth' is given, too, and would be forg"),
+            ({'work_dir': 'other'}, "work_dir=other: 'out' is given"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                config.merge_from_dict(options)
+        config.merge_from_dict({'load_from': 'epoch_2.pth', 'work_dir': 'out'})
+        config = Config(dict(load_from='start.pth'))  # of the config
+        config.merge_from_dict({'load_from': None})
+        assert config.load_from is None
