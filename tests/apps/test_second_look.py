@@ -29,7 +29,7 @@ def test_without_any_belief_all_joints_count(scores):
 
 
 def test_the_surer_of_two_poses_of_a_person_stays():
-    """The second is 9 pixels away in the mean, of 100; the third 10.5."""
+    """The second is 9 pixels away, of 100; the third 10.5."""
     near, far = [[0, 9], [100, 9]], [[0, 10.5], [100, 10.5]]
     found = without_doubles(poses([[[0, 0], [100, 0]], near], [0.5, 0.7]))
     assert found.scores[:, 0].tolist() == [0.7] and found.boxes.tolist() == [[4, 5, 6, 7]]
@@ -58,3 +58,13 @@ def test_left_for_right_is_the_same_person():
     points = np.array([[[0, 0], [100, 0]], [[100, 0], [0, 0]]], float)
     both = Poses(points, np.array([[0.4, 0.4], [0.5, 0.5]]), np.zeros((2, 4)), joints, IMAGE)
     assert without_doubles(both).scores[:, 0].tolist() == [0.5]
+
+
+@pytest.mark.parametrize(('wrong', 'people'), [(1, 1), (2, 2)])
+def test_a_pose_of_a_person_may_have_a_joint_elsewhere(wrong, people):
+    """Of three joints, one or two lie 80 pixels away, of 100."""
+    joints = JointSet(('neck', 'hip', 'knee'))
+    points = np.array([[[0, 0], [100, 0], [50, 0]]] * 2, float)
+    points[1, :wrong, 1] += 80
+    both = Poses(points, np.full((2, 3), 0.5), np.zeros((2, 4)), joints, IMAGE)
+    assert len(without_doubles(both)) == people
