@@ -243,6 +243,7 @@ def test_widths_of_the_labels():
     assert widths[16] == wide
     assert widths[12] == {
         'cpm-lite0-3s_1xb32-4e_lspet-256x256', 'cpm-movenet-3s_1xb32-6e_lspet-256x256',
+        'cpm-movenet-3s-second_1xb32-6e_lspet-256x256',
     }  # fmt: skip
     assert not any('256x256' in name for name in widths[7])
     assert len(widths[7]) == 14

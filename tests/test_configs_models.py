@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings('ignore:The metainfo config file')
         ('cpm_k7_6s', 'lspet/td-hm_cpm-k7-6s-amp_1xb32-12e_lspet-256x256'),
         ('cpm_slim_3s', 'lspet/td-hm_cpm-slim-3s_1xb32-24e_lspet-128x128'),
         ('cpm_lite0_3s', 'lspet/td-hm_cpm-lite0-3s_1xb32-4e_lspet-256x256'),
-        ('cpm_movenet_3s', 'lspet/td-hm_cpm-movenet-3s_1xb32-6e_lspet-256x256'),
+        ('cpm_movenet_3s', 'lspet/td-hm_cpm-movenet-3s-second_1xb32-6e_lspet-256x256'),
         ('cpm_lightning_3s', 'lspet/td-hm_cpm-lightning-3s_1xb32-8e_lspet-192x192'),
         (
             'cpm_movenet_coco_3s',
