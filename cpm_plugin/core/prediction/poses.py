@@ -142,9 +142,9 @@ def _color(names: tuple[str, ...]) -> tuple[int, int, int]:
     return _COLORS[sides.pop() if len(sides) == 1 else 'middle']
 
 
-def _font(drawing: Any, size: tuple[int, int]) -> Any:
-    """Return a font that can be read on an image of this size."""
-    return drawing.ImageFont.load_default(max(11, round(min(size) / 32)))
+def _font(drawing: Any, size: tuple[int, int], part: float = 1.0) -> Any:
+    """Return a font that can be read on an image of this size, or a part of its size."""
+    return drawing.ImageFont.load_default(max(11, round(min(size) / 32)) * part)
 
 
 def _draw_box(drawing: Any, pen: Any, box: Any, score: float, size: tuple[int, int]) -> None:
@@ -160,13 +160,16 @@ def _draw_box(drawing: Any, pen: Any, box: Any, score: float, size: tuple[int, i
 
 def _add_legend(drawing: Any, canvas: Any) -> Any:
     """Return the image with the colors explained below it, where they hide nobody."""
-    font = _font(drawing, canvas.size)
     items = {
         "the person's right": _COLORS['right'],
         'left': _COLORS['left'],
         'middle': _COLORS['middle'],
         f'pale: belief below {_SURE:g}': (90, 90, 90),
     }
+    font = _font(drawing, canvas.size)
+    widest = max(map(font.getlength, items)) + 2 * font.getbbox('pq')[3] + 12
+    # smaller on a narrow image, but not so that nobody can read it
+    font = _font(drawing, canvas.size, min(1.0, max(0.6, canvas.width / widest)))
     line = font.getbbox('pq')[3] + 2
     x, y, places = 4, 2, []
     for text in items:
