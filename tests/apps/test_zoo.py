@@ -30,13 +30,15 @@ def test_a_config_of_the_project_is_named_from_its_root(repo, tmp_path):
 def test_the_stock_test_script_reproduces_the_row(name, repo, shared_data, tmp_path):
     """The packaged weights give the figures that their metafile says."""
     found = pose2d(name)
-    loader = 'test_dataloader'
+    loader, data = 'test_dataloader', shared_data / ('coco_small' if 'coco' in name else 'lspet')
+    annotations = data / 'annotations' / 'person_keypoints_val2017.json'
     done = subprocess.run(
         [
             sys.executable, '-W', 'ignore', str(repo / 'tools' / 'test.py'), found['pose2d'],
             found['pose2d_weights'], '--work-dir', str(tmp_path), '--cfg-options',
-            f'{loader}.dataset.data_root={shared_data / "lspet"}/',
+            f'{loader}.dataset.data_root={data}/',
             f'{loader}.num_workers=0', f'{loader}.persistent_workers=False',
+            *([f'test_evaluator.ann_file={annotations}'] if 'coco' in name else []),
         ],
         capture_output=True,
         text=True,
