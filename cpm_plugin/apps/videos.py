@@ -79,7 +79,9 @@ class Video:
         """
         check_file(path)
         frames = iter(frames)
-        first = next(frames)
+        first = next(frames, None)
+        if first is None:
+            raise ValueError(f'{path} cannot be written: there is no frame')
         height, width = first.shape[:2]
         target = path.resolve()  # a link stays one
         part = target.with_name(f'.{target.stem}.{os.getpid()}{target.suffix}')

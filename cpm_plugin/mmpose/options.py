@@ -142,10 +142,10 @@ def check_agreement(
     Raises:
         ValueError: If an option changes ``load_from`` or ``work_dir`` from what an argument says.
     """
-    for name in {'load_from', 'work_dir'} & options.keys():
+    for name in ('load_from', 'work_dir'):
         given = config.get(name)
         words = (word for argument in arguments for word in (argument, argument.split('=', 1)[-1]))
-        if given and options[name] != given and given in words:
+        if given and options.get(name, given) != given and given in words:
             raise ValueError(
                 f'--cfg-options {name}={options[name]}: {given!r} is given, too, and would be '
                 'forgotten; leave one of them out'

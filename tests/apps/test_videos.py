@@ -156,3 +156,10 @@ def test_a_camera_is_read_until_ctrl_c_and_written_as_fast_as_it_came(tmp_path, 
     assert camera.missing == 0
     with pytest.raises(ValueError, match=r'webcam:0 cannot be read as a video'):
         videos.open_video(Path('webcam'))
+
+
+def test_a_video_without_a_frame_is_not_written(tmp_path):
+    write_red_corner(tmp_path / 'in.mp4', 'mp4v')
+    with pytest.raises(ValueError, match=r'out\.mp4 cannot be written: there is no frame'):
+        videos.Video(tmp_path / 'in.mp4').write(tmp_path / 'out.mp4', [])
+    assert not (tmp_path / 'out.mp4').exists()
